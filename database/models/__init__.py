@@ -1,0 +1,37 @@
+"""The tables as Python sees them. The SQL files in ``database/schemas`` make them; tests prove that both agree."""
+
+from database.models.base import Base, metadata
+from database.models.clients import Client, Consent, Resource
+from database.models.grants import (
+    AuthorizationCode,
+    AuthorizationRequest,
+    GrantRecord,
+    IssuedToken,
+    RefreshToken,
+    SigningKey,
+)
+from database.models.sign_in import LoginAttempt, RateCounter, RecoveryCode, SetupLink
+from database.models.users import AuditRecord, EmailVerificationToken, PasswordResetToken, User, UserSession
+
+__all__ = [
+    "AuditRecord",
+    "AuthorizationCode",
+    "AuthorizationRequest",
+    "Base",
+    "Client",
+    "Consent",
+    "EmailVerificationToken",
+    "GrantRecord",
+    "IssuedToken",
+    "LoginAttempt",
+    "PasswordResetToken",
+    "RateCounter",
+    "RecoveryCode",
+    "RefreshToken",
+    "Resource",
+    "SetupLink",
+    "SigningKey",
+    "User",
+    "UserSession",
+    "metadata",
+]

@@ -1,0 +1,82 @@
+"""Applications and the APIs that tokens are for."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from database.models.base import Base
+from database.models.columns import HASH, IDENTIFIER, UTCDateTime, ascii_text
+
+
+class Client(Base):
+    """An OAuth client. An API key is one: ``kind`` is ``api_key`` and ``owner_user_id`` its owner."""
+
+    __tablename__ = "oauth_clients"
+    __table_args__ = (
+        CheckConstraint("kind IN ('application', 'api_key', 'dynamic', 'metadata_document')", name="kind"),
+        Index(None, "owner_user_id"),
+    )
+
+    id: Mapped[str] = mapped_column(IDENTIFIER, primary_key=True)
+    client_id: Mapped[str] = mapped_column(ascii_text(512), unique=True)
+    kind: Mapped[str] = mapped_column(ascii_text(32))
+    name: Mapped[str] = mapped_column(String(255))
+    owner_user_id: Mapped[str | None] = mapped_column(IDENTIFIER, ForeignKey("users.id", ondelete="CASCADE"))
+    secret_hash: Mapped[str | None] = mapped_column(HASH)
+    token_endpoint_auth_method: Mapped[str] = mapped_column(ascii_text(32))
+    application_type: Mapped[str] = mapped_column(ascii_text(16))
+    redirect_uris: Mapped[list[str]] = mapped_column(JSON)
+    post_logout_redirect_uris: Mapped[list[str]] = mapped_column(JSON)
+    grant_types: Mapped[list[str]] = mapped_column(JSON)
+    scope: Mapped[str] = mapped_column(Text)
+    resource: Mapped[str | None] = mapped_column(ascii_text(512))
+    require_pkce: Mapped[bool] = mapped_column(default=True)
+    rotate_refresh_tokens: Mapped[bool] = mapped_column(default=True)
+    is_trusted: Mapped[bool] = mapped_column(default=False)
+    is_vouched: Mapped[bool] = mapped_column(default=False)
+    is_active: Mapped[bool] = mapped_column(default=True)
+    id_token_signed_response_alg: Mapped[str] = mapped_column(ascii_text(16))
+    extra: Mapped[dict[str, Any] | None] = mapped_column("metadata", JSON(none_as_null=True))
+    created_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime)
+    updated_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime)
+    last_used_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
+    expires_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
+    revoked_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
+
+
+class Resource(Base):
+    """An API that tokens are for (RFC 8707). ``uri`` is the spelling that becomes ``aud``."""
+
+    __tablename__ = "resources"
+
+    id: Mapped[str] = mapped_column(IDENTIFIER, primary_key=True)
+    uri: Mapped[str] = mapped_column(ascii_text(512), unique=True)
+    name: Mapped[str] = mapped_column(String(255))
+    scope: Mapped[str] = mapped_column(Text)
+    admin_scope: Mapped[str] = mapped_column(Text)
+    token_alg: Mapped[str] = mapped_column(ascii_text(16))
+    access_token_seconds: Mapped[int | None]
+    created_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime)
+    updated_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime)
+
+
+class Consent(Base):
+    """What a user has allowed an application to have, remembered between authorizations."""
+
+    __tablename__ = "consents"
+    __table_args__ = (Index(None, "user_id", "client_id", "resource"), Index(None, "client_id"))
+
+    id: Mapped[str] = mapped_column(IDENTIFIER, primary_key=True)
+    user_id: Mapped[str] = mapped_column(IDENTIFIER, ForeignKey("users.id", ondelete="CASCADE"))
+    client_id: Mapped[str] = mapped_column(IDENTIFIER, ForeignKey("oauth_clients.id", ondelete="CASCADE"))
+    resource: Mapped[str] = mapped_column(ascii_text(512))
+    redirect_uri_hash: Mapped[str] = mapped_column(HASH)
+    metadata_hash: Mapped[str] = mapped_column(HASH)
+    scope: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime)
+    updated_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime)
+    withdrawn_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)

@@ -1,0 +1,58 @@
+"""What is remembered on the way to a session: steps in between, second factors' spares, counters."""
+
+from __future__ import annotations
+
+import datetime
+
+from sqlalchemy import ForeignKey, Index
+from sqlalchemy.orm import Mapped, mapped_column
+
+from database.models.base import Base
+from database.models.columns import HASH, IDENTIFIER, UTCDateTime, ascii_text
+
+
+class LoginAttempt(Base):
+    """A browser whose password was right and whose second factor is still asked for. Never a session."""
+
+    __tablename__ = "login_attempts"
+    __table_args__ = (Index(None, "user_id"), Index(None, "expires_at"))
+
+    token_hash: Mapped[str] = mapped_column(HASH, primary_key=True)
+    user_id: Mapped[str] = mapped_column(IDENTIFIER, ForeignKey("users.id", ondelete="CASCADE"))
+    amr: Mapped[str] = mapped_column(ascii_text(64))
+    created_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime)
+    expires_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime)
+    used_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
+
+
+class RecoveryCode(Base):
+    __tablename__ = "recovery_codes"
+    __table_args__ = (Index(None, "user_id"),)
+
+    id: Mapped[str] = mapped_column(IDENTIFIER, primary_key=True)
+    user_id: Mapped[str] = mapped_column(IDENTIFIER, ForeignKey("users.id", ondelete="CASCADE"))
+    code_hash: Mapped[str] = mapped_column(ascii_text(255))
+    created_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime)
+    used_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
+
+
+class SetupLink(Base):
+    """The one-time way to the first account. Works only while there is no user."""
+
+    __tablename__ = "setup_links"
+
+    token_hash: Mapped[str] = mapped_column(HASH, primary_key=True)
+    created_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime)
+    expires_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime)
+    used_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
+
+
+class RateCounter(Base):
+    """How often something happened in one window of time. ``bucket`` is a keyed hash: it names nobody."""
+
+    __tablename__ = "rate_counters"
+    __table_args__ = (Index(None, "expires_at"),)
+
+    bucket: Mapped[str] = mapped_column(HASH, primary_key=True)
+    count: Mapped[int]
+    expires_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime)

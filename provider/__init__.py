@@ -1,0 +1,1 @@
+"""MCP Core: an OAuth 2.1 authorization server and OpenID Provider."""

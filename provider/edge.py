@@ -1,0 +1,236 @@
+"""The two doors: the same machine endpoints mounted in Flask, and bare WSGI in front of it.
+
+Flask's part of a request costs more than signing a token, so the endpoints that services call all day (token,
+introspection, revocation, JWKS, discovery, userinfo) are answered before Flask sees them. Both doors call ``answer``.
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import random
+import secrets
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from wsgiref.types import StartResponse, WSGIEnvironment
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from database.transaction import Transaction
+from provider.protocol.errors import OAuthError
+from provider.protocol.messages import ProtocolRequest, ProtocolResponse
+
+log = logging.getLogger("mcp_core.edge")
+
+MAX_BODY_BYTES = 65_536
+MAX_QUERY_CHARACTERS = 16_384
+DATABASE_TRIES = 3
+_RETRIED_CODES = {1205, 1213, 2006, 2013, 4031}
+_REASONS = {
+    200: "OK", 201: "Created", 204: "No Content", 303: "See Other", 304: "Not Modified", 400: "Bad Request",
+    401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 413: "Content Too Large",
+    414: "URI Too Long", 429: "Too Many Requests", 500: "Internal Server Error", 503: "Service Unavailable",
+}  # fmt: skip
+_CORS = (
+    ("Access-Control-Allow-Origin", "*"),
+    ("Access-Control-Expose-Headers", "WWW-Authenticate"),
+)
+_PREFLIGHT = (
+    ("Access-Control-Allow-Headers", "Authorization, Content-Type, Accept, MCP-Protocol-Version"),
+    ("Access-Control-Max-Age", "86400"),
+)
+
+Handler = Callable[[ProtocolRequest, Transaction], ProtocolResponse]
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Something applications call. ``path`` is absolute on this host.
+
+    ``cors`` lets scripts of any origin read the answer, never with credentials. ``bare`` puts it in front of Flask; an
+    endpoint that shows pages cannot be there.
+    """
+
+    path: str
+    methods: tuple[str, ...]
+    handle: Handler
+    cors: bool = False
+    bare: bool = False
+
+
+class Doorway:
+    """What both doors share: turning a WSGI environment into a request, and a request into an answer."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        trusted_proxy_count: int = 0,
+        is_https: bool = False,
+        clock: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(datetime.UTC),
+    ) -> None:
+        self._engine = engine
+        self._trusted_proxy_count = trusted_proxy_count
+        self._always = (("X-Content-Type-Options", "nosniff"),) + (
+            (("Strict-Transport-Security", "max-age=63072000; includeSubDomains"),) if is_https else ()
+        )
+        self.clock = clock
+
+    def source_of(self, environ: WSGIEnvironment) -> str:
+        """The client's address: the socket's, or the one that the nth trusted proxy from here saw."""
+        address = str(environ.get("REMOTE_ADDR") or "")
+        if self._trusted_proxy_count:
+            seen = [part.strip() for part in str(environ.get("HTTP_X_FORWARDED_FOR", "")).split(",") if part.strip()]
+            if len(seen) >= self._trusted_proxy_count:
+                address = seen[-self._trusted_proxy_count]
+        return address[:45] if address.isascii() else ""
+
+    def read(self, environ: WSGIEnvironment) -> ProtocolRequest | ProtocolResponse:
+        """The request, or the refusal of one that is too large."""
+        query = str(environ.get("QUERY_STRING", ""))
+        if len(query) > MAX_QUERY_CHARACTERS:
+            return ProtocolResponse.json({"error": "invalid_request"}, 414)
+        body = b""
+        method = str(environ["REQUEST_METHOD"])
+        if method not in ("GET", "HEAD", "OPTIONS"):
+            try:
+                length = int(environ.get("CONTENT_LENGTH") or -1)
+            except ValueError:
+                return ProtocolResponse.json({"error": "invalid_request"}, 400)
+            if length <= MAX_BODY_BYTES:
+                body = environ["wsgi.input"].read(length if length >= 0 else MAX_BODY_BYTES + 1)
+            if length > MAX_BODY_BYTES or len(body) > MAX_BODY_BYTES:
+                return ProtocolResponse.json({"error": "invalid_request"}, 413)
+        headers = {
+            name[5:].replace("_", "-").lower(): str(value) for name, value in environ.items() if name[:5] == "HTTP_"
+        }
+        headers["content-type"] = str(environ.get("CONTENT_TYPE") or "")
+        return ProtocolRequest(
+            method=method,
+            path=str(environ.get("PATH_INFO", "/")),
+            query_string=query,
+            headers=headers,
+            body=body,
+            source=self.source_of(environ),
+            request_id=secrets.token_hex(8),
+            received_at=self.clock(),
+        )
+
+    def answer(self, endpoint: Endpoint, request: ProtocolRequest) -> ProtocolResponse:
+        """Calls the endpoint in one transaction: committed below status 500, rolled back otherwise.
+
+        A deadlock or a lost connection repeats the whole call, which nothing outside has seen yet; when that does not
+        help, the answer is 503 and the next request finds a fresh connection.
+        """
+        if request.method == "OPTIONS" and endpoint.cors:
+            allow = ("Access-Control-Allow-Methods", ", ".join((*endpoint.methods, "OPTIONS")))
+            return self._finish(endpoint, ProtocolResponse(204, [allow, *_PREFLIGHT]))
+        method = "GET" if request.method == "HEAD" else request.method
+        if method not in endpoint.methods:
+            response = ProtocolResponse.json({"error": "invalid_request"}, 405)
+            response.headers.append(("Allow", ", ".join(endpoint.methods)))
+            return self._finish(endpoint, response)
+        response = run_in_transaction(self._engine, lambda tx: self._call(endpoint, request, tx), request.request_id)
+        return self._finish(endpoint, response)
+
+    def _call(self, endpoint: Endpoint, request: ProtocolRequest, tx: Transaction) -> ProtocolResponse:
+        try:
+            return endpoint.handle(request, tx)
+        except OAuthError as error:
+            if error.detail:
+                log.info("%s refused: %s (%s) [%s]", endpoint.path, error.error, error.detail, request.request_id)
+            return ProtocolResponse.json(error.body(), error.status, error.headers)
+
+    def _finish(self, endpoint: Endpoint, response: ProtocolResponse) -> ProtocolResponse:
+        response.headers.extend(self._always)
+        if endpoint.cors:
+            response.headers.extend(_CORS)
+        return response
+
+
+def run_in_transaction(
+    engine: Engine, call: Callable[[Transaction], ProtocolResponse], request_id: str
+) -> ProtocolResponse:
+    """Runs ``call`` to its commit, repeating it on a passing database fault and answering 503 or 500 otherwise."""
+    for attempt in range(1, DATABASE_TRIES + 1):
+        tx = Transaction(engine)
+        try:
+            response = call(tx)
+            if response.status < 500:
+                tx.commit()
+            else:
+                tx.rollback()
+            return response
+        except (DBAPIError, PoolTimeout) as error:
+            abandon(tx)
+            if not is_database_fault(error):
+                log.exception("a statement failed [%s]", request_id)
+                break
+            if not is_passing_fault(error) or attempt == DATABASE_TRIES:
+                log.error("the database does not answer: %s [%s]", type(error).__name__, request_id)
+                return unavailable()
+            time.sleep(random.uniform(0.01, 0.05) * attempt)  # noqa: S311 - jitter, not a secret
+        except Exception:
+            abandon(tx)
+            log.exception("an endpoint failed [%s]", request_id)
+            break
+    return ProtocolResponse.json({"error": "server_error", "error_description": f"Reference {request_id}"}, 500)
+
+
+def abandon(tx: Transaction) -> None:
+    """Rolls back without letting a broken connection hide the first error."""
+    try:
+        tx.rollback()
+    except Exception:
+        log.warning("a rollback failed", exc_info=True)
+
+
+def unavailable() -> ProtocolResponse:
+    error = OAuthError.temporarily_unavailable()
+    return ProtocolResponse.json(error.body(), error.status, error.headers)
+
+
+def is_database_fault(error: Exception) -> bool:
+    """Whether the database could not be reached or could not go on, as opposed to a wrong statement."""
+    return isinstance(error, (OperationalError, InterfaceError, PoolTimeout))
+
+
+def is_passing_fault(error: Exception) -> bool:
+    """A deadlock, a lock wait or a lost connection: the same call may succeed at once (MySQL 1205, 1213, 2006, 2013)."""
+    if not isinstance(error, DBAPIError):
+        return False
+    if error.connection_invalidated:
+        return True
+    arguments: Sequence[Any] = getattr(error.orig, "args", ())
+    return bool(arguments) and (arguments[0] in _RETRIED_CODES or "database is locked" in str(arguments[0]))
+
+
+class BareDoor:
+    """WSGI in front of WSGI: answers the endpoints marked ``bare`` and hands everything else on."""
+
+    def __init__(
+        self,
+        doorway: Doorway,
+        endpoints: Iterable[Endpoint],
+        behind: Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]],
+    ) -> None:
+        self._doorway = doorway
+        self._endpoints: Mapping[str, Endpoint] = {item.path: item for item in endpoints if item.bare}
+        self._behind = behind
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        endpoint = self._endpoints.get(environ.get("PATH_INFO", ""))
+        if endpoint is None:
+            return self._behind(environ, start_response)
+        request = self._doorway.read(environ)
+        response = request if isinstance(request, ProtocolResponse) else self._doorway.answer(endpoint, request)
+        body = b"" if environ["REQUEST_METHOD"] == "HEAD" else response.body
+        headers = [*response.headers]
+        if response.status not in (204, 304):
+            headers.append(("Content-Length", str(len(response.body))))
+        start_response(f"{response.status} {_REASONS.get(response.status, 'Unknown')}", headers)
+        return [body]

@@ -1,0 +1,164 @@
+"""What endpoints take and give: plain values that know no web framework.
+
+A ``ProtocolRequest`` is one HTTP request, a ``ProtocolResponse`` one HTTP response. The two adapters in ``edge.py`` make
+the first and send the second.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from http.cookies import CookieError, SimpleCookie
+from typing import Any
+from urllib.parse import parse_qsl
+
+from provider.protocol.errors import OAuthError
+
+MAX_FIELDS = 100
+FORM = "application/x-www-form-urlencoded"
+
+
+class Parameters:
+    """Decoded form fields or query parameters, repetitions kept.
+
+    An empty value counts as absent and a parameter sent twice is an error (OAuth 2.1 §3.1, §3.2), except where
+    the caller asks for ``all`` of them (``resource``, RFC 8707 §2).
+    """
+
+    def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
+        self._values: dict[str, list[str]] = {}
+        for name, value in pairs:
+            self._values.setdefault(name, []).append(value)
+
+    @classmethod
+    def parse(cls, encoded: bytes | str) -> Parameters:
+        """Decodes ``application/x-www-form-urlencoded`` text. ``;`` is no separator.
+
+        Raises ``OAuthError`` (``invalid_request``) for broken UTF-8, NUL or more than 100 fields.
+        """
+        try:
+            text = encoded.decode("ascii") if isinstance(encoded, bytes) else encoded
+            pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
+        except (UnicodeDecodeError, ValueError) as error:
+            raise OAuthError.invalid_request("The parameters could not be decoded.") from error
+        if "\x00" in text or "%00" in text:
+            raise OAuthError.invalid_request("The parameters could not be decoded.")
+        return cls(pairs)
+
+    def get(self, name: str) -> str | None:
+        """The one value of ``name``, None when absent or empty. Raises ``OAuthError`` when it was sent twice."""
+        values = self._values.get(name)
+        if not values:
+            return None
+        if len(values) > 1:
+            raise OAuthError.invalid_request("A parameter was sent more than once.", detail=name[:64])
+        return values[0] or None
+
+    def all(self, name: str) -> list[str]:
+        return [value for value in self._values.get(name, ()) if value]
+
+    def repeated(self, *allowed: str) -> list[str]:
+        """The names that were sent more than once and are not in ``allowed``."""
+        return [name for name, values in self._values.items() if len(values) > 1 and name not in allowed]
+
+    def as_dict(self) -> dict[str, list[str]]:
+        return {name: list(values) for name, values in self._values.items()}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._values
+
+    def __len__(self) -> int:
+        return sum(len(values) for values in self._values.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where and when a change was asked for: what an audit event and a rate limit need to know of a request."""
+
+    source: str
+    user_agent: str
+    request_id: str
+    now: datetime.datetime
+
+
+@dataclass(frozen=True)
+class ProtocolRequest:
+    """One HTTP request. Header names are lower case; ``source`` is the client's address, checked by the edge."""
+
+    method: str
+    path: str
+    query_string: str
+    headers: Mapping[str, str]
+    body: bytes
+    source: str
+    request_id: str
+    received_at: datetime.datetime
+
+    @cached_property
+    def query(self) -> Parameters:
+        return Parameters.parse(self.query_string)
+
+    @cached_property
+    def form(self) -> Parameters:
+        """The fields of the body. Raises ``OAuthError`` when the body is not form-encoded (RFC 6749 §3.2)."""
+        content_type = self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if content_type != FORM:
+            raise OAuthError.invalid_request("The request body must be application/x-www-form-urlencoded.")
+        return Parameters.parse(self.body)
+
+    @cached_property
+    def cookies(self) -> Mapping[str, str]:
+        jar = SimpleCookie()
+        try:
+            jar.load(self.headers.get("cookie", ""))
+        except CookieError:
+            return {}
+        return {name: morsel.value for name, morsel in jar.items()}
+
+    @property
+    def user_agent(self) -> str:
+        return self.headers.get("user-agent", "")[:512]
+
+    @property
+    def origin(self) -> Origin:
+        return Origin(self.source, self.user_agent, self.request_id, self.received_at)
+
+    @property
+    def is_speculative(self) -> bool:
+        """Whether a browser only looks ahead (prefetch, prerender) or asks for headers: never produces a code."""
+        return self.method == "HEAD" or "prefetch" in self.headers.get("sec-purpose", self.headers.get("purpose", ""))
+
+
+@dataclass
+class ProtocolResponse:
+    """One HTTP response. ``page`` names a template that the Flask adapter renders instead of ``body``."""
+
+    status: int = 200
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    body: bytes = b""
+    page: str | None = None
+    context: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def json(
+        cls, value: object, status: int = 200, headers: Iterable[tuple[str, str]] = (), *, store: bool = False
+    ) -> ProtocolResponse:
+        """A JSON answer, ``Cache-Control: no-store`` unless ``store`` (RFC 6749 §5.1)."""
+        body = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+        fixed = [("Content-Type", "application/json")]
+        if not store:
+            fixed += [("Cache-Control", "no-store"), ("Pragma", "no-cache")]
+        return cls(status, [*fixed, *headers], body)
+
+    @classmethod
+    def redirect(cls, location: str, headers: Iterable[tuple[str, str]] = ()) -> ProtocolResponse:
+        """A 303, so that no form is ever posted on (RFC 9700 §4.12)."""
+        fixed = [("Location", location), ("Cache-Control", "no-store"), ("Referrer-Policy", "no-referrer")]
+        return cls(303, [*fixed, *headers])
+
+    @classmethod
+    def show(cls, page: str, status: int = 200, **context: Any) -> ProtocolResponse:
+        return cls(status, [("Cache-Control", "no-store")], page=page, context=context)

@@ -1,0 +1,160 @@
+"""Every setting: name, default, meaning. With ``database/connection.py`` the only reader of the environment."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
+
+
+class SettingsError(Exception):
+    """The settings cannot be used. The text says what to change."""
+
+
+class Settings(BaseSettings):
+    """Read from the environment and ``.env``, each name with the prefix ``MCP_``."""
+
+    model_config = SettingsConfigDict(env_prefix="MCP_", env_file=".env", extra="ignore", frozen=True)
+
+    issuer: str = Field(
+        "http://localhost:8000/oauth",
+        description="The issuer identifier, byte for byte as it appears in tokens and metadata. A path is recommended.",
+    )
+    home: Path = Field(Path("instance"), description="Folder of the SQLite database and the key files.")
+    behind_tls_proxy: bool = Field(
+        False, description="A proxy in front of this server speaks TLS. Needed to listen beyond loopback."
+    )
+    trusted_proxy_count: int = Field(
+        0, ge=0, le=8, description="How many proxies append to X-Forwarded-For. 0 ignores that header."
+    )
+    hashing_key: SecretStr | None = Field(
+        None, description="Base64 of 32 bytes, in place of $MCP_HOME/keys/hashing.key. Never change it."
+    )
+    encryption_keys: SecretStr | None = Field(
+        None, description="`id:base64` pairs of 32 bytes, comma-separated, in place of keys/encryption.keys. First writes."
+    )
+    access_token_seconds: int = Field(600, ge=30, le=900, description="Life of an access token.")
+    id_token_seconds: int = Field(600, ge=30, le=3600, description="Life of an ID token.")
+    code_seconds: int = Field(60, ge=10, le=60, description="Life of an authorization code.")
+    authorization_request_seconds: int = Field(
+        1800, ge=60, le=7200, description="How long a person may take from the application's request to the answer."
+    )
+    refresh_token_idle_seconds: int = Field(
+        14 * 86400, ge=600, description="A refresh token that is not used for this long dies."
+    )
+    refresh_token_seconds: int = Field(
+        30 * 86400, ge=600, description="A family of refresh tokens dies after this long, used or not."
+    )
+    refresh_grace_seconds: int = Field(
+        30, ge=0, le=60, description="How long the previous refresh token still works while its successor is unused."
+    )
+    session_idle_seconds: int = Field(3600, ge=60, description="A session without activity ends after this long.")
+    session_seconds: int = Field(86400, ge=300, description="A session ends after this long in any case.")
+    recent_login_seconds: int = Field(
+        900, ge=60, description="How long after signing in the account's sensitive actions need no new sign-in."
+    )
+    setup_link_seconds: int = Field(3600, ge=60, description="Life of the one-time link to the first account.")
+    argon2_memory_kib: int = Field(19456, ge=19456, description="Memory of one password hash, in KiB.")
+    argon2_time_cost: int = Field(2, ge=1, description="Passes of one password hash.")
+    argon2_parallelism: int = Field(1, ge=1, le=8, description="Lanes of one password hash.")
+    argon2_concurrency: int = Field(4, ge=1, le=64, description="Password hashes computed at once in one process.")
+    password_min_length: int = Field(
+        15, ge=8, le=64, description="Shortest password where it is the only factor; 8 once a second factor is required."
+    )
+    require_second_factor: bool = Field(False, description="Every user must set up a second factor at sign-in.")
+    rate_limits: bool = Field(True, description="Throttle guesses. Can be off only for an issuer on loopback.")
+    signing_key_publish_seconds: int = Field(
+        7200, ge=0, description="How long a new signing key is published before it signs."
+    )
+    signing_algorithms: str = Field(
+        "RS256 ES256 EdDSA", description="Algorithms that have a key, space-separated. RS256 cannot be left out."
+    )
+    clock_skew_seconds: int = Field(30, ge=0, le=60, description="Tolerated difference of clocks.")
+    default_locale: Literal["en", "ko"] = Field("en", description="Language where the browser states none.")
+    service_name: str = Field("MCP Core", max_length=64, description="The name that pages show.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe log line shown.")
+    log_format: Literal["text", "json"] = Field("text", description="Form of log lines.")
+
+    @field_validator("issuer")
+    @classmethod
+    def _issuer_is_an_identifier(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query or parts.fragment:
+            raise ValueError("must be an http(s) URL without user, query or fragment")
+        if "?" in value or "#" in value or value.endswith("/"):
+            raise ValueError("must not end in '/', and must have no '?' or '#'")
+        if not value.isascii() or any(character.isspace() for character in value) or value != value.strip():
+            raise ValueError("must be ASCII without blanks")
+        if parts.scheme == "http" and parts.hostname not in LOOPBACK_HOSTS:
+            raise ValueError("must be https unless its host is localhost, 127.0.0.1 or [::1]")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if "RS256" not in self.signing_algorithms.split():
+            raise ValueError("MCP_SIGNING_ALGORITHMS must contain RS256: OpenID Connect requires it")
+        unknown = set(self.signing_algorithms.split()) - {"RS256", "ES256", "EdDSA"}
+        if unknown:
+            raise ValueError(f"MCP_SIGNING_ALGORITHMS has unknown values: {' '.join(sorted(unknown))}")
+        if not self.rate_limits and not self.is_loopback:
+            raise ValueError("MCP_RATE_LIMITS can be off only for an issuer on loopback")
+        if self.refresh_token_idle_seconds > self.refresh_token_seconds:
+            raise ValueError("MCP_REFRESH_TOKEN_IDLE_SECONDS must not exceed MCP_REFRESH_TOKEN_SECONDS")
+        return self
+
+    @property
+    def origin(self) -> str:
+        """Scheme and authority of the issuer: where pages live and links point to."""
+        parts = urlsplit(self.issuer)
+        return f"{parts.scheme}://{parts.netloc}"
+
+    @property
+    def issuer_path(self) -> str:
+        return urlsplit(self.issuer).path
+
+    @property
+    def is_https(self) -> bool:
+        return self.issuer.startswith("https://")
+
+    @property
+    def is_loopback(self) -> bool:
+        return urlsplit(self.issuer).hostname in LOOPBACK_HOSTS
+
+    @property
+    def algorithms(self) -> tuple[str, ...]:
+        return tuple(self.signing_algorithms.split())
+
+    def cookie_name(self, name: str) -> str:
+        """``__Host-`` cookies need TLS; an issuer on plain loopback goes without the prefix."""
+        return f"__Host-mcp_{name}" if self.is_https else f"mcp_{name}"
+
+
+def load_settings(environment: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
+    """The settings from the environment, or ``SettingsError`` with one line for each thing to change."""
+    names = {f"MCP_{name.upper()}" for name in Settings.model_fields}
+    problems = []
+    for name in os.environ if environment is None else environment:
+        if name.startswith("MCP_") and name not in names:
+            close = difflib.get_close_matches(name, names, n=1)
+            problems.append(f"{name} is not a setting." + (f" Did you mean {close[0]}?" if close else ""))
+    if problems:
+        raise SettingsError("\n".join(problems))
+    try:
+        if environment is None:
+            return Settings(**overrides)
+        given = {name[4:].lower(): value for name, value in environment.items() if name in names}
+        return Settings(_env_file=None, **{**given, **overrides})
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors():
+            name = "MCP_" + str(problem["loc"][0]).upper() + ": " if problem["loc"] else ""
+            lines.append(name + problem["msg"].removeprefix("Value error, "))
+        raise SettingsError("\n".join(lines)) from None
