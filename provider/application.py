@@ -1,0 +1,84 @@
+"""``create_app``: settings, services, endpoints through both doors, pages, error handlers."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+
+from flask import Flask, Response, request
+from sqlalchemy import Engine
+
+from database import DatabaseConnection, Transaction
+from provider import endpoints, pages, web
+from provider.edge import BareDoor, Doorway, Endpoint
+from provider.key_files import load_keyring
+from provider.oauth_server import OAuthServer
+from provider.protocol.messages import ProtocolResponse
+from provider.security.crypto import Keyring
+from provider.services import Services, build_services
+from provider.settings import Settings, load_settings
+
+
+def utc_now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
+
+
+def create_app(
+    settings: Settings | None = None,
+    engine: Engine | None = None,
+    keyring: Keyring | None = None,
+    *,
+    clock: Callable[[], datetime.datetime] = utc_now,
+    bare_door: bool = True,
+) -> Flask:
+    """The whole provider as one WSGI application.
+
+    Without arguments everything comes from the environment. ``clock`` gives the time of a request, an aware UTC
+    ``datetime``. ``bare_door`` off sends the machine endpoints through Flask as well, with the same answers.
+    The database must have been migrated.
+    """
+    settings = settings or load_settings()
+    if engine is None:
+        DatabaseConnection.initialize()
+        engine = DatabaseConnection.get_engine()
+    services = build_services(settings, engine, keyring or load_keyring(settings))
+    with Transaction(engine) as tx:
+        services.signing_keys.ensure(tx, clock())
+    app = Flask(__name__, template_folder="../templates", static_folder="static", static_url_path="/static")
+    app.config["MAX_CONTENT_LENGTH"] = 65_536
+    app.config["MAX_FORM_PARTS"] = 100
+    app.extensions["mcp_core"] = services
+    doorway = Doorway(
+        engine, trusted_proxy_count=settings.trusted_proxy_count, is_https=settings.is_https, clock=clock
+    )
+    server = OAuthServer(services)
+    web.install(app, services, server, doorway)
+    for blueprint in pages.ALL:
+        app.register_blueprint(blueprint)
+    mounted = [endpoint for mount in endpoints.ALL for endpoint in mount(server)]
+    for endpoint in mounted:
+        _mount_in_flask(app, doorway, endpoint)
+    if bare_door:
+        app.wsgi_app = BareDoor(doorway, mounted, app.wsgi_app)  # type: ignore[method-assign]
+    return app
+
+
+def services_of(app: Flask) -> Services:
+    services: Services = app.extensions["mcp_core"]
+    return services
+
+
+def _mount_in_flask(app: Flask, doorway: Doorway, endpoint: Endpoint) -> None:
+    def view(**_path_values: str) -> Response:
+        message = doorway.read(request.environ)
+        answer = message if isinstance(message, ProtocolResponse) else doorway.answer(endpoint, message)
+        if answer.page is not None:
+            return web.render_answer(answer)
+        response = Response(answer.body, answer.status)
+        response.headers.clear()
+        for name, value in answer.headers:
+            response.headers.add(name, value)
+        return response
+
+    methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+    app.add_url_rule(endpoint.path, f"endpoint {endpoint.path}", view, methods=methods, provide_automatic_options=False)

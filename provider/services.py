@@ -1,0 +1,132 @@
+"""Every service, built once with plain constructor arguments. Tests build them with substitutes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+
+from provider.accounts.api_keys import ApiKeys
+from provider.accounts.consents import Consents
+from provider.accounts.login import Login
+from provider.accounts.passwords import Passwords
+from provider.accounts.recovery_codes import RecoveryCodes
+from provider.accounts.sessions import Sessions
+from provider.accounts.setup_links import SetupLinks
+from provider.accounts.totp import Totp
+from provider.accounts.users import Users
+from provider.audit import AuditRecorder
+from provider.clients.authentication import ClientAuthentication
+from provider.clients.registry import Clients
+from provider.clients.resources import Resources
+from provider.security.crypto import Keyring
+from provider.security.rate_limit import RateLimiter
+from provider.settings import Settings
+from provider.tokens.grant_records import GrantRecords
+from provider.tokens.issuer import TokenIssuer
+from provider.tokens.one_time import AuthorizationCodes, AuthorizationRequests
+from provider.tokens.refresh_tokens import RefreshTokens
+from provider.tokens.signing_keys import SigningKeys
+from provider.tokens.verifier import TokenVerifier
+
+
+@dataclass(frozen=True)
+class Services:
+    settings: Settings
+    engine: Engine
+    keyring: Keyring
+    audit: AuditRecorder
+    rate_limits: RateLimiter
+    signing_keys: SigningKeys
+    grants: GrantRecords
+    codes: AuthorizationCodes
+    authorization_requests: AuthorizationRequests
+    refresh_tokens: RefreshTokens
+    token_issuer: TokenIssuer
+    token_verifier: TokenVerifier
+    clients: Clients
+    resources: Resources
+    client_authentication: ClientAuthentication
+    users: Users
+    passwords: Passwords
+    login: Login
+    sessions: Sessions
+    totp: Totp
+    recovery_codes: RecoveryCodes
+    api_keys: ApiKeys
+    consents: Consents
+    setup_links: SetupLinks
+
+
+def build_services(settings: Settings, engine: Engine, keyring: Keyring) -> Services:
+    audit = AuditRecorder()
+    rate_limits = RateLimiter(keyring, enabled=settings.rate_limits)
+    signing_keys = SigningKeys(
+        keyring,
+        audit,
+        algorithms=settings.algorithms,
+        publish_seconds=settings.signing_key_publish_seconds,
+        retire_seconds=max(settings.access_token_seconds, settings.id_token_seconds) + settings.clock_skew_seconds,
+    )
+    grants = GrantRecords(audit)
+    token_issuer = TokenIssuer(
+        settings.issuer,
+        signing_keys,
+        grants,
+        access_token_seconds=settings.access_token_seconds,
+        id_token_seconds=settings.id_token_seconds,
+        default_resource_uri=settings.issuer,
+    )
+    refresh_tokens = RefreshTokens(
+        keyring,
+        grants,
+        audit,
+        idle_seconds=settings.refresh_token_idle_seconds,
+        family_seconds=settings.refresh_token_seconds,
+        grace_seconds=settings.refresh_grace_seconds,
+    )
+    clients = Clients(keyring, audit, grants)
+    resources = Resources(audit, settings.issuer)
+    users = Users(audit, grants)
+    sessions = Sessions(
+        keyring,
+        audit,
+        grants,
+        idle_seconds=settings.session_idle_seconds,
+        absolute_seconds=settings.session_seconds,
+    )
+    passwords = Passwords(
+        memory_kib=settings.argon2_memory_kib,
+        time_cost=settings.argon2_time_cost,
+        parallelism=settings.argon2_parallelism,
+        concurrency=settings.argon2_concurrency,
+        min_length=settings.password_min_length,
+    )
+    totp = Totp(keyring, audit)
+    recovery_codes = RecoveryCodes(passwords, audit)
+    return Services(
+        settings=settings,
+        engine=engine,
+        keyring=keyring,
+        audit=audit,
+        rate_limits=rate_limits,
+        signing_keys=signing_keys,
+        grants=grants,
+        codes=AuthorizationCodes(keyring, grants, audit, settings.code_seconds),
+        authorization_requests=AuthorizationRequests(keyring, settings.authorization_request_seconds),
+        refresh_tokens=refresh_tokens,
+        token_issuer=token_issuer,
+        token_verifier=TokenVerifier(settings.issuer, signing_keys, settings.clock_skew_seconds),
+        clients=clients,
+        resources=resources,
+        client_authentication=ClientAuthentication(clients, keyring, rate_limits, audit),
+        users=users,
+        passwords=passwords,
+        login=Login(users, passwords, totp, recovery_codes, sessions, rate_limits, audit, keyring),
+        sessions=sessions,
+        totp=totp,
+        recovery_codes=recovery_codes,
+        api_keys=ApiKeys(clients, resources, audit),
+        consents=Consents(audit, grants, keyring),
+        setup_links=SetupLinks(keyring, audit, users, settings.setup_link_seconds),
+    )
