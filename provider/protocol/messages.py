@@ -40,7 +40,7 @@ class Parameters:
         Raises ``OAuthError`` (``invalid_request``) for broken UTF-8, NUL or more than 100 fields.
         """
         try:
-            text = encoded.decode("ascii") if isinstance(encoded, bytes) else encoded
+            text = (encoded if isinstance(encoded, bytes) else encoded.encode()).decode("ascii")
             pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
         except (UnicodeDecodeError, ValueError) as error:
             raise OAuthError.invalid_request("The parameters could not be decoded.") from error
