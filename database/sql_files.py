@@ -1,0 +1,81 @@
+"""The SQL files: which there are, in which order, and how one is cut into statements."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent
+_SCHEMA_NAME = re.compile(r"\d{3}_[a-z0-9_]+\.sql")
+_MIGRATION_NAME = re.compile(r"\d{8}_\d{4}_[a-z0-9_]+\.sql")
+_TOKEN = re.compile(r"'(?:[^'\\]|\\.|'')*'|\"[^\"]*\"|`[^`]*`|--[^\n]*|/\*.*?\*/|;|[^'\"`;/-]+|.", re.DOTALL)
+_TABLE = re.compile(r"CREATE TABLE (\w+) \((.*)\)", re.DOTALL)
+_INDEX = re.compile(r"CREATE (?:UNIQUE )?INDEX (\w+) ON (\w+)")
+
+
+class SqlFileError(Exception):
+    """A file has a wrong name or cannot be cut into statements."""
+
+
+@dataclass(frozen=True)
+class SqlFile:
+    """One file. ``name`` is its path below ``database/``, which the ledger remembers."""
+
+    name: str
+    text: str
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+    @property
+    def statements(self) -> list[str]:
+        return split_statements(self.text)
+
+
+def sql_files(folder: Path = FOLDER) -> list[SqlFile]:
+    """``schemas/NNN_*.sql`` and then ``migrations/YYYYMMDD_HHMM_*.sql``, each in the order of their names.
+
+    Raises ``SqlFileError`` for a file whose name has another form.
+    """
+    found = []
+    for part, form in (("schemas", _SCHEMA_NAME), ("migrations", _MIGRATION_NAME)):
+        for path in sorted((folder / part).glob("*.sql")):
+            if not form.fullmatch(path.name):
+                shape = "NNN_name.sql" if part == "schemas" else "YYYYMMDD_HHMM_description.sql"
+                raise SqlFileError(f"{part}/{path.name} must be named {shape}")
+            found.append(SqlFile(f"{part}/{path.name}", path.read_text(encoding="utf-8")))
+    return found
+
+
+def split_statements(text: str) -> list[str]:
+    """The statements of a file, without comments but with executable ones (``/*! … */``), which servers run."""
+    statements: list[str] = []
+    parts: list[str] = []
+    for token in _TOKEN.findall(text):
+        if token == ";":
+            statements.append("".join(parts).strip())
+            parts = []
+        elif token.startswith("--") or (token.startswith("/*") and not token.startswith(("/*!", "/*M!"))):
+            parts.append(" ")
+        else:
+            parts.append(token)
+    statements.append("".join(parts).strip())
+    return [statement for statement in statements if statement]
+
+
+def created_table(statement: str) -> tuple[str, list[str]] | None:
+    """Name and column names of a CREATE TABLE statement, None for any other statement."""
+    match = _TABLE.match(statement)
+    if match is None:
+        return None
+    lines = [line.strip() for line in match[2].splitlines() if line.strip()]
+    return match[1], [line.split()[0] for line in lines if not line.startswith("CONSTRAINT")]
+
+
+def created_index(statement: str) -> tuple[str, str] | None:
+    """Index and table name of a CREATE INDEX statement, None for any other statement."""
+    match = _INDEX.match(statement)
+    return None if match is None else (match[1], match[2])
