@@ -1,0 +1,117 @@
+"""The list of security events, and the recorder that writes them in the transaction of the change."""
+
+from __future__ import annotations
+
+import json
+import logging
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import insert
+
+from database.models import AuditRecord
+from database.models.columns import new_id
+from database.transaction import Transaction
+from provider.protocol.messages import Origin
+
+log = logging.getLogger("mcp_core.audit")
+
+
+class AuditEvent(StrEnum):
+    """Every name that ``user_audit_log.action`` can have."""
+
+    SETUP_COMPLETED = "setup.completed"
+    LOGIN_SUCCEEDED = "login.succeeded"
+    LOGIN_FAILED = "login.failed"
+    LOGIN_THROTTLED = "login.throttled"
+    REAUTHENTICATED = "login.reauthenticated"
+    SECOND_FACTOR_ENROLLED = "second_factor.enrolled"
+    SECOND_FACTOR_FAILED = "second_factor.failed"
+    SECOND_FACTOR_THROTTLED = "second_factor.throttled"
+    SECOND_FACTOR_REMOVED = "second_factor.removed"
+    RECOVERY_CODES_MADE = "recovery_codes.made"
+    RECOVERY_CODE_USED = "recovery_codes.used"
+    SESSION_STARTED = "session.started"
+    SESSION_ENDED = "session.ended"
+    USER_CREATED = "user.created"
+    USER_DISABLED = "user.disabled"
+    USER_ENABLED = "user.enabled"
+    PASSWORD_CHANGED = "user.password_changed"  # noqa: S105 - the name of an event
+    API_KEY_CREATED = "api_key.created"
+    API_KEY_REVOKED = "api_key.revoked"
+    CLIENT_CREATED = "client.created"
+    CLIENT_DISABLED = "client.disabled"
+    CLIENT_ENABLED = "client.enabled"
+    CLIENT_DELETED = "client.deleted"
+    CLIENT_SECRET_ROTATED = "client.secret_rotated"  # noqa: S105 - the name of an event
+    CLIENT_AUTHENTICATION_FAILED = "client.authentication_failed"
+    RESOURCE_ADDED = "resource.added"
+    RESOURCE_REMOVED = "resource.removed"
+    CONSENT_GIVEN = "consent.given"
+    CONSENT_DENIED = "consent.denied"
+    CONSENT_WITHDRAWN = "consent.withdrawn"
+    CODE_ISSUED = "code.issued"
+    CODE_REUSED = "code.reused"
+    REFRESH_TOKEN_REUSED = "refresh_token.reused"  # noqa: S105 - the name of an event
+    TOKEN_REVOKED = "token.revoked"  # noqa: S105 - the name of an event
+    GRANT_REVOKED = "grant.revoked"
+    LOGOUT_REQUESTED = "logout.requested"
+    KEYS_CREATED = "keys.created"
+    KEYS_ROTATED = "keys.rotated"
+    DECRYPTION_FAILED = "decryption.failed"
+
+
+class AuditRecorder:
+    """Writes one row for each event, and one log line once the row is committed, so that records leave this machine."""
+
+    def record(
+        self,
+        tx: Transaction,
+        event: AuditEvent,
+        origin: Origin,
+        *,
+        user_id: str | None = None,
+        actor: str | None = None,
+        outcome: str = "ok",
+        resource_type: str | None = None,
+        resource_id: str | None = None,
+        **details: Any,
+    ) -> None:
+        """Records ``event`` in the caller's transaction: no change without its record, and no record without the change.
+
+        ``user_id`` is whom it concerns, ``actor`` who did it when that is somebody else. ``details`` never hold a
+        secret; their text is cleaned of control characters.
+        """
+        row = {
+            "id": new_id(origin.now),
+            "user_id": user_id,
+            "actor": printable(actor, 255),
+            "action": event.value,
+            "outcome": outcome,
+            "resource_type": resource_type,
+            "resource_id": printable(resource_id, 255),
+            "details": {name: _clean(value) for name, value in details.items()} or None,
+            "ip_address": printable(origin.source, 45),
+            "user_agent": printable(origin.user_agent, 512, ascii_only=False),
+            "request_id": printable(origin.request_id, 32),
+            "created_at": origin.now,
+        }
+        tx.execute(insert(AuditRecord), row)
+        line = json.dumps({**row, "created_at": origin.now.isoformat()}, ensure_ascii=True)
+        tx.on_commit(lambda: log.info("%s", line))
+
+
+def printable(value: str | None, length: int, *, ascii_only: bool = True) -> str | None:
+    """``value`` cut to ``length``, control characters replaced: untrusted text can forge neither lines nor columns."""
+    if value is None:
+        return None
+    allowed = (c if c.isprintable() and (c.isascii() or not ascii_only) else "?" for c in value[:length])
+    return "".join(allowed)
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, str):
+        return printable(value, 512, ascii_only=False)
+    if isinstance(value, (list, tuple)):
+        return [_clean(item) for item in value]
+    return value

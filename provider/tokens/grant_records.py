@@ -1,0 +1,135 @@
+"""Grant records: one for each authorization by a user, the family of all that came of it."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, bindparam, insert, literal, select, update
+
+from database.models import GrantRecord as GrantRow
+from database.models.columns import new_id
+from database.transaction import Transaction
+from provider.audit import AuditEvent, AuditRecorder
+from provider.protocol.messages import Origin
+
+_TABLE = GrantRow.__table__
+_FIND = select(_TABLE).where(_TABLE.c.id == bindparam("grant_id"))
+OFFLINE_ACCESS = "offline_access"
+
+
+@dataclass(frozen=True, slots=True)
+class GrantRecord:
+    """What a user authorized. ``client_row_id`` is ``oauth_clients.id``, ``resource`` the URI that becomes ``aud``."""
+
+    id: str
+    user_id: str
+    client_row_id: str
+    session_id: str | None
+    consent_id: str | None
+    scope: tuple[str, ...]
+    resource: str
+    authenticated_at: datetime.datetime
+    amr: tuple[str, ...]
+    acr: str
+    created_at: datetime.datetime
+    revoked_at: datetime.datetime | None
+
+
+class GrantRecords:
+    """Creates and revokes grant records. A revoked grant kills its code, refresh tokens and access tokens."""
+
+    def __init__(self, audit: AuditRecorder) -> None:
+        self._audit = audit
+
+    def create(
+        self,
+        tx: Transaction,
+        now: datetime.datetime,
+        *,
+        user_id: str,
+        client_row_id: str,
+        session_id: str | None,
+        consent_id: str | None,
+        scope: tuple[str, ...],
+        resource_uri: str,
+        authenticated_at: datetime.datetime,
+        amr: tuple[str, ...],
+        acr: str,
+    ) -> str:
+        """Inserts a record and returns its id."""
+        grant_id = new_id(now)
+        tx.execute(
+            insert(GrantRow),
+            {
+                "id": grant_id,
+                "user_id": user_id,
+                "client_id": client_row_id,
+                "session_id": session_id,
+                "consent_id": consent_id,
+                "scope": " ".join(scope),
+                "resource": resource_uri,
+                "authenticated_at": authenticated_at,
+                "amr": " ".join(amr),
+                "acr": acr,
+                "created_at": now,
+            },
+        )
+        return grant_id
+
+    def find(self, tx: Transaction, grant_id: str) -> GrantRecord | None:
+        row = tx.execute(_FIND, {"grant_id": grant_id}).mappings().first()
+        if row is None:
+            return None
+        return GrantRecord(
+            id=row["id"],
+            user_id=row["user_id"],
+            client_row_id=row["client_id"],
+            session_id=row["session_id"],
+            consent_id=row["consent_id"],
+            scope=tuple(row["scope"].split()),
+            resource=row["resource"],
+            authenticated_at=row["authenticated_at"],
+            amr=tuple(row["amr"].split()),
+            acr=row["acr"],
+            created_at=row["created_at"],
+            revoked_at=row["revoked_at"],
+        )
+
+    def revoke(self, tx: Transaction, origin: Origin, grant_id: str, reason: str) -> bool:
+        """Ends one family. False when it had ended before."""
+        return self._revoke(tx, origin, _TABLE.c.id == grant_id, reason, grant_id) > 0
+
+    def revoke_for_user(self, tx: Transaction, origin: Origin, user_id: str, reason: str) -> int:
+        return self._revoke(tx, origin, _TABLE.c.user_id == user_id, reason, user_id)
+
+    def revoke_for_client(self, tx: Transaction, origin: Origin, client_row_id: str, reason: str) -> int:
+        return self._revoke(tx, origin, _TABLE.c.client_id == client_row_id, reason, client_row_id)
+
+    def revoke_for_consent(self, tx: Transaction, origin: Origin, consent_id: str, reason: str) -> int:
+        return self._revoke(tx, origin, _TABLE.c.consent_id == consent_id, reason, consent_id)
+
+    def revoke_for_session(self, tx: Transaction, origin: Origin, session_id: str, reason: str) -> int:
+        """Ends what depended on a session. Grants with ``offline_access`` outlive it (OpenID Connect Core §11)."""
+        offline = (literal(" ") + _TABLE.c.scope + " ").contains(f" {OFFLINE_ACCESS} ", autoescape=True)
+        return self._revoke(tx, origin, (_TABLE.c.session_id == session_id) & ~offline, reason, session_id)
+
+    def _revoke(
+        self, tx: Transaction, origin: Origin, which: ColumnElement[bool], reason: str, subject_id: str
+    ) -> int:
+        count = tx.execute(
+            update(GrantRow)
+            .where(which, _TABLE.c.revoked_at.is_(None))
+            .values(revoked_at=origin.now, revoke_reason=reason)
+        ).rowcount
+        if count:
+            self._audit.record(
+                tx,
+                AuditEvent.GRANT_REVOKED,
+                origin,
+                resource_type="oauth_grants",
+                resource_id=subject_id,
+                reason=reason,
+                count=count,
+            )
+        return count

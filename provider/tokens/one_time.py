@@ -1,0 +1,231 @@
+"""What works once: authorization codes, and authorization requests that wait for their user.
+
+Each is claimed by one conditional UPDATE whose row count decides, in the transaction that acts on it.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import bindparam, delete, insert, select, update
+
+from database.models import AuthorizationCode, AuthorizationRequest
+from database.transaction import Transaction
+from provider.audit import AuditEvent, AuditRecorder
+from provider.protocol.errors import OAuthError
+from provider.protocol.messages import Origin
+from provider.security.crypto import Keyring, is_secret, new_secret
+from provider.tokens.grant_records import GrantRecord, GrantRecords
+
+_CODES = AuthorizationCode.__table__
+_REQUESTS = AuthorizationRequest.__table__
+_FIND_CODE = select(_CODES).where(_CODES.c.code_hash == bindparam("code_hash"))
+_CLAIM_CODE = (
+    update(AuthorizationCode)
+    .where(_CODES.c.code_hash == bindparam("claimed_hash"), _CODES.c.used_at.is_(None))
+    .values(used_at=bindparam("now"))
+)
+_FIND_REQUEST = select(_REQUESTS).where(
+    _REQUESTS.c.handle_hash == bindparam("handle_hash"),
+    _REQUESTS.c.browser_hash == bindparam("browser_hash"),
+    _REQUESTS.c.used_at.is_(None),
+    _REQUESTS.c.expires_at > bindparam("now"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCode:
+    """An authorization code as it was stored, with the grant that it belongs to."""
+
+    code_hash: str
+    grant: GrantRecord
+    redirect_uri: str
+    code_challenge: str | None
+    nonce: str | None
+    claims: Mapping[str, Any]
+    expires_at: datetime.datetime
+    used_at: datetime.datetime | None
+
+
+class AuthorizationCodes:
+    """Authorization codes (RFC 6749 §4.1): 256 random bits, stored hashed, used rows kept until they expire."""
+
+    def __init__(self, keyring: Keyring, grants: GrantRecords, audit: AuditRecorder, code_seconds: int) -> None:
+        self._keyring = keyring
+        self._grants = grants
+        self._audit = audit
+        self._life = datetime.timedelta(seconds=code_seconds)
+
+    def issue(
+        self,
+        tx: Transaction,
+        now: datetime.datetime,
+        *,
+        grant_id: str,
+        redirect_uri: str,
+        code_challenge: str | None,
+        nonce: str | None,
+        claims: Mapping[str, Any] | None = None,
+    ) -> str:
+        """Stores a code for a grant and returns it in clear, once."""
+        code = new_secret("ac")
+        tx.execute(
+            insert(AuthorizationCode),
+            {
+                "code_hash": self._hash(code),
+                "grant_id": grant_id,
+                "redirect_uri": redirect_uri,
+                "code_challenge": code_challenge,
+                "nonce": nonce,
+                "claims": dict(claims) if claims else None,
+                "created_at": now,
+                "expires_at": now + self._life,
+            },
+        )
+        return code
+
+    def find(self, tx: Transaction, code: str) -> StoredCode | None:
+        """The stored code, used or not. None when there never was one or it has been purged."""
+        if not is_secret("ac", code):
+            return None
+        row = tx.execute(_FIND_CODE, {"code_hash": self._hash(code)}).mappings().first()
+        grant = None if row is None else self._grants.find(tx, row["grant_id"])
+        if row is None or grant is None:
+            return None
+        return StoredCode(
+            code_hash=row["code_hash"],
+            grant=grant,
+            redirect_uri=row["redirect_uri"],
+            code_challenge=row["code_challenge"],
+            nonce=row["nonce"],
+            claims=row["claims"] or {},
+            expires_at=row["expires_at"],
+            used_at=row["used_at"],
+        )
+
+    def claim(self, tx: Transaction, origin: Origin, stored: StoredCode) -> None:
+        """Uses the code up, or raises ``invalid_grant``.
+
+        A code that was used before ends its whole family (RFC 6749 §4.1.2, OAuth 2.1 §4.1.3). That includes the case
+        of two redemptions at the same moment: one of them may be a thief's, and nobody can tell which.
+        """
+        if tx.execute(_CLAIM_CODE, {"claimed_hash": stored.code_hash, "now": origin.now}).rowcount != 1:
+            self._grants.revoke(tx, origin, stored.grant.id, "code_reused")
+            self._audit.record(
+                tx,
+                AuditEvent.CODE_REUSED,
+                origin,
+                user_id=stored.grant.user_id,
+                outcome="denied",
+                resource_type="oauth_grants",
+                resource_id=stored.grant.id,
+            )
+            raise OAuthError.invalid_grant("The authorization code was already used.")
+        if origin.now >= stored.expires_at:
+            raise OAuthError.invalid_grant("The authorization code has expired.")
+        if stored.grant.revoked_at is not None:
+            raise OAuthError.invalid_grant("The authorization was revoked.")
+
+    def purge(self, tx: Transaction, now: datetime.datetime, limit: int = 1000) -> int:
+        """Deletes codes a day after they expired, so that late replays are still recognised as such."""
+        return delete_batch(tx, _CODES, _CODES.c.code_hash, now - datetime.timedelta(days=1), limit)
+
+    def _hash(self, code: str) -> str:
+        return self._keyring.keyed_hash("authorization code", code)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRequest:
+    """A checked authorization request. ``parameters`` is what ``AuthorizationParameters.to_dict`` gave."""
+
+    client_row_id: str
+    parameters: Mapping[str, Any]
+    created_at: datetime.datetime
+    consented_at: datetime.datetime | None
+    consented_session_id: str | None
+
+
+class AuthorizationRequests:
+    """Requests on their way through login and consent. The handle works in the browser that brought the request."""
+
+    def __init__(self, keyring: Keyring, seconds: int) -> None:
+        self._keyring = keyring
+        self._life = datetime.timedelta(seconds=seconds)
+
+    def store(
+        self,
+        tx: Transaction,
+        now: datetime.datetime,
+        *,
+        client_row_id: str,
+        browser: str,
+        parameters: Mapping[str, Any],
+    ) -> str:
+        """Keeps a request and returns its handle."""
+        handle = new_secret("request")
+        tx.execute(
+            insert(AuthorizationRequest),
+            {
+                "handle_hash": self._hash(handle),
+                "browser_hash": self._browser_hash(browser),
+                "client_id": client_row_id,
+                "parameters": dict(parameters),
+                "created_at": now,
+                "expires_at": now + self._life,
+            },
+        )
+        return handle
+
+    def find(self, tx: Transaction, now: datetime.datetime, handle: str, browser: str) -> StoredRequest | None:
+        """The waiting request, None when it is unknown, used, expired, or another browser's."""
+        if not is_secret("request", handle):
+            return None
+        known = {"handle_hash": self._hash(handle), "browser_hash": self._browser_hash(browser), "now": now}
+        row = tx.execute(_FIND_REQUEST, known).mappings().first()
+        if row is None:
+            return None
+        return StoredRequest(
+            client_row_id=row["client_id"],
+            parameters=row["parameters"],
+            created_at=row["created_at"],
+            consented_at=row["consented_at"],
+            consented_session_id=row["consented_session_id"],
+        )
+
+    def mark_consented(self, tx: Transaction, now: datetime.datetime, handle: str, session_id: str) -> bool:
+        """Remembers that the user of this session allowed exactly this request. False when it is used already."""
+        statement = (
+            update(AuthorizationRequest)
+            .where(_REQUESTS.c.handle_hash == self._hash(handle), _REQUESTS.c.used_at.is_(None))
+            .values(consented_at=now, consented_session_id=session_id)
+        )
+        return tx.execute(statement).rowcount == 1
+
+    def consume(self, tx: Transaction, now: datetime.datetime, handle: str) -> bool:
+        """Uses the request up. True for exactly one caller."""
+        statement = (
+            update(AuthorizationRequest)
+            .where(_REQUESTS.c.handle_hash == self._hash(handle), _REQUESTS.c.used_at.is_(None))
+            .values(used_at=now)
+        )
+        return tx.execute(statement).rowcount == 1
+
+    def purge(self, tx: Transaction, now: datetime.datetime, limit: int = 1000) -> int:
+        return delete_batch(tx, _REQUESTS, _REQUESTS.c.handle_hash, now, limit)
+
+    def _hash(self, handle: str) -> str:
+        return self._keyring.keyed_hash("authorization request", handle)
+
+    def _browser_hash(self, browser: str) -> str:
+        return self._keyring.keyed_hash("browser", browser)
+
+
+def delete_batch(tx: Transaction, table: Any, key: Any, before: datetime.datetime, limit: int) -> int:
+    """Deletes at most ``limit`` rows of ``table`` whose ``expires_at`` is over, by key, so that no range is locked."""
+    keys = tx.execute(select(key).where(table.c.expires_at <= before).limit(limit)).scalars().all()
+    if keys:
+        tx.execute(delete(table).where(key.in_(keys)))
+    return len(keys)
