@@ -72,10 +72,8 @@ def build_services(settings: Settings, engine: Engine, keyring: Keyring) -> Serv
     token_issuer = TokenIssuer(
         settings.issuer,
         signing_keys,
-        grants,
         access_token_seconds=settings.access_token_seconds,
         id_token_seconds=settings.id_token_seconds,
-        default_resource_uri=settings.issuer,
     )
     refresh_tokens = RefreshTokens(
         keyring,
@@ -116,7 +114,9 @@ def build_services(settings: Settings, engine: Engine, keyring: Keyring) -> Serv
         authorization_requests=AuthorizationRequests(keyring, settings.authorization_request_seconds),
         refresh_tokens=refresh_tokens,
         token_issuer=token_issuer,
-        token_verifier=TokenVerifier(settings.issuer, signing_keys, settings.clock_skew_seconds),
+        token_verifier=TokenVerifier(
+            settings.issuer, signing_keys, audit, clock_skew_seconds=settings.clock_skew_seconds
+        ),
         clients=clients,
         resources=resources,
         client_authentication=ClientAuthentication(clients, keyring, rate_limits, audit),

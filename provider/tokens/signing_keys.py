@@ -1,0 +1,263 @@
+"""The keys that sign tokens: stored encrypted, parsed once, rotated with overlap.
+
+A key has no state column. What it is at a moment (next, active, retiring, revoked) follows from its times, so every worker
+comes to the same answer from the same rows.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import logging
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from joserfc.jwk import ECKey, KeySet, OKPKey, RSAKey
+from joserfc.jws import JWSAlgModel, JWSRegistry
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from database.models import SigningKey as KeyRow
+from database.transaction import Transaction
+from provider.audit import AuditEvent, AuditRecorder
+from provider.protocol.messages import Origin
+from provider.security.crypto import Keyring
+
+log = logging.getLogger("mcp_core.keys")
+
+AsymmetricKey = RSAKey | ECKey | OKPKey
+RELOAD_SECONDS = 30
+RSA_BITS = 2048
+_TABLE = KeyRow.__table__
+_ALL = select(_TABLE).where(_TABLE.c.revoked_at.is_(None)).order_by(_TABLE.c.activates_at, _TABLE.c.kid)
+
+
+class TokenAlgorithms(JWSRegistry):
+    """Our fixed allow-list. Unlike joserfc's own it names EdDSA without a warning: verifiers know no other name yet."""
+
+    def get_alg(self, name: str) -> JWSAlgModel:
+        if name not in ("RS256", "ES256", "EdDSA"):
+            return super().get_alg(name)
+        return self.algorithms[name]
+
+
+REGISTRY = TokenAlgorithms(algorithms=["RS256", "ES256", "EdDSA"])
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """One key pair, parsed."""
+
+    kid: str
+    algorithm: str
+    key: AsymmetricKey
+    public_jwk: Mapping[str, Any]
+    created_at: datetime.datetime
+    activates_at: datetime.datetime
+    retires_at: datetime.datetime | None
+
+    def state(self, now: datetime.datetime) -> str:
+        if now < self.activates_at:
+            return "next"
+        if self.retires_at is None:
+            return "active"
+        return "retiring" if now < self.retires_at else "retired"
+
+
+@dataclass(frozen=True, slots=True)
+class JwksDocument:
+    """A JSON Web Key Set (RFC 7517 §5) as prepared bytes."""
+
+    body: bytes
+    etag: str
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    at: datetime.datetime
+    keys: tuple[SigningKey, ...]
+
+
+class SigningKeys:
+    """Holds every private key of the process.
+
+    ``publish_seconds`` is how long a new key is in the JWKS before it signs, ``retire_seconds`` how long an old one stays
+    after it stopped: the longest life of what it signed.
+    """
+
+    def __init__(
+        self,
+        keyring: Keyring,
+        audit: AuditRecorder,
+        *,
+        algorithms: tuple[str, ...],
+        publish_seconds: int,
+        retire_seconds: int,
+    ) -> None:
+        self._keyring = keyring
+        self._audit = audit
+        self.algorithms = algorithms
+        self._publish = datetime.timedelta(seconds=publish_seconds)
+        self._retire = datetime.timedelta(seconds=retire_seconds)
+        self._loaded: _Loaded | None = None
+        self._parsed: dict[str, SigningKey] = {}
+        self._document: tuple[tuple[str, ...], JwksDocument] | None = None
+        self._lock = threading.Lock()
+
+    def ensure(self, tx: Transaction, now: datetime.datetime) -> list[str]:
+        """Makes a key for each algorithm that has none, usable at once. Returns the new key ids.
+
+        Two processes may both do so on the same new database; they agree on the one that signs (``current``), and the
+        other one is never used.
+        """
+        known = {key.algorithm for key in self._load(tx, now, fresh=True)}
+        made = [self._create(tx, name, now, now) for name in self.algorithms if name not in known]
+        if made:
+            origin = Origin("", "", "", now)
+            self._audit.record(tx, AuditEvent.KEYS_CREATED, origin, resource_type="signing_keys", kids=made)
+            self._loaded = None
+        return made
+
+    def rotate(self, tx: Transaction, origin: Origin, *, immediately: bool = False) -> list[str]:
+        """A new key for each algorithm; the old ones retire once nothing they signed is valid any more.
+
+        ``immediately`` skips the time of publication: for a key that is known to others. Verifiers with an older copy of
+        the JWKS fetch it again when they meet the new ``kid``.
+        """
+        activates_at = origin.now if immediately else origin.now + self._publish
+        retires_at = activates_at + self._retire
+        replaced = (
+            update(KeyRow)
+            .where(_TABLE.c.retires_at.is_(None) | (_TABLE.c.activates_at > origin.now), _TABLE.c.revoked_at.is_(None))
+            .values(retires_at=retires_at)
+        )
+        tx.execute(replaced)
+        made = [self._create(tx, name, origin.now, activates_at) for name in self.algorithms]
+        self._audit.record(
+            tx, AuditEvent.KEYS_ROTATED, origin, resource_type="signing_keys", kids=made, immediately=immediately
+        )
+        self._loaded = None
+        return made
+
+    def current(self, tx: Transaction, algorithm: str, now: datetime.datetime) -> SigningKey:
+        """The key that signs now: of those that have begun, the one that began last. Raises ``LookupError``."""
+        usable = [key for key in self._load(tx, now) if key.algorithm == algorithm and key.activates_at <= now]
+        if not usable:
+            raise LookupError(f"there is no signing key for {algorithm}")
+        return usable[-1]
+
+    def find(self, tx: Transaction, kid: str, now: datetime.datetime) -> SigningKey | None:
+        """A key whose signatures count now. A key id that is not known asks the database again, at most once a second."""
+        for fresh in (False, True):
+            if fresh and self._loaded is not None and (now - self._loaded.at).total_seconds() < 1:
+                return None
+            for key in self._load(tx, now, fresh=fresh):
+                if key.kid == kid:
+                    return key
+        return None
+
+    def list(self, tx: Transaction, now: datetime.datetime) -> tuple[SigningKey, ...]:
+        return self._load(tx, now, fresh=True)
+
+    def verification_keys(self, tx: Transaction, now: datetime.datetime) -> KeySet:
+        return KeySet([key.key for key in self._load(tx, now)])
+
+    def jwks(self, tx: Transaction, now: datetime.datetime) -> JwksDocument:
+        """The public keys: next, active and retiring ones. Goes on answering while the database is away."""
+        keys = self._load(tx, now)
+        kids = tuple(key.kid for key in keys)
+        document = self._document
+        if document is None or document[0] != kids:
+            body = json.dumps({"keys": [dict(key.public_jwk) for key in keys]}, separators=(",", ":")).encode()
+            document = (kids, JwksDocument(body, f'"{hashlib.sha256(body).hexdigest()[:32]}"'))
+            self._document = document
+        return document[1]
+
+    def purge(self, tx: Transaction, now: datetime.datetime, limit: int = 1000) -> int:
+        """Deletes keys a day after they retired."""
+        over = select(_TABLE.c.kid).where(_TABLE.c.retires_at <= now - datetime.timedelta(days=1)).limit(limit)
+        kids = tx.execute(over).scalars().all()
+        if kids:
+            tx.execute(delete(KeyRow).where(_TABLE.c.kid.in_(kids)))
+        return len(kids)
+
+    def _load(self, tx: Transaction, now: datetime.datetime, *, fresh: bool = False) -> tuple[SigningKey, ...]:
+        loaded = self._loaded
+        if loaded is None or fresh or abs((now - loaded.at).total_seconds()) >= RELOAD_SECONDS:
+            loaded = self._reload(tx, now, loaded)
+        return tuple(key for key in loaded.keys if key.retires_at is None or now < key.retires_at)
+
+    def _reload(self, tx: Transaction, now: datetime.datetime, before: _Loaded | None) -> _Loaded:
+        was_open = tx.is_open
+        try:
+            rows = tx.execute(_ALL).mappings().all()
+        except (OperationalError, InterfaceError, PoolTimeout):
+            if before is None:
+                raise
+            log.warning("the signing keys could not be read again; the known ones go on")
+            tx.rollback()
+            retry_at = now - datetime.timedelta(seconds=RELOAD_SECONDS - 5)
+            self._loaded = _Loaded(max(before.at, retry_at), before.keys)
+            return self._loaded
+        if not was_open:
+            tx.commit()  # a read-only look at the keys must not hold a connection for the rest of the request
+        with self._lock:
+            loaded = _Loaded(now, tuple(self._parse(row) for row in rows))
+            self._loaded = loaded
+        return loaded
+
+    def _parse(self, row: Mapping[Any, Any]) -> SigningKey:
+        known = self._parsed.get(row["kid"])
+        if known is None or known.retires_at != row["retires_at"]:
+            private = json.loads(self._keyring.decrypt(row["private_key_encrypted"], _context(row["kid"])))
+            known = SigningKey(
+                kid=row["kid"],
+                algorithm=row["algorithm"],
+                key=_import(row["algorithm"], private),
+                public_jwk=row["public_jwk"],
+                created_at=row["created_at"],
+                activates_at=row["activates_at"],
+                retires_at=row["retires_at"],
+            )
+            self._parsed[known.kid] = known
+        return known
+
+    def _create(self, tx: Transaction, algorithm: str, now: datetime.datetime, activates_at: datetime.datetime) -> str:
+        key = _generate(algorithm)
+        kid = key.thumbprint()[:22]
+        public = {**key.as_dict(private=False), "kid": kid, "use": "sig", "alg": algorithm}
+        private = json.dumps({**key.as_dict(private=True), "kid": kid}).encode()
+        row = {
+            "kid": kid,
+            "algorithm": algorithm,
+            "public_jwk": public,
+            "private_key_encrypted": self._keyring.encrypt(private, _context(kid)),
+            "created_at": now,
+            "activates_at": activates_at,
+        }
+        tx.execute(insert(KeyRow), row)
+        return kid
+
+
+def _context(kid: str) -> dict[str, str]:
+    return {"table": "signing_keys", "column": "private_key_encrypted", "id": kid}
+
+
+def _generate(algorithm: str) -> AsymmetricKey:
+    if algorithm == "RS256":
+        return RSAKey.generate_key(RSA_BITS, private=True)
+    if algorithm == "ES256":
+        return ECKey.generate_key("P-256", private=True)
+    return OKPKey.generate_key("Ed25519", private=True)
+
+
+def _import(algorithm: str, private: dict[str, Any]) -> AsymmetricKey:
+    if algorithm == "RS256":
+        return RSAKey.import_key(private)
+    if algorithm == "ES256":
+        return ECKey.import_key(private)
+    return OKPKey.import_key(private)

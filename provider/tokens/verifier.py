@@ -1,0 +1,168 @@
+"""Verifies our own tokens: signature, kind, times, and the record that says whether they still count."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import datetime
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from joserfc import jws
+from joserfc.errors import JoseError
+from sqlalchemy import bindparam, delete, select, true, update
+
+from database.models import Client, GrantRecord, IssuedToken, User
+from database.transaction import Transaction
+from provider.audit import AuditEvent, AuditRecorder
+from provider.protocol.messages import Origin
+from provider.tokens.signing_keys import REGISTRY, SigningKeys
+
+MAX_TOKEN_CHARACTERS = 8192
+_ALLOWED_HEADER = {"alg", "kid", "typ"}
+_TOKENS = IssuedToken.__table__
+_GRANTS = GrantRecord.__table__
+_CLIENTS = Client.__table__
+_USERS = User.__table__
+_OWNERS = User.__table__.alias("owners")
+_ALIVE = (
+    select(
+        _TOKENS.c.jti,
+        _TOKENS.c.grant_id,
+        _TOKENS.c.user_id,
+        _CLIENTS.c.id.label("client_row_id"),
+        _CLIENTS.c.owner_user_id,
+        _USERS.c.username,
+    )
+    .select_from(
+        _TOKENS.join(_CLIENTS, _CLIENTS.c.id == _TOKENS.c.client_id)
+        .outerjoin(_GRANTS, _GRANTS.c.id == _TOKENS.c.grant_id)
+        .outerjoin(_USERS, _USERS.c.id == _TOKENS.c.user_id)
+        .outerjoin(_OWNERS, _OWNERS.c.id == _CLIENTS.c.owner_user_id)
+    )
+    .where(
+        _TOKENS.c.jti == bindparam("jti"),
+        _TOKENS.c.revoked_at.is_(None),
+        _CLIENTS.c.is_active == true(),
+        _CLIENTS.c.revoked_at.is_(None),
+        _TOKENS.c.grant_id.is_(None) | (_GRANTS.c.id.is_not(None) & _GRANTS.c.revoked_at.is_(None)),
+        _TOKENS.c.user_id.is_(None) | (_USERS.c.is_active == true()),
+        _CLIENTS.c.owner_user_id.is_(None) | (_OWNERS.c.is_active == true()),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedAccessToken:
+    """An access token that counts now. ``client_row_id`` is ``oauth_clients.id``."""
+
+    claims: Mapping[str, Any]
+    jti: str
+    client_row_id: str
+    grant_id: str | None
+    user_id: str | None
+    username: str | None
+
+    @property
+    def scope(self) -> tuple[str, ...]:
+        return tuple(str(self.claims["scope"]).split())
+
+    @property
+    def audience(self) -> str:
+        return str(self.claims["aud"])
+
+
+class TokenVerifier:
+    """Checks tokens that we signed ourselves. The key decides the algorithm, never the token's header (RFC 8725 §3.1)."""
+
+    def __init__(
+        self, issuer: str, signing_keys: SigningKeys, audit: AuditRecorder, *, clock_skew_seconds: int
+    ) -> None:
+        self._issuer = issuer
+        self._signing_keys = signing_keys
+        self._audit = audit
+        self._skew = clock_skew_seconds
+
+    def verify_access_token(self, tx: Transaction, token: str, now: datetime.datetime) -> VerifiedAccessToken | None:
+        """The token's content if it is ours, in time and not revoked; None on any doubt. One query."""
+        claims = self._verify(tx, token, "at+jwt", now)
+        if claims is None or not self._is_in_time(claims, now):
+            return None
+        row = tx.execute(_ALIVE, {"jti": claims.get("jti")}).mappings().first()
+        if row is None:
+            return None
+        return VerifiedAccessToken(
+            claims, row["jti"], row["client_row_id"], row["grant_id"], row["user_id"], row["username"]
+        )
+
+    def verify_id_token_hint(self, tx: Transaction, token: str, now: datetime.datetime) -> Mapping[str, Any] | None:
+        """Claims of an ID token of ours, which may have expired (OpenID Connect RP-Initiated Logout §2). None otherwise."""
+        claims = self._verify(tx, token, "JWT", now)
+        if claims is None or not isinstance(claims.get("aud"), str) or not isinstance(claims.get("sub"), str):
+            return None
+        return claims
+
+    def revoke(self, tx: Transaction, origin: Origin, verified: VerifiedAccessToken) -> bool:
+        """Revokes one access token. False when it was revoked before."""
+        statement = (
+            update(IssuedToken)
+            .where(_TOKENS.c.jti == verified.jti, _TOKENS.c.revoked_at.is_(None))
+            .values(revoked_at=origin.now)
+        )
+        if tx.execute(statement).rowcount != 1:
+            return False
+        self._audit.record(
+            tx,
+            AuditEvent.TOKEN_REVOKED,
+            origin,
+            user_id=verified.user_id,
+            actor=str(verified.claims["client_id"]),
+            resource_type="issued_tokens",
+            resource_id=verified.jti,
+        )
+        return True
+
+    def purge(self, tx: Transaction, now: datetime.datetime, limit: int = 1000) -> int:
+        """Deletes the records of tokens that expired a day ago."""
+        over = select(_TOKENS.c.jti).where(_TOKENS.c.expires_at <= now - datetime.timedelta(days=1)).limit(limit)
+        names = tx.execute(over).scalars().all()
+        if names:
+            tx.execute(delete(IssuedToken).where(_TOKENS.c.jti.in_(names)))
+        return len(names)
+
+    def _verify(self, tx: Transaction, token: str, kind: str, now: datetime.datetime) -> Mapping[str, Any] | None:
+        if len(token) > MAX_TOKEN_CHARACTERS or not token.isascii():
+            return None
+        header = _header(token)
+        if header is None or set(header) - _ALLOWED_HEADER or header.get("typ") != kind:
+            return None
+        kid = header.get("kid")
+        key = self._signing_keys.find(tx, kid, now) if isinstance(kid, str) else None
+        if key is None or header.get("alg") != key.algorithm:
+            return None
+        try:
+            payload = jws.deserialize_compact(token.encode(), key.key, registry=REGISTRY).payload
+            claims = json.loads(payload or b"")
+        except (JoseError, ValueError, RecursionError):
+            return None
+        if not isinstance(claims, dict) or claims.get("iss") != self._issuer:
+            return None
+        issued_at = claims.get("iat")
+        if not isinstance(issued_at, int) or issued_at > now.timestamp() + self._skew:
+            return None
+        return claims
+
+    def _is_in_time(self, claims: Mapping[str, Any], now: datetime.datetime) -> bool:
+        expires_at = claims.get("exp")
+        return isinstance(expires_at, int) and now.timestamp() < expires_at
+
+
+def _header(token: str) -> dict[str, Any] | None:
+    first = token.partition(".")[0]
+    try:
+        header = json.loads(base64.urlsafe_b64decode(first + "=" * (-len(first) % 4)))
+    except (ValueError, binascii.Error, RecursionError):
+        return None
+    return header if isinstance(header, dict) else None
