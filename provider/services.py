@@ -119,7 +119,7 @@ def build_services(settings: Settings, engine: Engine, keyring: Keyring) -> Serv
         ),
         clients=clients,
         resources=resources,
-        client_authentication=ClientAuthentication(clients, keyring, rate_limits, audit),
+        client_authentication=ClientAuthentication(clients, rate_limits, audit),
         users=users,
         passwords=passwords,
         login=Login(users, passwords, totp, recovery_codes, sessions, rate_limits, audit, keyring),

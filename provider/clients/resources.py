@@ -1,0 +1,132 @@
+"""The catalogue of APIs that tokens are for (RFC 8707), and the one that is always there: this server itself."""
+
+from __future__ import annotations
+
+import time
+
+from sqlalchemy import delete, insert, select
+from sqlalchemy.exc import IntegrityError
+
+from database.models import Resource as ResourceRow
+from database.models.columns import new_id
+from database.transaction import Transaction
+from provider.audit import AuditEvent, AuditRecorder
+from provider.protocol.client import Resource
+from provider.protocol.errors import OAuthError
+from provider.protocol.messages import Origin
+from provider.protocol.resources import canonical_resource
+from provider.protocol.scopes import IDENTITY_SCOPES
+
+CACHE_SECONDS = 5
+ALGORITHMS = ("RS256", "ES256", "EdDSA")
+_TABLE = ResourceRow.__table__
+
+
+class ResourceExists(Exception):
+    """The catalogue already has this resource."""
+
+
+class Resources:
+    """Finds resources by any spelling; the registered one becomes ``aud``."""
+
+    def __init__(self, audit: AuditRecorder, issuer: str) -> None:
+        self._audit = audit
+        self._own = Resource(uri=issuer, name="", scope=(), token_alg="RS256")  # noqa: S106 - an algorithm
+        self._cache: tuple[float, dict[str, Resource]] | None = None
+
+    def default(self) -> Resource:
+        """This server as the audience: for userinfo, and for clients that name no API."""
+        return self._own
+
+    def find(self, tx: Transaction, uri: str) -> Resource | None:
+        """The resource that ``uri`` means. Raises ``invalid_target`` for what is no resource URI at all."""
+        wanted = canonical_resource(uri)
+        if wanted == canonical_resource(self._own.uri):
+            return self._own
+        return self._known(tx).get(wanted)
+
+    def get(self, tx: Transaction, uri: str) -> Resource:
+        """Like ``find``, raising ``invalid_target`` when there is none (RFC 8707 §2)."""
+        found = self.find(tx, uri)
+        if found is None:
+            raise OAuthError.invalid_target(
+                "This resource is not registered here. An operator can add it: mcp-core resource add URI."
+            )
+        return found
+
+    def list(self, tx: Transaction) -> list[Resource]:
+        return list(self._load(tx).values())
+
+    def add(
+        self,
+        tx: Transaction,
+        origin: Origin,
+        *,
+        uri: str,
+        name: str,
+        scope: tuple[str, ...],
+        admin_scope: tuple[str, ...] = (),
+        token_alg: str = "RS256",  # noqa: S107 - an algorithm
+        access_token_seconds: int | None = None,
+    ) -> Resource:
+        """Registers an API. Raises ``ResourceExists``, ``OAuthError`` (``invalid_target``, ``invalid_scope``), ``ValueError``."""
+        if token_alg not in ALGORITHMS:
+            raise ValueError(f"token_alg must be one of {', '.join(ALGORITHMS)}")
+        if set(scope) & set(IDENTITY_SCOPES):
+            raise OAuthError.invalid_scope("openid, profile, email and offline_access belong to this server.")
+        if not set(admin_scope) <= set(scope):
+            raise ValueError("admin scopes must be among the scopes")
+        if self.find(tx, uri) is not None:
+            raise ResourceExists(uri)
+        row = {
+            "id": new_id(origin.now),
+            "uri": uri,
+            "name": name,
+            "scope": " ".join(scope),
+            "admin_scope": " ".join(admin_scope),
+            "token_alg": token_alg,
+            "access_token_seconds": access_token_seconds,
+            "created_at": origin.now,
+            "updated_at": origin.now,
+        }
+        try:
+            tx.execute(insert(ResourceRow), row)
+        except IntegrityError:
+            raise ResourceExists(uri) from None
+        self._changed(tx, origin, AuditEvent.RESOURCE_ADDED, uri)
+        return Resource(uri, name, scope, admin_scope, token_alg, access_token_seconds)
+
+    def remove(self, tx: Transaction, origin: Origin, uri: str) -> bool:
+        """Takes an API out of the catalogue: no new tokens for it."""
+        if tx.execute(delete(ResourceRow).where(_TABLE.c.uri == uri)).rowcount != 1:
+            return False
+        self._changed(tx, origin, AuditEvent.RESOURCE_REMOVED, uri)
+        return True
+
+    def invalidate(self) -> None:
+        self._cache = None
+
+    def _changed(self, tx: Transaction, origin: Origin, event: AuditEvent, uri: str) -> None:
+        self._audit.record(tx, event, origin, resource_type="resources", resource_id=uri)
+        tx.on_commit(self.invalidate)
+
+    def _known(self, tx: Transaction) -> dict[str, Resource]:
+        cached = self._cache
+        if cached is None or time.monotonic() - cached[0] >= CACHE_SECONDS:
+            cached = (time.monotonic(), self._load(tx))
+            self._cache = cached
+        return cached[1]
+
+    def _load(self, tx: Transaction) -> dict[str, Resource]:
+        rows = tx.execute(select(_TABLE).order_by(_TABLE.c.uri)).mappings()
+        return {
+            canonical_resource(row["uri"]): Resource(
+                uri=row["uri"],
+                name=row["name"],
+                scope=tuple(row["scope"].split()),
+                admin_scope=tuple(row["admin_scope"].split()),
+                token_alg=row["token_alg"],
+                access_token_seconds=row["access_token_seconds"],
+            )
+            for row in rows
+        }

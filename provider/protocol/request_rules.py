@@ -1,0 +1,154 @@
+"""The rules of an authorization request (RFC 6749 §4.1.1, RFC 7636 §4.3, OpenID Connect Core §3.1.2.1)."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from provider.protocol.client import Client
+from provider.protocol.errors import OAuthError, UntrustedRedirect
+from provider.protocol.messages import Parameters
+from provider.protocol.redirect_uris import redirect_uri_matches
+from provider.protocol.resources import single_resource
+from provider.protocol.scopes import parse_scope
+from provider.security.crypto import constant_time_equal
+
+MAX_STATE_CHARACTERS = 4096
+PROMPTS = frozenset({"none", "login", "consent", "select_account", "create"})
+_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
+_VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
+_LOCALES = re.compile(r"[A-Za-z0-9 -]{1,100}")
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationParameters:
+    """A checked authorization request. ``max_age`` is in seconds; ``scope`` is what was asked for, maybe nothing."""
+
+    redirect_uri: str
+    scope: tuple[str, ...] = ()
+    state: str | None = None
+    nonce: str | None = None
+    code_challenge: str | None = None
+    resource: str | None = None
+    prompt: tuple[str, ...] = ()
+    max_age: int | None = None
+    login_hint: str | None = None
+    ui_locales: str | None = None
+    id_token_hint: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> AuthorizationParameters:
+        lists = {name: tuple(stored[name]) for name in ("scope", "prompt")}
+        return cls(**{**stored, **lists})
+
+
+def proven_redirect_uri(parameters: Parameters, client: Client | None) -> str:
+    """The redirect URI, once it is certain that it belongs to the client.
+
+    Raises ``UntrustedRedirect``: until this returns, no answer may go to a URI from the request (RFC 6749 §4.1.2.1).
+    """
+    if client is None:
+        raise UntrustedRedirect("invalid_request", "No application is registered under this client_id.")
+    requested = single_value(parameters, "redirect_uri")
+    if requested is None:
+        raise UntrustedRedirect("invalid_request", "The request names no redirect_uri.")
+    for registered in client.redirect_uris:
+        if redirect_uri_matches(registered, requested, client.application_type):
+            return requested
+    raise UntrustedRedirect("invalid_request", "The redirect_uri is not registered for this application.")
+
+
+def single_value(parameters: Parameters, name: str) -> str | None:
+    """A parameter that must be certain before anything can be redirected. Raises ``UntrustedRedirect`` when repeated."""
+    try:
+        return parameters.get(name)
+    except OAuthError as error:
+        raise UntrustedRedirect(error.error, f"The request has more than one {name}.") from None
+
+
+def safe_state(parameters: Parameters) -> str | None:
+    """The state to send back with an error: None when it was repeated or is too long to keep."""
+    values = parameters.all("state")
+    return values[0] if len(values) == 1 and len(values[0]) <= MAX_STATE_CHARACTERS else None
+
+
+def check_authorization_request(parameters: Parameters, client: Client, redirect_uri: str) -> AuthorizationParameters:
+    """Everything but client and redirect URI. Raises ``OAuthError`` with the code that the redirect carries."""
+    if parameters.repeated("resource"):
+        raise OAuthError.invalid_request("A parameter was sent more than once.")
+    if parameters.get("request"):
+        raise OAuthError("request_not_supported", "Request objects are not supported.")
+    if parameters.get("request_uri"):
+        raise OAuthError("request_uri_not_supported", "Request objects are not supported.")
+    response_type = parameters.get("response_type")
+    if response_type is None:
+        raise OAuthError.invalid_request("The request names no response_type.")
+    if response_type != "code":
+        raise OAuthError("unsupported_response_type", "The response type must be code.")
+    if not client.allows_grant("authorization_code"):
+        raise OAuthError.unauthorized_client("This client may not use the authorization code grant.")
+    if parameters.get("response_mode") not in (None, "query"):
+        raise OAuthError.invalid_request("The response mode must be query.")
+    state, nonce = parameters.get("state"), parameters.get("nonce")
+    if len(state or "") > MAX_STATE_CHARACTERS or len(nonce or "") > MAX_STATE_CHARACTERS:
+        raise OAuthError.invalid_request("state and nonce must not exceed 4096 characters.")
+    return AuthorizationParameters(
+        redirect_uri=redirect_uri,
+        scope=parse_scope(parameters.get("scope")),
+        state=state,
+        nonce=nonce,
+        code_challenge=_code_challenge(parameters, client),
+        resource=single_resource(parameters.all("resource")),
+        prompt=_prompt(parameters.get("prompt")),
+        max_age=_max_age(parameters.get("max_age")),
+        login_hint=(parameters.get("login_hint") or "")[:255] or None,
+        ui_locales=_locales(parameters.get("ui_locales")),
+        id_token_hint=parameters.get("id_token_hint"),
+    )
+
+
+def verifier_matches(challenge: str, verifier: str) -> bool:
+    """Whether a code verifier belongs to an S256 challenge (RFC 7636 §4.6)."""
+    if not _VERIFIER.fullmatch(verifier):
+        return False
+    digest = hashlib.sha256(verifier.encode("ascii")).digest()
+    return constant_time_equal(base64.urlsafe_b64encode(digest).rstrip(b"=").decode(), challenge)
+
+
+def _code_challenge(parameters: Parameters, client: Client) -> str | None:
+    challenge, method = parameters.get("code_challenge"), parameters.get("code_challenge_method")
+    if challenge is None and method is None and not client.require_pkce:
+        return None
+    if challenge is None:
+        raise OAuthError.invalid_request("PKCE is required: code_challenge is missing.")
+    if method != "S256":
+        raise OAuthError.invalid_request("PKCE needs code_challenge_method S256.")
+    if not _CHALLENGE.fullmatch(challenge):
+        raise OAuthError.invalid_request("code_challenge must be 43 base64url characters.")
+    return challenge
+
+
+def _prompt(text: str | None) -> tuple[str, ...]:
+    values = tuple(dict.fromkeys(value for value in (text or "").split(" ") if value in PROMPTS))
+    if "none" in values and len((text or "").split()) > 1:
+        raise OAuthError.invalid_request("prompt none cannot be combined with another value.")
+    return values
+
+
+def _max_age(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not re.fullmatch(r"[0-9]{1,9}", text):
+        raise OAuthError.invalid_request("max_age must be a number of seconds.")
+    return int(text)
+
+
+def _locales(text: str | None) -> str | None:
+    return text if text and _LOCALES.fullmatch(text) else None
