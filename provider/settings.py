@@ -132,6 +132,10 @@ class Settings(BaseSettings):
     def algorithms(self) -> tuple[str, ...]:
         return tuple(self.signing_algorithms.split())
 
+    def second_factor_required(self, *, is_admin: bool) -> bool:
+        """Whether a user may do nothing before a second factor is set up: everybody by setting, administrators beyond loopback."""
+        return self.require_second_factor or (is_admin and not self.is_loopback)
+
     def cookie_name(self, name: str) -> str:
         """``__Host-`` cookies need TLS; an issuer on plain loopback goes without the prefix."""
         return f"__Host-mcp_{name}" if self.is_https else f"mcp_{name}"
