@@ -1,0 +1,29 @@
+"""The account's overview: what is set up, and the three things to do next, with text to paste."""
+
+from __future__ import annotations
+
+from flask import Blueprint
+from werkzeug.wrappers import Response
+
+from provider.web import current
+from provider.web.guards import here, signed_in_only
+from provider.web.rendering import render
+
+pages = Blueprint("account", __name__)
+
+
+@pages.get("/account")
+@signed_in_only("account")
+def show() -> Response:
+    known, services, tx, now = here(), current.services(), current.tx(), current.now()
+    user = known.user
+    keys = [key for key in services.api_keys.list(tx, user.id) if key.is_usable(now)]
+    return render(
+        "account/overview.html",
+        user=user,
+        codes_left=services.recovery_codes.count(tx, user.id) if user.two_factor_enabled else 0,
+        session_count=len(services.sessions.list(tx, now, user.id)),
+        key_count=len(keys),
+        app_count=len(services.consents.list(tx, user.id)),
+        issuer=current.settings().issuer,
+    )

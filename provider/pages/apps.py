@@ -1,0 +1,34 @@
+"""Connected apps: what the user has allowed applications to have, and taking it back."""
+
+from __future__ import annotations
+
+from flask import Blueprint
+from werkzeug.wrappers import Response
+
+from provider.pages.words import scope_sentences
+from provider.web import current, forms
+from provider.web.guards import here, signed_in_only
+from provider.web.rendering import render, see_other
+
+pages = Blueprint("apps", __name__)
+_PAGE = "/account/apps"
+
+
+@pages.get(_PAGE)
+@signed_in_only("apps")
+def show() -> Response:
+    known, services, tx = here(), current.services(), current.tx()
+    apps = []
+    for consent in services.consents.list(tx, known.user.id):
+        client = services.clients.get_by_row(tx, consent.client_row_id)
+        if client is not None:
+            apps.append((consent, client, scope_sentences(consent.scope)))
+    return render("apps/list.html", user=known.user, apps=apps)
+
+
+@pages.post(_PAGE)
+@signed_in_only("apps")
+def withdraw() -> Response:
+    known = here()
+    current.services().consents.withdraw(current.tx(), current.origin(), known.user.id, forms.text("consent", limit=64))
+    return see_other(f"{_PAGE}?notice=app-disconnected")

@@ -1,0 +1,48 @@
+"""What an application asks for, in plain words, with Allow and Cancel alike."""
+
+from __future__ import annotations
+
+from flask import Blueprint
+from werkzeug.wrappers import Response
+
+from provider.authorization_flow import deny
+from provider.pages.words import scope_sentences
+from provider.web import current, error_pages, forms, waiting
+from provider.web.guards import must_enrol
+from provider.web.rendering import render, see_other, send
+
+pages = Blueprint("consent", __name__)
+
+
+@pages.get("/consent")
+def show() -> Response:
+    asked, known = waiting.find(), current.signed_in()
+    if asked is None:
+        return error_pages.show(400, "expired")
+    if known is None or must_enrol(known.user):
+        return see_other(waiting.destination())
+    return render(
+        "consent/ask.html",
+        leads_away=True,
+        asked=asked,
+        user=known.user,
+        sentences=scope_sentences(asked.scope),
+        switch_account=waiting.passed_on("/login", switch="1"),
+    )
+
+
+@pages.post("/consent")
+def decide() -> Response:
+    """Notes the decision on the very request that was shown, for this session, and hands over to the authorize endpoint."""
+    asked, known = waiting.find(), current.signed_in()
+    if asked is None:
+        return error_pages.show(400, "expired")
+    if known is None or must_enrol(known.user):
+        return see_other(waiting.destination())
+    services, tx, origin = current.services(), current.tx(), current.origin()
+    decision = forms.text("decision")
+    if decision == "cancel":
+        return send(deny(current.server(), tx, origin, waiting.handle(), current.browser(), known.user.id))
+    if decision == "allow":
+        services.authorization_requests.mark_consented(tx, origin.now, waiting.handle(), known.session.id)
+    return see_other(waiting.destination())

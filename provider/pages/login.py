@@ -1,0 +1,165 @@
+"""Signing in: the password, then the second step. There is no session before the last step is done."""
+
+from __future__ import annotations
+
+import datetime
+
+from flask import Blueprint, request
+from flask_babel import gettext as _
+from werkzeug.wrappers import Response
+
+from provider.accounts.login import StepExpired, Throttled, WrongCode, WrongCredentials
+from provider.accounts.users import User
+from provider.web import cookies, current, forms, waiting
+from provider.web.guards import must_enrol
+from provider.web.locale import clock_time
+from provider.web.rendering import render, see_other
+
+pages = Blueprint("login", __name__)
+
+
+@pages.get("/login")
+def show_login() -> Response:
+    asked = waiting.find()
+    known = current.signed_in()
+    if known is not None and asked is None:
+        return see_other(waiting.destination())
+    name = (asked.login_hint or "") if asked else ""
+    if known is not None and not name and "switch" not in request.args:
+        name = known.user.username
+    return _login_page(forms.Problems(), name)
+
+
+@pages.post("/login")
+def check_password() -> Response:
+    waiting.find()
+    name = forms.text("username", limit=255)
+    password = forms.secret("password")
+    problems = forms.Problems()
+    if not name:
+        problems.add("username", _("Enter your e-mail address or user name."))
+    if not password:
+        problems.add("password", _("Enter your password."))
+    if problems:
+        return _login_page(problems, name)
+    try:
+        user = current.services().login.check_password(current.tx(), current.origin(), name, password)
+    except WrongCredentials:
+        problems.add("username", _("Wrong e-mail or password."))
+    except Throttled as refusal:
+        problems.add("", too_many_attempts(refusal.until))
+        return throttled(_login_page(problems, name), refusal.until)
+    else:
+        return _after_password(user)
+    return _login_page(problems, name)
+
+
+@pages.get("/login/code")
+def show_code() -> Response:
+    waiting.find()
+    user = _user_of_step()
+    return _code_page(forms.Problems(), user) if user else _start_again()
+
+
+@pages.post("/login/code")
+def check_code() -> Response:
+    waiting.find()
+    user = _user_of_step()
+    if user is None:
+        return _start_again()
+    code = forms.text("code", limit=64)
+    problems = forms.Problems()
+    if not code:
+        problems.add("code", _("Enter the code."))
+        return _code_page(problems, user)
+    login = current.services().login
+    try:
+        completed = login.check_second_factor(current.tx(), current.origin(), current.cookie("step"), code)
+    except StepExpired:
+        return _start_again()
+    except WrongCode:
+        problems.add("code", wrong_code(is_recovery_code=uses_recovery_code()))
+        return _code_page(problems, user)
+    except Throttled as refusal:
+        problems.add("", too_many_attempts(refusal.until))
+        return throttled(_code_page(problems, user), refusal.until)
+    return sign_in(completed.user, completed.amr)
+
+
+def sign_in(user: User, amr: tuple[str, ...]) -> Response:
+    """Starts the session, after the last step: a new id, and whatever the browser held before stops working."""
+    services = current.services()
+    previous = current.cookie("session") or None
+    token = services.login.start_session(current.tx(), current.origin(), user, amr, previous_token=previous)
+    target = waiting.passed_on("/login/second-factor") if must_enrol(user) else waiting.destination()
+    response = see_other(target)
+    cookies.set_cookie(response, "session", token)
+    cookies.delete_cookie(response, "step")
+    return response
+
+
+def uses_recovery_code() -> bool:
+    return request.args.get("with") == "recovery-code"
+
+
+def wrong_code(*, is_recovery_code: bool) -> str:
+    if is_recovery_code:
+        return _("That recovery code didn't work. Each one works once.")
+    return _("That code didn't work. Codes change every 30 seconds; check your phone's clock.")
+
+
+def too_many_attempts(until: datetime.datetime) -> str:
+    return _("Too many attempts. Try again at %(time)s.", time=clock_time(until + datetime.timedelta(seconds=59)))
+
+
+def throttled(response: Response, until: datetime.datetime) -> Response:
+    """The same page as 429, saying when to come back."""
+    response.status_code = 429
+    response.headers["Retry-After"] = str(max(1, int((until - current.now()).total_seconds()) + 1))
+    return response
+
+
+def _after_password(user: User) -> Response:
+    if not user.two_factor_enabled:
+        return sign_in(user, ("pwd",))
+    step = current.services().login.begin_second_factor(current.tx(), current.origin(), user)
+    response = see_other(waiting.passed_on("/login/code"))
+    cookies.set_cookie(response, "step", step)
+    return response
+
+
+def _user_of_step() -> User | None:
+    step = current.cookie("step")
+    return current.services().login.find_step(current.tx(), current.now(), step) if step else None
+
+
+def _start_again() -> Response:
+    response = see_other(waiting.passed_on("/login", notice="step-expired"))
+    cookies.delete_cookie(response, "step")
+    return response
+
+
+def _login_page(problems: forms.Problems, name: str) -> Response:
+    return render(
+        "login/password.html",
+        status=400 if problems else 200,
+        leads_away=True,
+        problems=problems,
+        asked=waiting.find(),
+        username=name,
+    )
+
+
+def _code_page(problems: forms.Problems, user: User) -> Response:
+    return render(
+        "login/code.html",
+        status=400 if problems else 200,
+        leads_away=True,
+        problems=problems,
+        asked=waiting.find(),
+        user=user,
+        with_recovery_code=uses_recovery_code(),
+        this_page=waiting.passed_on("/login/code"),
+        recovery_page=waiting.passed_on("/login/code", **{"with": "recovery-code"}),
+        start_again=waiting.passed_on("/login"),
+    )

@@ -1,0 +1,79 @@
+"""Proving again who one is, before something sensitive: the password, and the second step where there is one."""
+
+from __future__ import annotations
+
+from flask import Blueprint
+from flask_babel import gettext as _
+from werkzeug.wrappers import Response
+
+from provider.accounts.login import StepExpired, Throttled, WrongCode, WrongCredentials
+from provider.accounts.users import User
+from provider.pages.login import throttled, too_many_attempts, wrong_code
+from provider.web import cookies, current, forms, waiting
+from provider.web.rendering import render, see_other
+
+pages = Blueprint("reauthentication", __name__)
+
+
+@pages.get("/login/again")
+def show() -> Response:
+    known = current.signed_in()
+    if known is None:
+        return see_other(waiting.passed_on("/login"))
+    return _page(forms.Problems(), known.user)
+
+
+@pages.post("/login/again")
+def check() -> Response:
+    known = current.signed_in()
+    if known is None:
+        return see_other(waiting.passed_on("/login"))
+    user = known.user
+    password, code = forms.secret("password"), forms.text("code", limit=64)
+    problems = forms.Problems()
+    if not password:
+        problems.add("password", _("Enter your password."))
+    if user.two_factor_enabled and not code:
+        problems.add("code", _("Enter the code."))
+    if problems:
+        return _page(problems, user)
+    services, tx, origin = current.services(), current.tx(), current.origin()
+    amr: tuple[str, ...] = ("pwd",)
+    try:
+        proved = services.login.check_password(tx, origin, user.username, password)
+        if proved.id != user.id:
+            raise WrongCredentials
+        if proved.two_factor_enabled:
+            amr = check_code(proved, code)
+    except WrongCredentials:
+        problems.add("password", _("Wrong password."))
+    except (WrongCode, StepExpired):
+        problems.add("code", wrong_code(is_recovery_code=False))
+    except Throttled as refusal:
+        problems.add("", too_many_attempts(refusal.until))
+        return throttled(_page(problems, user), refusal.until)
+    if problems:
+        return _page(problems, user)
+    token = services.sessions.rotate(tx, origin, known.session, amr)
+    response = see_other(waiting.destination())
+    cookies.set_cookie(response, "session", token)
+    return response
+
+
+def check_code(user: User, code: str) -> tuple[str, ...]:
+    """Checks a TOTP or recovery code outside of signing in, with the same limits. Returns the methods used.
+
+    Raises ``WrongCode``, ``StepExpired`` or ``Throttled``.
+    """
+    login, tx, origin = current.services().login, current.tx(), current.origin()
+    step = login.begin_second_factor(tx, origin, user)
+    return login.check_second_factor(tx, origin, step, code).amr
+
+
+def _page(problems: forms.Problems, user: User) -> Response:
+    return render(
+        "login/again.html",
+        status=400 if problems else 200,
+        problems=problems,
+        user=user,
+    )

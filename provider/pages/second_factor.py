@@ -1,0 +1,184 @@
+"""The second step: set up, confirmed, turned off, and its recovery codes.
+
+The same page stands in the account and, where a second step is demanded, between password and everything else.
+"""
+
+from __future__ import annotations
+
+import io
+
+import segno
+from flask import Blueprint, request
+from flask_babel import gettext as _
+from markupsafe import Markup
+from werkzeug.wrappers import Response
+
+from provider.accounts.login import StepExpired, Throttled, WrongCode
+from provider.pages.login import throttled, too_many_attempts, wrong_code
+from provider.pages.reauthentication import check_code
+from provider.web import cookies, current, forms, waiting
+from provider.web.guards import here, is_recent, must_enrol, signed_in_only
+from provider.web.rendering import render, see_other
+
+pages = Blueprint("second_factor", __name__)
+_PAGE = "/account/second-factor"
+
+
+@pages.get(_PAGE)
+@signed_in_only("second-factor")
+def show() -> Response:
+    return _page(forms.Problems())
+
+
+@pages.post(_PAGE)
+@signed_in_only("second-factor", recently=True)
+def change() -> Response:
+    action = forms.text("action")
+    if action == "begin":
+        return _begin(_PAGE)
+    if action == "confirm":
+        return _confirm()
+    if action in ("turn-off", "new-codes"):
+        return _with_code(action)
+    return see_other(_PAGE)
+
+
+@pages.get("/login/second-factor")
+def show_demanded() -> Response:
+    refusal = _refuse_undemanded()
+    return refusal or _page(forms.Problems(), demanded=True)
+
+
+@pages.post("/login/second-factor")
+def set_up_demanded() -> Response:
+    refusal = _refuse_undemanded()
+    if refusal is not None:
+        return refusal
+    if not is_recent():
+        return see_other("/login/again")
+    if forms.text("action") == "confirm":
+        return _confirm(demanded=True)
+    return _begin(waiting.passed_on("/login/second-factor"))
+
+
+def _refuse_undemanded() -> Response | None:
+    waiting.find()
+    known = current.signed_in()
+    if known is None:
+        return see_other(waiting.passed_on("/login"))
+    return None if must_enrol(known.user) else see_other(waiting.destination())
+
+
+def _begin(page: str) -> Response:
+    """A new secret for this session to confirm. Nothing is turned on by it."""
+    known = here()
+    if not known.user.two_factor_enabled:
+        current.services().totp.begin(current.tx(), current.origin(), known.session)
+    return see_other(page)
+
+
+def _confirm(*, demanded: bool = False) -> Response:
+    """Turns the second step on once a code from the app has proved that it works, and shows the recovery codes."""
+    known, services, tx, origin = here(), current.services(), current.tx(), current.origin()
+    if known.user.two_factor_enabled:
+        return see_other(waiting.destination())
+    problems = forms.Problems()
+    code = forms.text("code", limit=64)
+    if not code:
+        problems.add("code", _("Enter the code."))
+    elif not services.totp.confirm(tx, origin, known.session, known.user, code):
+        problems.add("code", wrong_code(is_recovery_code=False))
+    if problems:
+        return _page(problems, demanded=demanded)
+    services.sessions.end_all(tx, origin, known.user.id, except_id=known.session.id, reason="second_factor_changed")
+    token = services.sessions.rotate(tx, origin, known.session, ("pwd", "otp", "mfa"))
+    return _show_recovery_codes(token, demanded=demanded)
+
+
+def _with_code(action: str) -> Response:
+    """What needs a recent sign-in and, on top of it, a code."""
+    known, services, tx, origin = here(), current.services(), current.tx(), current.origin()
+    if not known.user.two_factor_enabled:
+        return see_other(_PAGE)
+    problems, field = forms.Problems(), f"{action}-code"
+    code = forms.text("code", limit=64)
+    if not code:
+        problems.add(field, _("Enter the code."))
+        return _page(problems)
+    try:
+        amr = check_code(known.user, code)
+    except (WrongCode, StepExpired):
+        problems.add(field, wrong_code(is_recovery_code=False))
+        return _page(problems)
+    except Throttled as refusal:
+        problems.add("", too_many_attempts(refusal.until))
+        return throttled(_page(problems), refusal.until)
+    if action == "new-codes":
+        return _show_recovery_codes(services.sessions.rotate(tx, origin, known.session, amr))
+    if current.settings().second_factor_required(is_admin=known.user.is_admin):
+        return see_other(_PAGE)
+    services.totp.disable(tx, origin, known.user.id)
+    services.sessions.end_all(tx, origin, known.user.id, except_id=known.session.id, reason="second_factor_changed")
+    response = see_other(f"{_PAGE}?notice=second-factor-off")
+    cookies.set_cookie(response, "session", services.sessions.rotate(tx, origin, known.session, ("pwd",)))
+    return response
+
+
+def _show_recovery_codes(session_token: str, *, demanded: bool = False) -> Response:
+    """A new set, shown this once. The answer is no redirect, since nothing but this answer may ever hold the codes."""
+    user = here().user
+    codes = current.services().recovery_codes.generate(current.tx(), current.origin(), user.id)
+    response = render(
+        "second_factor/recovery_codes.html",
+        leads_away=demanded,
+        codes=codes,
+        demanded=demanded,
+        onward=waiting.destination() if demanded else "/account",
+    )
+    cookies.set_cookie(response, "session", session_token)
+    return response
+
+
+def _page(problems: forms.Problems, *, demanded: bool = False) -> Response:
+    known, services, tx = here(), current.services(), current.tx()
+    secret = None
+    if not known.user.two_factor_enabled and is_recent():
+        secret = services.totp.pending_secret(tx, known.session)
+    return render(
+        "second_factor/page.html",
+        status=400 if problems else 200,
+        leads_away=demanded,
+        problems=problems,
+        user=known.user,
+        demanded=demanded,
+        can_turn_off=not current.settings().second_factor_required(is_admin=known.user.is_admin),
+        codes_left=services.recovery_codes.count(tx, known.user.id) if known.user.two_factor_enabled else 0,
+        secret=_grouped(secret) if secret else None,
+        qr_code=_qr_code(services.totp.provisioning_uri(secret, known.user, _service_name())) if secret else None,
+        with_welcome=request.args.get("notice") == "welcome",
+    )
+
+
+def _service_name() -> str:
+    return current.settings().service_name
+
+
+def _grouped(secret: str) -> str:
+    return " ".join(secret[start : start + 4] for start in range(0, len(secret), 4))
+
+
+def _qr_code(uri: str) -> Markup:
+    """Inline SVG, so that the secret is in no address and no cache. Its paths are colourless: the style sheet decides."""
+    drawn = io.BytesIO()
+    segno.make(uri, error="m", micro=False).save(
+        drawn,
+        kind="svg",
+        xmldecl=False,
+        svgns=True,
+        border=3,
+        omitsize=True,
+        svgclass="qr-code",
+        lineclass="modules",
+        dark="#000",
+    )
+    return Markup(drawn.getvalue().decode())  # noqa: S704 - drawn by segno from modules, holds no text

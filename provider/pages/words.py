@@ -1,0 +1,57 @@
+"""Sentences that more than one page says: what a scope means, what is wrong with a password, what was just done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from flask import request
+from flask_babel import gettext as _
+
+from provider.accounts.passwords import WeakPassword
+
+
+@dataclass(frozen=True)
+class ScopeSentence:
+    """What a scope allows, in words. ``sentence`` is empty for scopes that only their API can explain."""
+
+    name: str
+    sentence: str
+    lasts: bool = False
+
+
+def scope_sentences(scope: Iterable[str]) -> list[ScopeSentence]:
+    known = {
+        "openid": _("Know that it is you"),
+        "profile": _("See your name and user name"),
+        "email": _("See your e-mail address"),
+        "offline_access": _("Keep this access while you are away, until you take it back"),
+    }
+    return [ScopeSentence(name, known.get(name, ""), name == "offline_access") for name in scope]
+
+
+def weak_password(weakness: WeakPassword, shortest: int) -> str:
+    sentences = {
+        "too_short": _(
+            "Use at least %(count)s characters. A few words in a row are easy to remember.",
+            count=shortest,
+        ),
+        "too_long": _("Use at most 256 characters."),
+        "common": _("This password is easy to guess: attackers try ones like it first. Add another word or two."),
+        "personal": _("Leave your name, your e-mail address and the name of this service out of the password."),
+    }
+    return sentences.get(weakness.reason, _("Choose a password that is harder to guess."))
+
+
+def notice() -> str:
+    """What the previous page did, from a fixed list: the address can pick a sentence but never write one."""
+    sentences = {
+        "signed-out": _("You are signed out."),
+        "step-expired": _("That took a little too long. Sign in again."),
+        "session-ended": _("That device is signed out."),
+        "sessions-ended": _("All other devices are signed out."),
+        "key-revoked": _("The key is revoked. It stopped working at once."),
+        "app-disconnected": _("The app is disconnected."),
+        "second-factor-off": _("Two-step sign-in is off. Your other devices have been signed out."),
+    }
+    return sentences.get(request.args.get("notice", ""), "")

@@ -1,0 +1,9 @@
+"""What all pages share: transaction, current session, forms, language, headers, rendering, error pages.
+
+``application.py`` calls ``install`` and ``render_answer``; ``provider.pages`` uses the modules directly.
+"""
+
+from provider.web.installation import install
+from provider.web.rendering import render_answer
+
+__all__ = ["install", "render_answer"]

@@ -1,0 +1,38 @@
+"""Our cookies: ``__Host-`` and ``Secure`` on TLS, always ``HttpOnly``, ``SameSite=Lax``, whole host, no domain."""
+
+from __future__ import annotations
+
+from flask import g
+from werkzeug.wrappers import Response
+
+from provider.web import current
+
+LOCALE_SECONDS = 365 * 86400
+
+
+def set_cookie(response: Response, name: str, value: str, *, seconds: int | None = None) -> None:
+    """Sets one of our cookies. Without ``seconds`` it goes when the browser is closed."""
+    settings = current.settings()
+    response.set_cookie(
+        settings.cookie_name(name),
+        value,
+        max_age=seconds,
+        path="/",
+        secure=settings.is_https,
+        httponly=True,
+        samesite="Lax",
+    )
+
+
+def delete_cookie(response: Response, name: str) -> None:
+    settings = current.settings()
+    response.delete_cookie(
+        settings.cookie_name(name), path="/", secure=settings.is_https, httponly=True, samesite="Lax"
+    )
+
+
+def set_browser_cookie(response: Response) -> Response:
+    """Hands out the id that this request made for the browser, if it made one."""
+    if "browser" in g and g.browser != current.cookie("browser"):
+        set_cookie(response, "browser", g.browser)
+    return response

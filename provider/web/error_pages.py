@@ -1,0 +1,70 @@
+"""Error pages: a plain sentence, something to do, a reference. Never a trace, and never a question to the database."""
+
+from __future__ import annotations
+
+import logging
+
+from flask import Flask, Response
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from werkzeug.exceptions import HTTPException
+
+from provider.accounts.passwords import HashingBusy
+from provider.edge import is_database_fault
+from provider.web import current
+from provider.web.forms import ForgedForm
+from provider.web.rendering import render
+
+log = logging.getLogger("mcp_core.web")
+_WITH_OWN_TEXT = (400, 403, 404, 405, 429, 503)
+
+
+def install(app: Flask) -> None:
+    app.register_error_handler(HTTPException, _refused)
+    app.register_error_handler(DBAPIError, _database_failed)
+    app.register_error_handler(PoolTimeout, _database_failed)
+    app.register_error_handler(HashingBusy, _busy)
+    app.register_error_handler(Exception, _failed)
+
+
+def show(status: int, kind: str = "") -> Response:
+    """The page for ``status``. ``kind`` picks a text of its own: ``forged``, ``expired``."""
+    shown = status if status in _WITH_OWN_TEXT else (400 if status < 500 else 500)
+    return render(
+        "errors/error.html",
+        status=status,
+        has_form=False,
+        shown=kind or shown,
+        reference=current.origin().request_id,
+    )
+
+
+def _refused(error: HTTPException) -> Response:
+    if error.response is not None:  # a redirect of the router, or an answer that a view aborted with
+        return Response(error.response.get_data(), error.response.status_code, error.response.headers)
+    status = error.code or 500
+    response = show(status, "forged" if isinstance(error, ForgedForm) else "")
+    for name, value in error.get_headers():
+        if name in ("Allow", "Retry-After"):
+            response.headers[name] = value
+    return response
+
+
+def _database_failed(error: Exception) -> Response:
+    if not is_database_fault(error):
+        return _failed(error)
+    log.error("the database does not answer: %s [%s]", type(error).__name__, current.origin().request_id)
+    response = show(503)
+    response.headers["Retry-After"] = "5"
+    return response
+
+
+def _busy(_error: HashingBusy) -> Response:
+    response = show(503)
+    response.headers["Retry-After"] = "10"
+    return response
+
+
+def _failed(error: Exception) -> Response:
+    log.error("a page failed [%s]", current.origin().request_id, exc_info=error)
+    return show(500)

@@ -1,0 +1,80 @@
+"""Forms: proof that a post comes from our own page, reading fields, and collecting what is wrong with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from flask import request
+from werkzeug.exceptions import Forbidden
+
+from provider.security.crypto import constant_time_equal
+from provider.web import current
+
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+FIELD = "csrf_token"
+
+
+class ForgedForm(Forbidden):
+    """A post that did not come from a form of ours in this browser and session."""
+
+    description = "forged form"
+
+
+def csrf_token() -> str:
+    """The token of every form on this page: bound to the browser, and to the session or login step at hand."""
+    bound_to = f"{current.browser()}|{current.cookie('session') or current.cookie('step')}"
+    return current.services().keyring.keyed_hash("csrf", bound_to)
+
+
+def refuse_forged_form() -> None:
+    """Raises ``ForgedForm`` unless an unsafe request to a page has the token and comes from our own origin.
+
+    ``Sec-Fetch-Site`` is the browser's own statement and decides where it is sent; ``Origin`` decides otherwise, and
+    ``null`` is refused in any case.
+    """
+    if request.blueprint is None or request.method in SAFE_METHODS:
+        return
+    site = request.headers.get("Sec-Fetch-Site")
+    source = request.headers.get("Origin")
+    is_ours = site == "same-origin" if site else source == current.settings().origin
+    if not is_ours or source == "null":
+        raise ForgedForm
+    if not constant_time_equal(request.form.get(FIELD, ""), csrf_token()):
+        raise ForgedForm
+
+
+def text(name: str, *, limit: int = 1024) -> str:
+    """A field without surrounding blanks, cut to ``limit`` characters, empty when absent."""
+    return request.form.get(name, "")[:limit].strip()
+
+
+def secret(name: str) -> str:
+    """A password exactly as it was typed. Its length is judged by ``accounts/passwords``."""
+    return request.form.get(name, "")
+
+
+def all_of(name: str) -> list[str]:
+    """The values of a group of checkboxes."""
+    return [value[:255] for value in request.form.getlist(name) if value]
+
+
+@dataclass
+class Problems:
+    """What is wrong with a form: for each field one sentence; the field ``""`` is the form as a whole."""
+
+    by_field: dict[str, str] = field(default_factory=dict)
+
+    def add(self, name: str, sentence: str) -> None:
+        self.by_field.setdefault(name, sentence)
+
+    def __bool__(self) -> bool:
+        return bool(self.by_field)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.by_field
+
+    def __getitem__(self, name: str) -> str:
+        return self.by_field[name]
+
+    def items(self) -> list[tuple[str, str]]:
+        return list(self.by_field.items())

@@ -1,0 +1,61 @@
+"""Who may see a page: decorators that send everybody else to sign in, to sign in again, or to add a second step."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec
+
+from werkzeug.wrappers import Response
+
+from provider.accounts.users import User
+from provider.web import current
+from provider.web.rendering import see_other
+
+P = ParamSpec("P")
+View = Callable[P, Response]
+
+
+def must_enrol(user: User) -> bool:
+    """Whether ``user`` may do nothing before a second step is set up."""
+    return not user.two_factor_enabled and current.settings().second_factor_required(is_admin=user.is_admin)
+
+
+def is_recent() -> bool:
+    """Whether the person at hand has proved who they are a short while ago."""
+    known = current.signed_in()
+    if known is None:
+        return False
+    age = current.now() - known.session.authenticated_at
+    return age <= datetime.timedelta(seconds=current.settings().recent_login_seconds)
+
+
+def signed_in_only(to: str, *, recently: bool = False) -> Callable[[View[P]], View[P]]:
+    """Shows the page to a signed-in user alone. ``to`` is the name, in ``waiting.DESTINATIONS``, of the way back.
+
+    ``recently`` asks for the password again when signing in is too long ago (``recent_login_seconds``).
+    """
+
+    def decorate(view: View[P]) -> View[P]:
+        @wraps(view)
+        def guarded(*args: P.args, **kwargs: P.kwargs) -> Response:
+            known = current.signed_in()
+            if known is None:
+                return see_other(f"/login?to={to}")
+            if must_enrol(known.user):
+                return see_other(f"/login/second-factor?to={to}")
+            if recently and not is_recent():
+                return see_other(f"/login/again?to={to}")
+            return view(*args, **kwargs)
+
+        return guarded
+
+    return decorate
+
+
+def here() -> current.SignedIn:
+    """The session behind a guarded page."""
+    known = current.signed_in()
+    assert known is not None, "the page is guarded"
+    return known

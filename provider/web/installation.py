@@ -1,0 +1,66 @@
+"""Puts everything that pages share into the Flask application."""
+
+from __future__ import annotations
+
+import secrets
+
+from flask import Flask, g, request
+from flask.typing import ResponseReturnValue
+from flask_babel import Babel
+
+from provider.edge import Doorway
+from provider.oauth_server import OAuthServer
+from provider.protocol.messages import Origin
+from provider.services import Services
+from provider.web import cookies, current, error_pages, forms, headers, locale, rendering, transactions
+
+
+def install(app: Flask, services: Services, server: OAuthServer, doorway: Doorway) -> None:
+    """Transaction, origin, forged-form check, language, headers, template names and error pages."""
+    app.extensions["mcp_core"] = services
+    app.extensions["mcp_core_server"] = server
+    Babel(app, locale_selector=locale.choose_locale, default_locale=services.settings.default_locale)
+
+    def begin() -> None:
+        g.origin = Origin(
+            source=doorway.source_of(request.environ),
+            user_agent=request.headers.get("User-Agent", "")[:512],
+            request_id=secrets.token_hex(8),
+            now=doorway.clock(),
+        )
+
+    app.before_request(begin)
+    app.before_request(forms.refuse_forged_form)
+    app.after_request(headers.protect)
+    app.after_request(cookies.set_browser_cookie)
+    error_pages.install(app)
+    _name_for_templates(app)
+
+    dispatch = app.dispatch_request
+
+    def dispatch_in_transaction() -> ResponseReturnValue:
+        return transactions.surround(app, services.engine, dispatch)
+
+    app.dispatch_request = dispatch_in_transaction  # type: ignore[method-assign]
+
+
+def _name_for_templates(app: Flask) -> None:
+    app.jinja_env.trim_blocks = True
+    app.jinja_env.lstrip_blocks = True
+    app.jinja_env.globals.update(
+        csrf_token=forms.csrf_token,
+        static_url=rendering.static_url,
+        settings=current.settings,
+        known_user=current.known_user,
+        language=locale.language,
+        languages=locale.LANGUAGES,
+        strong=rendering.strong,
+        code=rendering.code,
+        host=rendering.host,
+    )
+    app.jinja_env.filters.update(
+        clock_time=locale.clock_time,
+        day=locale.day,
+        day_and_time=locale.day_and_time,
+        ago=locale.ago,
+    )

@@ -1,0 +1,80 @@
+"""Which language a page speaks, and how it writes times."""
+
+from __future__ import annotations
+
+import datetime
+
+from flask import g, request
+from flask_babel import format_date, format_timedelta, get_locale
+from flask_babel import gettext as _
+
+from provider.web import current
+
+LANGUAGES = {"en": "English", "ko": "한국어"}
+_MARK = "~"
+_ZONES = {"ko": datetime.timezone(datetime.timedelta(hours=9), "KST")}
+
+
+def choose_locale() -> str:
+    """The application's wish for this sign-in, the user's setting, the browser's cookie, its headers, our default.
+
+    What somebody chooses by hand while signing in for an application beats the application's wish.
+    """
+    waiting = g.get("waiting")
+    chosen, _mark, for_request = current.cookie("locale").partition(_MARK)
+    chosen = chosen if chosen in LANGUAGES else ""
+    if waiting is not None:
+        if chosen and for_request == request_mark(waiting.handle):
+            return chosen
+        for tag in waiting.ui_locales:
+            if tag.lower().split("-")[0] in LANGUAGES:
+                return str(tag.lower().split("-")[0])
+    user = current.known_user()
+    if user is not None and user.locale in LANGUAGES:
+        return str(user.locale)
+    return chosen or request.accept_languages.best_match(LANGUAGES) or current.settings().default_locale
+
+
+def request_mark(handle: str) -> str:
+    """A short name for a waiting request that tells nothing about its handle."""
+    return current.services().keyring.keyed_hash("locale", handle)[:12]
+
+
+def locale_cookie(language: str, handle: str) -> str:
+    return f"{language}{_MARK}{request_mark(handle)}" if handle else language
+
+
+def language() -> str:
+    """The language of the page at hand."""
+    return str(get_locale()).split("_")[0]
+
+
+def _local(moment: datetime.datetime) -> datetime.datetime:
+    return moment.astimezone(_ZONES.get(language(), datetime.UTC))
+
+
+def clock_time(moment: datetime.datetime) -> str:
+    """``14:32 UTC``: the zone is always said."""
+    return f"{_local(moment):%H:%M %Z}"
+
+
+def day(moment: datetime.datetime) -> str:
+    return str(format_date(_local(moment).date(), "medium"))
+
+
+def day_and_time(moment: datetime.datetime) -> str:
+    return f"{day(moment)}, {clock_time(moment)}"
+
+
+def ago(moment: datetime.datetime) -> str:
+    """``5 minutes ago`` for what is recent, the day for what is not."""
+    passed = current.now() - moment
+    if passed < datetime.timedelta(minutes=1):
+        return _("just now")
+    if passed < datetime.timedelta(days=7):
+        return str(format_timedelta(-passed, granularity="minute", add_direction=True))
+    return day(moment)
+
+
+def length_of(seconds: float) -> str:
+    return str(format_timedelta(datetime.timedelta(seconds=seconds), granularity="minute", threshold=1))

@@ -1,0 +1,91 @@
+"""Templates to answers: pages, the pages that machine endpoints show, and error pages."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from flask import Response, g, make_response, redirect, render_template, url_for
+from markupsafe import Markup
+
+from provider.protocol.messages import ProtocolResponse
+from provider.web import current
+from provider.web.forms import Problems
+
+_STATIC = Path(__file__).parent.parent / "static"
+
+
+def render(
+    template: str,
+    *,
+    status: int = 200,
+    leads_away: bool = False,
+    has_form: bool = True,
+    problems: Problems | None = None,
+    **context: Any,
+) -> Response:
+    """A page. ``leads_away``: its form ends in a redirect to an application. ``problems``: what was wrong with the form."""
+    g.is_page = True
+    g.leads_away = leads_away
+    g.has_form = has_form
+    return make_response(render_template(template, problems=problems or Problems(), **context), status)
+
+
+def render_answer(answer: ProtocolResponse) -> Response:
+    """The page that a machine endpoint asks for, with the status and the headers that it gives."""
+    assert answer.page is not None
+    context = {"reference": current.origin().request_id, **answer.context}
+    is_error = answer.page.startswith("errors/")
+    response = render(
+        f"{answer.page}.html",
+        status=answer.status,
+        leads_away=True,
+        has_form=not is_error,
+        **context,
+    )
+    for name, value in answer.headers:
+        if name.lower() != "content-type":
+            response.headers.add(name, value) if name.lower() == "set-cookie" else response.headers.set(name, value)
+    return response
+
+
+def see_other(location: str) -> Response:
+    """303, so that nothing is ever posted on. ``location`` is a path of this host that no request has made up."""
+    answer = make_response(redirect(location, 303))
+    answer.data = b""
+    return answer
+
+
+def send(answer: ProtocolResponse) -> Response:
+    """A protocol answer (a redirect to an application, or a page) from within a page of ours."""
+    if answer.page is not None:
+        return render_answer(answer)
+    response = Response(answer.body, answer.status)
+    for name, value in answer.headers:
+        response.headers.add(name, value) if name.lower() == "set-cookie" else response.headers.set(name, value)
+    return response
+
+
+@cache
+def _version_of(name: str) -> str:
+    return hashlib.sha256((_STATIC / name).read_bytes()).hexdigest()[:12]
+
+
+def static_url(name: str) -> str:
+    """The address of a static file, with its content in it: cached for good, and new when the file is."""
+    return url_for("static", filename=name, v=_version_of(name))
+
+
+def strong(text: str) -> Markup:
+    return Markup("<strong>{}</strong>").format(text)
+
+
+def code(text: str) -> Markup:
+    return Markup("<code>{}</code>").format(text)
+
+
+def host(text: str) -> Markup:
+    """A host name in plain type, so that no letter can pass for another."""
+    return Markup('<span class="host">{}</span>').format(text)

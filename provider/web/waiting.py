@@ -1,0 +1,58 @@
+"""The authorization request that a page is in the middle of, and where to go when the page is done."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+from flask import abort, g, request
+
+from provider.authorization_flow import RequestDescription, describe_request
+from provider.security.crypto import is_secret
+from provider.web import current, error_pages
+
+DESTINATIONS = {
+    "account": "/account",
+    "second-factor": "/account/second-factor",
+    "sessions": "/account/sessions",
+    "apps": "/account/apps",
+    "api-keys": "/account/api-keys",
+    "new-api-key": "/account/api-keys/new",
+}
+
+
+def handle() -> str:
+    """The handle in the address, empty when there is none or when it can't be one of ours."""
+    sent = request.args.get("request", "")
+    return sent if is_secret("request", sent) else ""
+
+
+def find() -> RequestDescription | None:
+    """The waiting request, None when the page stands for itself.
+
+    A request that is used up, expired or another browser's ends in a page that says so.
+    """
+    if "waiting" not in g:
+        g.waiting = None
+        if request.args.get("request"):
+            g.waiting = describe_request(current.server(), current.tx(), current.now(), handle(), current.browser())
+            if g.waiting is None:
+                abort(error_pages.show(400, "expired"))
+    found: RequestDescription | None = g.waiting
+    return found
+
+
+def destination() -> str:
+    """Where a finished sign-in leads: the waiting request's next step, or a page of the list above. Nowhere else."""
+    if handle():
+        return f"{current.settings().issuer_path}/authorize/{handle()}"
+    return DESTINATIONS.get(request.args.get("to", ""), DESTINATIONS["account"])
+
+
+def passed_on(path: str, **more: str) -> str:
+    """``path`` with the part of the query that says where to go in the end."""
+    query = dict(more)
+    if handle():
+        query["request"] = handle()
+    elif request.args.get("to", "") in DESTINATIONS:
+        query["to"] = request.args["to"]
+    return f"{path}?{urlencode(query)}" if query else path
