@@ -1,0 +1,140 @@
+"""API keys: OAuth clients that a user owns. Key id is ``client_id``, key secret is ``client_secret``."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from sqlalchemy import update
+
+from database.models import User as UserRow
+from database.transaction import Transaction
+from provider.accounts.users import User
+from provider.audit import AuditEvent, AuditRecorder
+from provider.protocol.client import Client, Resource
+from provider.protocol.errors import OAuthError
+from provider.protocol.messages import Origin
+from provider.protocol.scopes import IDENTITY_SCOPES, grantable_scope
+
+KIND = "api_key"
+MAX_DAYS = 366
+MAX_NAME = 100
+_USERS = UserRow.__table__
+
+
+class ClientStore(Protocol):
+    """What of the client registry is needed here."""
+
+    def register(self, tx: Transaction, origin: Origin, **metadata: Any) -> tuple[Client, str | None]: ...
+
+    def list(
+        self, tx: Transaction, *, owner_user_id: str | None = None, kind: str | None = None
+    ) -> Sequence[Client]: ...
+
+    def revoke(self, tx: Transaction, origin: Origin, client_id: str, *, event: AuditEvent, actor: str | None) -> bool: ...
+
+
+class ResourceCatalogue(Protocol):
+    """What of the resource catalogue is needed here."""
+
+    def get(self, tx: Transaction, uri: str) -> Resource: ...
+
+    def list(self, tx: Transaction) -> Sequence[Resource]: ...
+
+
+class ApiKeys:
+    """Made by a signed-in user or an operator. A key never holds more than its owner and ends with the owner."""
+
+    def __init__(self, clients: ClientStore, resources: ResourceCatalogue, audit: AuditRecorder) -> None:
+        self._clients = clients
+        self._resources = resources
+        self._audit = audit
+
+    def owner_scope(self, tx: Transaction, owner: User, resource_uri: str | None) -> tuple[str, ...]:
+        """All scopes that this user may give to a key: those of one API, or of all of them."""
+        apis = self._resources.list(tx) if resource_uri is None else [self._resources.get(tx, resource_uri)]
+        return tuple(dict.fromkeys(scope for api in apis for scope in scope_of_owner(api, is_admin=owner.is_admin)))
+
+    def create(
+        self,
+        tx: Transaction,
+        origin: Origin,
+        owner: User,
+        *,
+        name: str,
+        scope: tuple[str, ...] | None,
+        expires_in_days: int | None,
+        resource: str | None,
+        actor: str | None = None,
+    ) -> tuple[Client, str]:
+        """Makes a key and returns it with its secret, which is shown once.
+
+        Without ``scope`` the key gets all that its owner has. Raises ``OAuthError`` (``invalid_scope``,
+        ``invalid_target``) for what the owner does not have, ``ValueError`` for a wrong name or life.
+        """
+        name = name.strip()
+        if not 1 <= len(name) <= MAX_NAME or not name.isprintable():
+            raise ValueError(f"a key needs a name of 1 to {MAX_NAME} printable characters")
+        if expires_in_days is not None and not 1 <= expires_in_days <= MAX_DAYS:
+            raise ValueError(f"a key can live 1 to {MAX_DAYS} days")
+        api = self._resources.get(tx, resource) if resource else None
+        allowed = self.owner_scope(tx, owner, api.uri if api else None)
+        wanted = tuple(entry for entry in scope or () if entry not in IDENTITY_SCOPES)
+        if scope and not set(scope) <= set(allowed):
+            raise OAuthError.invalid_scope("A key cannot have scopes that its owner does not have.")
+        client, secret = self._clients.register(
+            tx,
+            origin,
+            kind=KIND,
+            name=name,
+            owner_user_id=owner.id,
+            token_endpoint_auth_method="client_secret_basic",  # noqa: S106 - the name of a method
+            grant_types=("client_credentials",),
+            scope=grantable_scope(wanted, default=allowed, allowed=allowed),
+            resource=api.uri if api else None,
+            is_vouched=True,
+            rotate_refresh_tokens=False,
+            expires_at=None if expires_in_days is None else origin.now + datetime.timedelta(days=expires_in_days),
+            actor=actor,
+        )
+        assert secret is not None  # noqa: S101 - a key is never a public client
+        self._name_newest(tx, owner.id, client.client_id)
+        self._audit.record(
+            tx,
+            AuditEvent.API_KEY_CREATED,
+            origin,
+            user_id=owner.id,
+            actor=actor,
+            resource_type="oauth_clients",
+            resource_id=client.client_id,
+            name=name,
+        )
+        return client, secret
+
+    def list(self, tx: Transaction, owner_id: str | None = None) -> list[Client]:
+        """The keys of one user, or of all, ended ones included."""
+        return list(self._clients.list(tx, owner_user_id=owner_id, kind=KIND))
+
+    def revoke(
+        self, tx: Transaction, origin: Origin, owner_id: str, client_row_id: str, actor: str | None = None
+    ) -> bool:
+        """Ends a key at once. False for another user's key, an unknown one, and one that has ended."""
+        keys = self.list(tx, owner_id)
+        key = next((key for key in keys if key.id == client_row_id), None)
+        if key is None or not self._clients.revoke(
+            tx, origin, key.client_id, event=AuditEvent.API_KEY_REVOKED, actor=actor
+        ):
+            return False
+        live = [other.client_id for other in keys if other.id != key.id and other.is_usable(origin.now)]
+        self._name_newest(tx, owner_id, live[-1] if live else None)
+        return True
+
+    def _name_newest(self, tx: Transaction, owner_id: str, client_id: str | None) -> None:
+        """``users.api_key`` holds the public id of the user's newest live key, never a secret."""
+        tx.execute(update(UserRow).where(_USERS.c.id == owner_id).values(api_key=client_id))
+
+
+def scope_of_owner(resource: Resource, *, is_admin: bool) -> tuple[str, ...]:
+    """What a person may have at an API: everything, but for what only administrators have."""
+    return tuple(scope for scope in resource.scope if is_admin or scope not in resource.admin_scope)

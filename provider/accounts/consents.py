@@ -1,0 +1,159 @@
+"""Consents: what a user has allowed an application, remembered between authorizations."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import insert, select, update
+
+from database.models import Consent as ConsentRow
+from database.models.columns import new_id
+from database.transaction import Transaction
+from provider.audit import AuditEvent, AuditRecorder
+from provider.protocol.client import Client
+from provider.protocol.messages import Origin
+from provider.security.crypto import Keyring
+from provider.tokens.grant_records import GrantRecords
+
+_TABLE = ConsentRow.__table__
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    id: str
+    user_id: str
+    client_row_id: str
+    resource: str
+    scope: tuple[str, ...]
+    created_at: datetime.datetime
+    updated_at: datetime.datetime
+
+
+class Consents:
+    """A consent covers the same user, client, redirect URI, resource and client metadata, and no more scope."""
+
+    def __init__(self, audit: AuditRecorder, grants: GrantRecords, keyring: Keyring) -> None:
+        self._audit = audit
+        self._grants = grants
+        self._keyring = keyring
+
+    def find_covering(
+        self,
+        tx: Transaction,
+        *,
+        user_id: str,
+        client: Client,
+        resource_uri: str,
+        redirect_uri: str,
+        scope: tuple[str, ...],
+    ) -> str | None:
+        """The id of the consent that allows all of this already, None when the user has to be asked."""
+        known = self._find(tx, user_id, client, resource_uri, redirect_uri)
+        return known.id if known is not None and set(scope) <= set(known.scope) else None
+
+    def remember(
+        self,
+        tx: Transaction,
+        origin: Origin,
+        *,
+        user_id: str,
+        client: Client,
+        resource_uri: str,
+        redirect_uri: str,
+        scope: tuple[str, ...],
+    ) -> str:
+        """Keeps a decision and returns its id. What was allowed before stays allowed."""
+        known = self._find(tx, user_id, client, resource_uri, redirect_uri)
+        if known is None:
+            consent_id = new_id(origin.now)
+            row = {
+                "id": consent_id,
+                "user_id": user_id,
+                "client_id": client.id,
+                "resource": resource_uri,
+                "redirect_uri_hash": self._redirect_hash(redirect_uri),
+                "metadata_hash": self._metadata_hash(client),
+                "scope": " ".join(scope),
+                "created_at": origin.now,
+                "updated_at": origin.now,
+            }
+            tx.execute(insert(ConsentRow), row)
+        else:
+            consent_id = known.id
+            union = tuple(dict.fromkeys((*known.scope, *scope)))
+            tx.execute(
+                update(ConsentRow)
+                .where(_TABLE.c.id == consent_id)
+                .values(scope=" ".join(union), updated_at=origin.now)
+            )
+        self._record(tx, origin, AuditEvent.CONSENT_GIVEN, user_id, consent_id, client=client.client_id, scope=scope)
+        return consent_id
+
+    def withdraw(self, tx: Transaction, origin: Origin, user_id: str, consent_id: str) -> bool:
+        """Takes a consent of this user back and ends every grant that rests on it."""
+        statement = update(ConsentRow).where(
+            _TABLE.c.id == consent_id, _TABLE.c.user_id == user_id, _TABLE.c.withdrawn_at.is_(None)
+        )
+        if tx.execute(statement.values(withdrawn_at=origin.now)).rowcount != 1:
+            return False
+        self._grants.revoke_for_consent(tx, origin, consent_id, "consent_withdrawn")
+        self._record(tx, origin, AuditEvent.CONSENT_WITHDRAWN, user_id, consent_id)
+        return True
+
+    def list(self, tx: Transaction, user_id: str) -> list[Consent]:
+        statement = (
+            select(_TABLE)
+            .where(_TABLE.c.user_id == user_id, _TABLE.c.withdrawn_at.is_(None))
+            .order_by(_TABLE.c.updated_at.desc())
+        )
+        return [_parse(row) for row in tx.execute(statement).mappings()]
+
+    def _find(
+        self, tx: Transaction, user_id: str, client: Client, resource_uri: str, redirect_uri: str
+    ) -> Consent | None:
+        statement = (
+            select(_TABLE)
+            .where(
+                _TABLE.c.user_id == user_id,
+                _TABLE.c.client_id == client.id,
+                _TABLE.c.resource == resource_uri,
+                _TABLE.c.redirect_uri_hash == self._redirect_hash(redirect_uri),
+                _TABLE.c.metadata_hash == self._metadata_hash(client),
+                _TABLE.c.withdrawn_at.is_(None),
+            )
+            .order_by(_TABLE.c.created_at)
+            .limit(1)
+        )
+        row = tx.execute(statement).mappings().first()
+        return None if row is None else _parse(row)
+
+    def _redirect_hash(self, redirect_uri: str) -> str:
+        return self._keyring.keyed_hash("consent redirect uri", redirect_uri)
+
+    def _metadata_hash(self, client: Client) -> str:
+        """What the user was shown of the client: another name or other redirect URIs mean asking again."""
+        shown = [client.name, sorted(client.redirect_uris), client.token_endpoint_auth_method]
+        return self._keyring.keyed_hash("consent metadata", json.dumps(shown))
+
+    def _record(
+        self, tx: Transaction, origin: Origin, event: AuditEvent, user_id: str, consent_id: str, **details: Any
+    ) -> None:
+        self._audit.record(
+            tx, event, origin, user_id=user_id, resource_type="consents", resource_id=consent_id, **details
+        )
+
+
+def _parse(row: Mapping[Any, Any]) -> Consent:
+    return Consent(
+        id=row["id"],
+        user_id=row["user_id"],
+        client_row_id=row["client_id"],
+        resource=row["resource"],
+        scope=tuple(row["scope"].split()),
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+    )

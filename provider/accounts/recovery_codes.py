@@ -1,0 +1,82 @@
+"""Recovery codes: what gets a person in when the phone is lost. Each works once."""
+
+from __future__ import annotations
+
+import re
+import secrets
+
+from sqlalchemy import delete, func, insert, select, update
+
+from database.models import RecoveryCode
+from database.models.columns import new_id
+from database.transaction import Transaction
+from provider.accounts.passwords import Passwords
+from provider.audit import AuditEvent, AuditRecorder
+from provider.protocol.messages import Origin
+
+COUNT = 10
+_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
+_CHARACTERS = 14
+_FORM = re.compile(f"[{_ALPHABET}]{{{_CHARACTERS}}}")
+_TABLE = RecoveryCode.__table__
+
+
+class RecoveryCodes:
+    """Codes of 69 random bits, stored with the password hash."""
+
+    def __init__(self, passwords: Passwords, audit: AuditRecorder) -> None:
+        self._passwords = passwords
+        self._audit = audit
+
+    def generate(self, tx: Transaction, origin: Origin, user_id: str) -> list[str]:
+        """Ten new codes, shown once; those from before stop working. Hashes outside of a transaction."""
+        tx.commit()
+        codes = ["".join(secrets.choice(_ALPHABET) for _ in range(_CHARACTERS)) for _ in range(COUNT)]
+        hashes = [self._passwords.hash(code) for code in codes]
+        tx.execute(delete(RecoveryCode).where(_TABLE.c.user_id == user_id))
+        rows = [
+            {"id": new_id(origin.now), "user_id": user_id, "code_hash": code_hash, "created_at": origin.now}
+            for code_hash in hashes
+        ]
+        tx.execute(insert(RecoveryCode), rows)
+        self._record(tx, origin, AuditEvent.RECOVERY_CODES_MADE, user_id)
+        return [grouped(code) for code in codes]
+
+    def use(self, tx: Transaction, origin: Origin, user_id: str, code: str) -> int | None:
+        """Uses a code and returns how many are left, None when it is wrong or used. Hashes outside of a transaction."""
+        text = re.sub(r"[\s-]", "", code).lower()
+        if not _FORM.fullmatch(text):
+            return None
+        statement = select(_TABLE.c.id, _TABLE.c.code_hash).where(
+            _TABLE.c.user_id == user_id, _TABLE.c.used_at.is_(None)
+        )
+        rows = tx.execute(statement).all()
+        tx.commit()
+        found = [row.id for row in rows if self._passwords.verify(row.code_hash, text)]
+        if not found:
+            return None
+        claim = update(RecoveryCode).where(_TABLE.c.id == found[0], _TABLE.c.used_at.is_(None))
+        if tx.execute(claim.values(used_at=origin.now)).rowcount != 1:
+            return None
+        left = self.count(tx, user_id)
+        self._record(tx, origin, AuditEvent.RECOVERY_CODE_USED, user_id, left=left)
+        return left
+
+    def count(self, tx: Transaction, user_id: str) -> int:
+        """How many codes are left."""
+        statement = select(func.count()).where(_TABLE.c.user_id == user_id, _TABLE.c.used_at.is_(None))
+        return int(tx.execute(statement).scalar_one())
+
+    def forget(self, tx: Transaction, user_id: str) -> None:
+        """Deletes all codes, when the second factor is switched off."""
+        tx.execute(delete(RecoveryCode).where(_TABLE.c.user_id == user_id))
+
+    def _record(self, tx: Transaction, origin: Origin, event: AuditEvent, user_id: str, **details: int) -> None:
+        self._audit.record(
+            tx, event, origin, user_id=user_id, resource_type="users", resource_id=user_id, **details
+        )
+
+
+def grouped(code: str) -> str:
+    """A code as people read it: two groups of seven."""
+    return f"{code[:7]}-{code[7:]}"

@@ -1,0 +1,191 @@
+"""Sessions of signed-in browsers: rows, found by the hash of a random cookie."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import bindparam, delete, insert, select, true, update
+
+from database.models import User as UserRow
+from database.models import UserSession
+from database.models.columns import new_id
+from database.transaction import Transaction
+from provider.accounts.users import User, parse_user
+from provider.audit import AuditEvent, AuditRecorder, printable
+from provider.protocol.messages import Origin
+from provider.security.crypto import Keyring, is_secret, new_secret
+from provider.tokens.grant_records import GrantRecords
+
+ACR_PASSWORD = "urn:mcp-core:password"  # noqa: S105 - a name of a level of assurance
+ACR_TWO_FACTOR = "urn:mcp-core:two-factor"
+TOUCH_SECONDS = 60
+_TABLE = UserSession.__table__
+_USERS = UserRow.__table__
+_FIND = (
+    select(_TABLE, *(_USERS.c[name].label(f"user_{name}") for name in User.__slots__ if name != "id"))
+    .join(_USERS, _USERS.c.id == _TABLE.c.user_id)
+    .where(
+        _TABLE.c.session_token == bindparam("token_hash"),
+        _TABLE.c.ended_at.is_(None),
+        _TABLE.c.expires_at > bindparam("now"),
+        _TABLE.c.last_seen_at > bindparam("idle_since"),
+        _USERS.c.is_active == true(),
+    )
+)
+_TOUCH = update(UserSession).where(_TABLE.c.id == bindparam("row_id")).values(last_seen_at=bindparam("now"))
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """``id`` is the ``sid`` of OpenID Connect; ``authenticated_at`` the last time a factor was checked."""
+
+    id: str
+    user_id: str
+    authenticated_at: datetime.datetime
+    amr: tuple[str, ...]
+    acr: str
+    ip_address: str | None
+    user_agent: str | None
+    created_at: datetime.datetime
+    last_seen_at: datetime.datetime
+    expires_at: datetime.datetime
+
+
+class Sessions:
+    """Starts, finds and ends sessions. Idle and absolute limits are checked here, never trusted from a cookie."""
+
+    def __init__(
+        self,
+        keyring: Keyring,
+        audit: AuditRecorder,
+        grants: GrantRecords,
+        *,
+        idle_seconds: int,
+        absolute_seconds: int,
+    ) -> None:
+        self._keyring = keyring
+        self._audit = audit
+        self._grants = grants
+        self._idle = datetime.timedelta(seconds=idle_seconds)
+        self._absolute = datetime.timedelta(seconds=absolute_seconds)
+
+    def start(self, tx: Transaction, origin: Origin, user_id: str, amr: tuple[str, ...]) -> str:
+        """A new session. Returns the value of its cookie."""
+        token = new_secret("session")
+        session_id = new_id(origin.now)
+        row = {
+            "id": session_id,
+            "session_token": self._hash(token),
+            "user_id": user_id,
+            "authenticated_at": origin.now,
+            "amr": " ".join(amr),
+            "acr": acr_of(amr),
+            "ip_address": printable(origin.source, 45),
+            "user_agent": printable(origin.user_agent, 512, ascii_only=False),
+            "created_at": origin.now,
+            "last_seen_at": origin.now,
+            "expires_at": origin.now + self._absolute,
+        }
+        tx.execute(insert(UserSession), row)
+        self._record(tx, origin, AuditEvent.SESSION_STARTED, user_id, session_id, amr=list(amr))
+        return token
+
+    def find(self, tx: Transaction, now: datetime.datetime, token: str) -> tuple[Session, User] | None:
+        """The live session of a cookie with its active user, None otherwise. Notes the activity to the minute."""
+        if not is_secret("session", token):
+            return None
+        known = {"token_hash": self._hash(token), "now": now, "idle_since": now - self._idle}
+        row = tx.execute(_FIND, known).mappings().first()
+        if row is None:
+            return None
+        session = _parse(row)
+        if now - session.last_seen_at >= datetime.timedelta(seconds=TOUCH_SECONDS):
+            tx.execute(_TOUCH, {"row_id": session.id, "now": now})
+        return session, parse_user({**row, "user_id": session.user_id}, "user_")
+
+    def rotate(self, tx: Transaction, origin: Origin, session: Session, amr: tuple[str, ...]) -> str:
+        """A new cookie for the same session after another check of who it is. The old cookie stops working."""
+        token = new_secret("session")
+        tx.execute(
+            update(UserSession)
+            .where(_TABLE.c.id == session.id)
+            .values(
+                session_token=self._hash(token),
+                authenticated_at=origin.now,
+                last_seen_at=origin.now,
+                amr=" ".join(amr),
+                acr=acr_of(amr),
+            )
+        )
+        self._record(tx, origin, AuditEvent.REAUTHENTICATED, session.user_id, session.id, amr=list(amr))
+        return token
+
+    def end(self, tx: Transaction, origin: Origin, session_id: str, *, user_id: str, reason: str) -> bool:
+        """Ends one session of this user, with the grants that depend on it. False when there is no such session."""
+        statement = (
+            update(UserSession)
+            .where(_TABLE.c.id == session_id, _TABLE.c.user_id == user_id, _TABLE.c.ended_at.is_(None))
+            .values(ended_at=origin.now, end_reason=reason)
+        )
+        if tx.execute(statement).rowcount != 1:
+            return False
+        self._grants.revoke_for_session(tx, origin, session_id, "session_ended")
+        self._record(tx, origin, AuditEvent.SESSION_ENDED, user_id, session_id, reason=reason)
+        return True
+
+    def end_by_token(self, tx: Transaction, origin: Origin, token: str, reason: str) -> bool:
+        """Ends the session of a cookie, whatever its limits say."""
+        statement = select(_TABLE.c.id, _TABLE.c.user_id).where(_TABLE.c.session_token == self._hash(token))
+        row = tx.execute(statement).first() if is_secret("session", token) else None
+        return row is not None and self.end(tx, origin, row.id, user_id=row.user_id, reason=reason)
+
+    def end_all(
+        self, tx: Transaction, origin: Origin, user_id: str, *, except_id: str | None = None, reason: str
+    ) -> int:
+        statement = select(_TABLE.c.id).where(_TABLE.c.user_id == user_id, _TABLE.c.ended_at.is_(None))
+        ids = [row for row in tx.execute(statement).scalars().all() if row != except_id]
+        return sum(self.end(tx, origin, session_id, user_id=user_id, reason=reason) for session_id in ids)
+
+    def list(self, tx: Transaction, now: datetime.datetime, user_id: str) -> list[Session]:
+        """The live sessions of a user, the one used last first."""
+        statement = (
+            select(_TABLE)
+            .where(
+                _TABLE.c.user_id == user_id,
+                _TABLE.c.ended_at.is_(None),
+                _TABLE.c.expires_at > now,
+                _TABLE.c.last_seen_at > now - self._idle,
+            )
+            .order_by(_TABLE.c.last_seen_at.desc())
+        )
+        return [_parse(row) for row in tx.execute(statement).mappings()]
+
+    def purge(self, tx: Transaction, now: datetime.datetime, limit: int = 1000) -> int:
+        """Deletes sessions that were over 30 days ago."""
+        over = now - datetime.timedelta(days=30)
+        ids = tx.execute(select(_TABLE.c.id).where(_TABLE.c.expires_at <= over).limit(limit)).scalars().all()
+        if ids:
+            tx.execute(delete(UserSession).where(_TABLE.c.id.in_(ids)))
+        return len(ids)
+
+    def _hash(self, token: str) -> str:
+        return self._keyring.keyed_hash("session", token)
+
+    def _record(
+        self, tx: Transaction, origin: Origin, event: AuditEvent, user_id: str, session_id: str, **details: Any
+    ) -> None:
+        self._audit.record(
+            tx, event, origin, user_id=user_id, resource_type="user_sessions", resource_id=session_id, **details
+        )
+
+
+def acr_of(amr: tuple[str, ...]) -> str:
+    return ACR_TWO_FACTOR if "mfa" in amr else ACR_PASSWORD
+
+
+def _parse(row: Mapping[Any, Any]) -> Session:
+    same = ("id", "user_id", "authenticated_at", "acr", "ip_address", "user_agent", "created_at", "last_seen_at", "expires_at")
+    return Session(**{name: row[name] for name in same}, amr=tuple(row["amr"].split()))

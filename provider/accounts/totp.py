@@ -1,0 +1,139 @@
+"""Time-based one-time passwords (RFC 6238): enrolment, checking, and each step used once."""
+
+from __future__ import annotations
+
+import datetime
+import re
+
+import pyotp
+from sqlalchemy import bindparam, select, update
+
+from database.models import User as UserRow
+from database.models import UserSession
+from database.transaction import Transaction
+from provider.accounts.sessions import Session
+from provider.accounts.users import User
+from provider.audit import AuditEvent, AuditRecorder
+from provider.protocol.messages import Origin
+from provider.security.crypto import DecryptionFailed, Keyring, constant_time_equal
+
+STEP_SECONDS = 30
+WINDOW_STEPS = 1
+_CODE = re.compile(r"[0-9]{6}")
+_USERS = UserRow.__table__
+_SESSIONS = UserSession.__table__
+_FIND_SECRET = select(_USERS.c.two_factor_secret).where(
+    _USERS.c.id == bindparam("user_id"), _USERS.c.two_factor_enabled.is_(True)
+)
+_USE_STEP = (
+    update(UserRow)
+    .where(
+        _USERS.c.id == bindparam("row_id"),
+        _USERS.c.two_factor_last_step.is_(None) | (_USERS.c.two_factor_last_step < bindparam("step")),
+    )
+    .values(two_factor_last_step=bindparam("step"))
+)
+
+
+class Totp:
+    """A secret is stored encrypted: on the session while it is being set up, on the user once a code has proved it."""
+
+    def __init__(self, keyring: Keyring, audit: AuditRecorder) -> None:
+        self._keyring = keyring
+        self._audit = audit
+
+    def begin(self, tx: Transaction, origin: Origin, session: Session) -> str:
+        """A fresh secret of 160 bits (base32), kept with the session until it is confirmed. Changes no sign-in yet."""
+        secret = pyotp.random_base32(32)
+        sealed = self._keyring.encrypt(secret.encode(), _session_context(session.id))
+        tx.execute(update(UserSession).where(_SESSIONS.c.id == session.id).values(totp_enrolment_encrypted=sealed))
+        return secret
+
+    def pending_secret(self, tx: Transaction, session: Session) -> str | None:
+        statement = select(_SESSIONS.c.totp_enrolment_encrypted).where(_SESSIONS.c.id == session.id)
+        sealed = tx.execute(statement).scalar()
+        return None if sealed is None else self._open(sealed, _session_context(session.id))
+
+    def provisioning_uri(self, secret: str, user: User, service_name: str) -> str:
+        """The ``otpauth:`` URI that authenticator applications read from a QR code."""
+        return pyotp.TOTP(secret).provisioning_uri(name=user.username, issuer_name=service_name)
+
+    def confirm(self, tx: Transaction, origin: Origin, session: Session, user: User, code: str) -> bool:
+        """Switches the second factor on if ``code`` proves the session's pending secret. The code's step is used up."""
+        secret = self.pending_secret(tx, session)
+        step = None if secret is None else matching_step(secret, code, origin.now)
+        if secret is None or step is None:
+            return False
+        tx.execute(
+            update(UserRow)
+            .where(_USERS.c.id == user.id)
+            .values(
+                two_factor_enabled=True,
+                two_factor_secret=self._keyring.encrypt(secret.encode(), _user_context(user.id)),
+                two_factor_last_step=step,
+                updated_at=origin.now,
+            )
+        )
+        tx.execute(update(UserSession).where(_SESSIONS.c.user_id == user.id).values(totp_enrolment_encrypted=None))
+        self._record(tx, origin, AuditEvent.SECOND_FACTOR_ENROLLED, user.id)
+        return True
+
+    def verify(self, tx: Transaction, origin: Origin, user_id: str, code: str) -> bool:
+        """Whether the code is right and its step, or a later one, has not been used. True for one caller only."""
+        sealed = tx.execute(_FIND_SECRET, {"user_id": user_id}).scalar()
+        if sealed is None:
+            return False
+        try:
+            secret = self._open(sealed, _user_context(user_id))
+        except DecryptionFailed:
+            self._record(tx, origin, AuditEvent.DECRYPTION_FAILED, user_id)
+            return False
+        step = matching_step(secret, code, origin.now)
+        return step is not None and tx.execute(_USE_STEP, {"row_id": user_id, "step": step}).rowcount == 1
+
+    def disable(self, tx: Transaction, origin: Origin, user_id: str, actor: str | None = None) -> bool:
+        """Takes the second factor away. False when there was none."""
+        statement = (
+            update(UserRow)
+            .where(_USERS.c.id == user_id, _USERS.c.two_factor_enabled.is_(True))
+            .values(
+                two_factor_enabled=False,
+                two_factor_secret=None,
+                two_factor_last_step=None,
+                updated_at=origin.now,
+            )
+        )
+        if tx.execute(statement).rowcount != 1:
+            return False
+        self._record(tx, origin, AuditEvent.SECOND_FACTOR_REMOVED, user_id, actor)
+        return True
+
+    def _open(self, sealed: str, context: dict[str, str]) -> str:
+        return self._keyring.decrypt(sealed, context).decode()
+
+    def _record(
+        self, tx: Transaction, origin: Origin, event: AuditEvent, user_id: str, actor: str | None = None
+    ) -> None:
+        self._audit.record(
+            tx, event, origin, user_id=user_id, actor=actor, resource_type="users", resource_id=user_id
+        )
+
+
+def matching_step(secret: str, code: str, now: datetime.datetime) -> int | None:
+    """The time step whose code this is, the newest first. All steps of the window are compared, in constant time."""
+    digits = code.replace(" ", "")
+    if not _CODE.fullmatch(digits):
+        return None
+    generator = pyotp.TOTP(secret)
+    current = int(now.timestamp()) // STEP_SECONDS
+    steps = range(current + WINDOW_STEPS, current - WINDOW_STEPS - 1, -1)
+    matches = [step for step in steps if constant_time_equal(generator.generate_otp(step), digits)]
+    return matches[0] if matches else None
+
+
+def _session_context(session_id: str) -> dict[str, str]:
+    return {"table": "user_sessions", "column": "totp_enrolment_encrypted", "id": session_id}
+
+
+def _user_context(user_id: str) -> dict[str, str]:
+    return {"table": "users", "column": "two_factor_secret", "id": user_id}

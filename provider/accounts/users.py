@@ -1,0 +1,202 @@
+"""Users: one canonical name and address each, found by either."""
+
+from __future__ import annotations
+
+import datetime
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import bindparam, func, insert, select, true, update
+from sqlalchemy.exc import IntegrityError
+
+from database.models import User as UserRow
+from database.models import UserSession
+from database.models.columns import new_id
+from database.transaction import Transaction
+from provider.audit import AuditEvent, AuditRecorder
+from provider.protocol.messages import Origin
+from provider.tokens.grant_records import GrantRecords
+
+_TABLE = UserRow.__table__
+_SESSIONS = UserSession.__table__
+_FIND = select(_TABLE).where(_TABLE.c.id == bindparam("user_id"))
+_FIND_USERNAME = select(_TABLE).where(_TABLE.c.username_canonical == bindparam("name"))
+_FIND_EMAIL = select(_TABLE).where(_TABLE.c.email_canonical == bindparam("name"))
+_USERNAME = re.compile(r"\w[\w.-]{1,62}\w")
+_EMAIL = re.compile(r"[^@\s\"(),:;<>\[\\\]]{1,64}@[^@\s]{1,185}\.[^@\s.]{1,63}")
+
+
+class InvalidName(ValueError):
+    """A user name or e-mail address has a form that is not allowed. ``field`` is ``username`` or ``email``."""
+
+    def __init__(self, field_name: str) -> None:
+        super().__init__(field_name)
+        self.field = field_name
+
+
+class NameTaken(Exception):
+    """Another user has this user name or e-mail address. ``field`` is ``username`` or ``email``."""
+
+    def __init__(self, field_name: str) -> None:
+        super().__init__(field_name)
+        self.field = field_name
+
+
+class LastAdministrator(Exception):
+    """The last active administrator cannot be disabled."""
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    id: str
+    username: str
+    email: str
+    display_name: str | None
+    locale: str | None
+    is_active: bool
+    is_verified: bool
+    is_admin: bool
+    two_factor_enabled: bool
+    api_key: str | None
+    password_hash: str | None = field(repr=False)
+    last_login_at: datetime.datetime | None
+    created_at: datetime.datetime
+    updated_at: datetime.datetime
+
+
+def canonical_username(text: str) -> str:
+    """The one form of a user name: NFKC, case folded. Raises ``InvalidName``.
+
+    3 to 64 letters, digits, ``.``, ``_`` or ``-``, of any script, so never an e-mail address.
+    """
+    name = unicodedata.normalize("NFKC", text).strip().casefold()
+    if not _USERNAME.fullmatch(name) or any(unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Cn") for c in name):
+        raise InvalidName("username")
+    return name
+
+
+def canonical_email(text: str) -> str:
+    """The one form of an address: NFKC, case folded, both parts. Raises ``InvalidName``."""
+    address = unicodedata.normalize("NFKC", text).strip().casefold()
+    if len(address) > 254 or not _EMAIL.fullmatch(address) or ".." in address or not address.isprintable():
+        raise InvalidName("email")
+    return address
+
+
+class Users:
+    def __init__(self, audit: AuditRecorder, grants: GrantRecords) -> None:
+        self._audit = audit
+        self._grants = grants
+
+    def create(
+        self,
+        tx: Transaction,
+        origin: Origin,
+        *,
+        username: str,
+        email: str,
+        password_hash: str | None,
+        is_admin: bool = False,
+        is_verified: bool = False,
+        display_name: str | None = None,
+        locale: str | None = None,
+        actor: str | None = None,
+    ) -> User:
+        """Inserts a user. Raises ``InvalidName``, ``NameTaken``."""
+        row = {
+            "id": new_id(origin.now),
+            "username": unicodedata.normalize("NFKC", username).strip(),
+            "username_canonical": canonical_username(username),
+            "email": email.strip(),
+            "email_canonical": canonical_email(email),
+            "password_hash": password_hash,
+            "display_name": display_name,
+            "locale": locale,
+            "is_active": True,
+            "is_verified": is_verified,
+            "is_admin": is_admin,
+            "two_factor_enabled": False,
+            "api_key": None,
+            "last_login_at": None,
+            "password_changed_at": origin.now if password_hash else None,
+            "created_at": origin.now,
+            "updated_at": origin.now,
+        }
+        for column, name in (("username_canonical", "username"), ("email_canonical", "email")):
+            if tx.execute(select(_TABLE.c.id).where(_TABLE.c[column] == row[column])).first():
+                raise NameTaken(name)
+        try:
+            tx.execute(insert(UserRow), row)
+        except IntegrityError:  # somebody else took the name in between
+            raise NameTaken("username") from None
+        self._record(tx, origin, AuditEvent.USER_CREATED, str(row["id"]), actor, is_admin=is_admin)
+        return parse_user(row)
+
+    def find(self, tx: Transaction, user_id: str) -> User | None:
+        row = tx.execute(_FIND, {"user_id": user_id}).mappings().first()
+        return None if row is None else parse_user(row)
+
+    def find_by_login(self, tx: Transaction, text: str) -> User | None:
+        """The user whom a person means by a user name or an e-mail address."""
+        try:
+            if "@" in text:
+                row = tx.execute(_FIND_EMAIL, {"name": canonical_email(text)}).mappings().first()
+            else:
+                row = tx.execute(_FIND_USERNAME, {"name": canonical_username(text)}).mappings().first()
+        except InvalidName:
+            return None
+        return None if row is None else parse_user(row)
+
+    def list(self, tx: Transaction) -> list[User]:
+        return [parse_user(row) for row in tx.execute(select(_TABLE).order_by(_TABLE.c.created_at)).mappings()]
+
+    def is_empty(self, tx: Transaction) -> bool:
+        return tx.execute(select(_TABLE.c.id).limit(1)).first() is None
+
+    def set_active(self, tx: Transaction, origin: Origin, user_id: str, active: bool, actor: str | None = None) -> bool:
+        """Enables or disables a user. Disabling ends all sessions and grants. Raises ``LastAdministrator``."""
+        statement = update(UserRow).where(_TABLE.c.id == user_id, _TABLE.c.is_active != active)
+        if not active:
+            others = _TABLE.alias("others")
+            alone = (
+                select(func.count())
+                .select_from(others)
+                .where(others.c.is_admin == true(), others.c.is_active == true(), others.c.id != user_id)
+            )
+            user = self.find(tx, user_id)
+            if user is not None and user.is_admin and user.is_active and not tx.execute(alone).scalar_one():
+                raise LastAdministrator
+        if tx.execute(statement.values(is_active=active, updated_at=origin.now)).rowcount != 1:
+            return False
+        if not active:
+            self._grants.revoke_for_user(tx, origin, user_id, "user_disabled")
+            tx.execute(
+                update(UserSession)
+                .where(_SESSIONS.c.user_id == user_id, _SESSIONS.c.ended_at.is_(None))
+                .values(ended_at=origin.now, end_reason="user_disabled")
+            )
+        event = AuditEvent.USER_ENABLED if active else AuditEvent.USER_DISABLED
+        self._record(tx, origin, event, user_id, actor)
+        return True
+
+    def record_login(self, tx: Transaction, user_id: str, now: datetime.datetime) -> None:
+        tx.execute(update(UserRow).where(_TABLE.c.id == user_id).values(last_login_at=now))
+
+    def set_password_hash(self, tx: Transaction, user_id: str, password_hash: str) -> None:
+        """Stores the same password under newer hash parameters."""
+        tx.execute(update(UserRow).where(_TABLE.c.id == user_id).values(password_hash=password_hash))
+
+    def _record(
+        self, tx: Transaction, origin: Origin, event: AuditEvent, user_id: str, actor: str | None, **details: Any
+    ) -> None:
+        self._audit.record(
+            tx, event, origin, user_id=user_id, actor=actor, resource_type="users", resource_id=user_id, **details
+        )
+
+
+def parse_user(row: Mapping[Any, Any], prefix: str = "") -> User:
+    """A ``User`` from a row whose columns have ``prefix`` before their names."""
+    return User(**{name: row[prefix + name] for name in User.__slots__})

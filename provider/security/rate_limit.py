@@ -1,0 +1,78 @@
+"""Counting attempts in fixed windows, in the database that every worker shares."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+
+from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from database.models import RateCounter
+from database.transaction import Transaction
+from provider.security.crypto import Keyring
+
+_TABLE = RateCounter.__table__
+_FIND = select(_TABLE.c.count, _TABLE.c.expires_at).where(_TABLE.c.bucket == bindparam("bucket"))
+_ADD = (
+    update(RateCounter)
+    .where(_TABLE.c.bucket == bindparam("known_bucket"))
+    .values(count=_TABLE.c.count + 1)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """At most ``times`` in ``seconds``. ``name`` tells counters of the same key apart."""
+
+    name: str
+    times: int
+    seconds: int
+
+
+class RateLimiter:
+    """Counts per key. A window begins at a fixed moment for every key and always ends: nobody is locked out for good."""
+
+    def __init__(self, keyring: Keyring, *, enabled: bool = True) -> None:
+        self._keyring = keyring
+        self._enabled = enabled
+
+    def hit(self, tx: Transaction, limit: Limit, key: str, now: datetime.datetime) -> datetime.datetime | None:
+        """Counts one attempt. Returns when the next is allowed if this one was over the limit, else None."""
+        if not self._enabled:
+            return None
+        bucket, ends_at = self._bucket(limit, key, now)
+        if tx.execute(_ADD, {"known_bucket": bucket}).rowcount != 1:
+            try:
+                tx.execute(insert(RateCounter), {"bucket": bucket, "count": 1, "expires_at": ends_at})
+            except IntegrityError:  # another request began the same window in between
+                tx.execute(_ADD, {"known_bucket": bucket})
+        count = tx.execute(_FIND, {"bucket": bucket}).scalar_one()
+        return ends_at if count > limit.times else None
+
+    def blocked_until(self, tx: Transaction, limit: Limit, key: str, now: datetime.datetime) -> datetime.datetime | None:
+        """When the next attempt is allowed, None if it is now. Counts nothing."""
+        if not self._enabled:
+            return None
+        bucket, ends_at = self._bucket(limit, key, now)
+        count = tx.execute(_FIND, {"bucket": bucket}).scalar()
+        return ends_at if count is not None and count >= limit.times else None
+
+    def clear(self, tx: Transaction, limit: Limit, key: str, now: datetime.datetime) -> None:
+        """Forgets the attempts of the current window, after a success."""
+        if self._enabled:
+            tx.execute(delete(RateCounter).where(_TABLE.c.bucket == self._bucket(limit, key, now)[0]))
+
+    def purge(self, tx: Transaction, now: datetime.datetime, limit: int = 1000) -> int:
+        buckets = tx.execute(select(_TABLE.c.bucket).where(_TABLE.c.expires_at <= now).limit(limit)).scalars().all()
+        if buckets:
+            tx.execute(delete(RateCounter).where(_TABLE.c.bucket.in_(buckets)))
+        return len(buckets)
+
+    def _bucket(self, limit: Limit, key: str, now: datetime.datetime) -> tuple[str, datetime.datetime]:
+        """The counter of this key and window. The window's phase depends on the key: not all end at the same moment."""
+        name = f"{limit.name}|{limit.seconds}|{key}"
+        phase = int(self._keyring.keyed_hash("rate limit phase", name)[:8], 16) % limit.seconds
+        window = (int(now.timestamp()) + phase) // limit.seconds
+        ends_at = datetime.datetime.fromtimestamp((window + 1) * limit.seconds - phase, datetime.UTC)
+        return self._keyring.keyed_hash("rate limit", f"{name}|{window}"), ends_at
