@@ -15,6 +15,8 @@ from database.transaction import Transaction
 from provider.protocol.messages import Origin
 
 log = logging.getLogger("mcp_core.audit")
+# On the table, so that a column name that does not exist is an error: on the model it would be left out silently.
+_INSERT = insert(AuditRecord.__table__)
 
 
 class AuditEvent(StrEnum):
@@ -90,13 +92,13 @@ class AuditRecorder:
             "outcome": outcome,
             "resource_type": resource_type,
             "resource_id": printable(resource_id, 255),
-            "details": {name: _clean(value) for name, value in details.items()} or None,
+            "metadata": {name: _clean(value) for name, value in details.items()} or None,
             "ip_address": printable(origin.source, 45),
             "user_agent": printable(origin.user_agent, 512, ascii_only=False),
             "request_id": printable(origin.request_id, 32),
             "created_at": origin.now,
         }
-        tx.execute(insert(AuditRecord), row)
+        tx.execute(_INSERT, row)
         line = json.dumps({**row, "created_at": origin.now.isoformat()}, ensure_ascii=True)
         tx.on_commit(lambda: log.info("%s", line))
 
