@@ -15,8 +15,8 @@ from database.transaction import Transaction
 from provider.protocol.messages import Origin
 
 log = logging.getLogger("mcp_core.audit")
-# On the table, so that a column name that does not exist is an error: on the model it would be left out silently.
-_INSERT = insert(AuditRecord.__table__)
+# Keys are column names: a key that names no column (an attribute's name, for one) is left out silently.
+_INSERT = insert(AuditRecord)
 
 
 class AuditEvent(StrEnum):
