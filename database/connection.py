@@ -106,6 +106,8 @@ def _server_engine(url: URL) -> Engine:
         "write_timeout": IO_SECONDS,
         "init_command": f"SET time_zone='+00:00', sql_mode='{SQL_MODE}', innodb_lock_wait_timeout={LOCK_WAIT_SECONDS}",
     }
+    if url.password:
+        arguments["password"] = url.password.encode()  # PyMySQL would take text for Latin-1
     if authority:
         arguments["ssl_verify_identity"] = False
     return create_engine(
@@ -132,9 +134,7 @@ def check_server(engine: Engine) -> list[str]:
         if tuple(version)[: len(oldest)] < oldest:
             name = "MariaDB" if is_mariadb else "MySQL"
             problems.append(f"{name} {'.'.join(map(str, oldest))} or later is needed")
-        charset, mode, zone = connection.execute(
-            text("SELECT @@character_set_database, @@sql_mode, @@time_zone")
-        ).one()
+        charset, mode, zone = connection.execute(text("SELECT @@character_set_database, @@sql_mode, @@time_zone")).one()
         if charset != "utf8mb4":
             problems.append(f"the database has the character set {charset}; it must be utf8mb4")
         if "STRICT_TRANS_TABLES" not in mode and "STRICT_ALL_TABLES" not in mode:

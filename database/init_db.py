@@ -161,7 +161,9 @@ def _apply(connection: Connection, file: SqlFile, entry: _Entry | None) -> bool:
     for index, statement in enumerate(statements[done:], done + 1):
         try:
             if not _is_in_place(connection, statement, file.name):
-                connection.exec_driver_sql(statement.replace("%", "%%") if connection.dialect.name != "sqlite" else statement)
+                connection.exec_driver_sql(
+                    statement.replace("%", "%%") if connection.dialect.name != "sqlite" else statement
+                )
                 ran = True
         except DBAPIError as error:
             raise MigrationError(f"{file.name}, statement {index} of {len(statements)}: {error.orig}") from error

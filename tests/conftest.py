@@ -1,0 +1,111 @@
+"""Fixtures that every test may use: databases, a fixed time, an origin, keys.
+
+A test that takes ``engine`` runs once on each database. ``MYSQL_TEST_URL`` (a ``mysql+pymysql://`` URL whose user may
+create databases) adds a server that is not started here, such as MySQL proper.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import URL, Engine, make_url
+
+from database.connection import create_engine_for
+from database.init_db import migrate
+from provider.protocol.messages import Origin
+from provider.security.crypto import Keyring
+from tests.database_servers import MariaDBServer, create_migrated_database, empty_tables
+
+TEST_URL = os.environ.get("MYSQL_TEST_URL")
+DATABASES = ["sqlite", "mariadb", *(["mysql"] if TEST_URL else [])]
+
+
+@pytest.fixture(scope="session")
+def worker_name() -> str:
+    """Tells apart the processes of a parallel test run, in names of databases."""
+    return os.environ.get("PYTEST_XDIST_WORKER", "main")
+
+
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[MariaDBServer]:
+    """This process's own server. A test that stops or kills one starts a ``MariaDBServer`` for itself."""
+    server = MariaDBServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def mariadb_url(mariadb_server: MariaDBServer) -> URL:
+    """A migrated database on MariaDB. Its tables are empty wherever ``mariadb_engine`` is used as well."""
+    return create_migrated_database(mariadb_server.url(), "mcp_core")
+
+
+@pytest.fixture(scope="session")
+def mysql_url(worker_name: str) -> Iterator[URL]:
+    if not TEST_URL:
+        pytest.fail("MYSQL_TEST_URL is not set")
+    yield create_migrated_database(make_url(TEST_URL), f"mcp_core_test_{worker_name}")
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sqlite") / "migrated.db"
+    engine = create_engine_for(URL.create("sqlite", database=str(path)))
+    migrate(engine)
+    engine.dispose()  # the last connection's end takes the write-ahead log into the file
+    return path
+
+
+@pytest.fixture
+def sqlite_engine(migrated_sqlite_file: Path, tmp_path: Path) -> Iterator[Engine]:
+    path = tmp_path / "database" / "mcp-core.db"
+    path.parent.mkdir()
+    shutil.copyfile(migrated_sqlite_file, path)
+    engine = create_engine_for(URL.create("sqlite", database=str(path)))
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def mariadb_engine(mariadb_url: URL) -> Iterator[Engine]:
+    yield from _emptied(mariadb_url)
+
+
+@pytest.fixture
+def mysql_engine(mysql_url: URL) -> Iterator[Engine]:
+    yield from _emptied(mysql_url)
+
+
+def _emptied(url: URL) -> Iterator[Engine]:
+    engine = create_engine_for(url)
+    empty_tables(engine)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture(params=DATABASES)
+def engine(request: pytest.FixtureRequest) -> Engine:
+    """A migrated, empty database: the test runs once on each kind."""
+    made: Engine = request.getfixturevalue(f"{request.param}_engine")
+    return made
+
+
+@pytest.fixture
+def now() -> datetime.datetime:
+    return datetime.datetime(2026, 7, 1, 12, 0, tzinfo=datetime.UTC)
+
+
+@pytest.fixture
+def origin(now: datetime.datetime) -> Origin:
+    return Origin(source="192.0.2.10", user_agent="pytest", request_id="request-1", now=now)
+
+
+@pytest.fixture(scope="session")
+def keyring() -> Keyring:
+    return Keyring(secrets.token_bytes(32), [("test", secrets.token_bytes(32))])
