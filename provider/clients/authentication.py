@@ -52,6 +52,10 @@ class ClientAuthentication:
         self._refuse(tx, request, credential)
         raise OAuthError.invalid_client(detail=credential.client_id[:64])
 
+    def forget(self, request: ProtocolRequest) -> None:
+        """Drops the cached client of a request, which the database knows otherwise by now."""
+        self._clients.invalidate(_read(request).client_id)
+
     def _is_proven(self, client: Client | None, credential: _Credential) -> bool:
         if credential.method == PUBLIC:
             return client is not None and client.is_public

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 
 from sqlalchemy import delete, insert, select
 from sqlalchemy.exc import IntegrityError
@@ -109,6 +110,10 @@ class Resources:
     def _changed(self, tx: Transaction, origin: Origin, event: AuditEvent, uri: str) -> None:
         self._audit.record(tx, event, origin, resource_type="resources", resource_id=uri)
         tx.on_commit(self.invalidate)
+
+    def known(self, tx: Transaction) -> Collection[Resource]:
+        """The whole catalogue, at most some seconds old."""
+        return self._known(tx).values()
 
     def _known(self, tx: Transaction) -> dict[str, Resource]:
         cached = self._cache

@@ -60,14 +60,21 @@ class Client:
     def allows_grant(self, grant_type: str) -> bool:
         return grant_type in self.grant_types
 
+    def check_grant_type(self, grant_type: str) -> bool:
+        """The same under the name that Authlib's grants call."""
+        return self.allows_grant(grant_type)
+
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """An API that tokens are for (RFC 8707). ``admin_scope`` are those of its scopes that only administrators have."""
+    """An API that tokens are for (RFC 8707). ``admin_scope`` are those of its scopes that only administrators have.
+
+    ``access_token_seconds`` is the life of its tokens, None for that of the settings.
+    """
 
     uri: str
     name: str
     scope: tuple[str, ...]
     admin_scope: tuple[str, ...] = ()
-    token_alg: str = "RS256"
+    token_alg: str = "RS256"  # noqa: S105 - an algorithm
     access_token_seconds: int | None = None

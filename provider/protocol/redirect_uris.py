@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from urllib.parse import quote, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from provider.protocol.errors import OAuthError
 
-LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 MAX_CHARACTERS = 2000
-_FORBIDDEN_SCHEMES = ("javascript", "data", "vbscript", "file", "blob", "about", "ftp", "ws", "wss")
-_PRIVATE_SCHEME = re.compile(r"[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+")
-_LOOPBACK = re.compile(r"http://(localhost|127\.0\.0\.1|\[::1\])(?::(\d{1,5}))?(?=[/?]|$)")
+# What an authorization response adds (RFC 6749 §4.1.2, RFC 9207 §2): registered too, a client would meet it twice.
+RESPONSE_PARAMETERS = frozenset(
+    {"code", "state", "iss", "error", "error_description", "error_uri", "session_state", "response"}
+)
 _PRINTABLE = re.compile(r"[\x21-\x7E]+")
-_RESERVED = set('"<>\\^`{|}*')
+_FORBIDDEN = set('"<>\\^`{|}')
+_PORT = r"(?::(?P<port>[0-9]{1,5}))?"
+_CHARACTERS = r"(?:[A-Za-z0-9._~:/?@!$&'()+,;=-]|%[0-9A-Fa-f]{2})"
+_REST = rf"(?P<rest>(?:[/?]{_CHARACTERS}*)?)"
+_HTTPS = re.compile(rf"https://(?:[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]{{2,45}}\]){_PORT}{_REST}")
+_LOOPBACK = re.compile(rf"http://(?P<host>localhost|127\.0\.0\.1|\[::1\]){_PORT}{_REST}")
+_PRIVATE_SCHEME = re.compile(r"[a-z][a-z0-9+-]*(?:\.[a-z0-9+-]+)+")
+_PRIVATE = re.compile(rf"{_PRIVATE_SCHEME.pattern}:{_CHARACTERS}+")
 
 
 def check_redirect_uri(uri: str, application_type: str) -> None:
@@ -31,30 +38,39 @@ def redirect_uri_problem(uri: str, application_type: str) -> str | None:
     """Why ``uri`` may not be registered, None when it may."""
     if not uri or len(uri) > MAX_CHARACTERS:
         return "A redirect URI must have 1 to 2000 characters."
-    if not _PRINTABLE.fullmatch(uri) or _RESERVED & set(uri):
-        return "A redirect URI must be ASCII without blanks, wildcards or characters that URIs forbid."
+    if not _PRINTABLE.fullmatch(uri) or _FORBIDDEN & set(uri):
+        return "A redirect URI must be ASCII, without blanks and characters that URIs forbid."
     if "#" in uri:
         return "A redirect URI must not have a fragment."
-    try:
-        parts = urlsplit(uri)
-        host, _port = parts.hostname, parts.port
-    except ValueError:
-        return "A redirect URI must be a valid URI."
-    if parts.username is not None or parts.password is not None or "@" in parts.netloc:
+    if "*" in uri:
+        return "A redirect URI must not have wildcards: it is compared as it stands."
+    if "@" in _authority(uri):
         return "A redirect URI must not have user information."
+    problem = _form_problem(uri, application_type)
+    if problem is None and RESPONSE_PARAMETERS & {name for name, _ in parse_qsl(_query(uri), keep_blank_values=True)}:
+        return "A redirect URI must not have the parameters that an answer adds, such as code or state."
+    return problem
+
+
+def _form_problem(uri: str, application_type: str) -> str | None:
     if uri.startswith("https://"):
-        return None if host else "A redirect URI must name a host."
+        known = _HTTPS.fullmatch(uri)
+        return None if known and _is_port(known["port"]) else "A redirect URI must name a host, and be a valid URI."
     if uri.startswith("http://"):
-        return None if _LOOPBACK.match(uri) else "An http redirect URI must go to localhost, 127.0.0.1 or [::1]."
-    if parts.scheme in _FORBIDDEN_SCHEMES or not _PRIVATE_SCHEME.fullmatch(uri.partition(":")[0]):
-        return "A private-use scheme must be lower case and have a period, as in com.example.app."
+        known = _LOOPBACK.fullmatch(uri)
+        is_loopback_uri = known is not None and _is_port(known["port"])
+        return None if is_loopback_uri else "An http redirect URI must go to localhost, 127.0.0.1 or [::1]."
+    if not _PRIVATE_SCHEME.fullmatch(uri.partition(":")[0]):
+        return "A redirect URI must be https; a private-use scheme must be lower case with a period: com.example.app."
+    if not _PRIVATE.fullmatch(uri):
+        return "A redirect URI must be a valid URI."
     if application_type != "native":
         return "Private-use schemes are for native applications."
     return None
 
 
 def is_loopback(uri: str) -> bool:
-    return _LOOPBACK.match(uri) is not None
+    return _LOOPBACK.fullmatch(uri) is not None
 
 
 def redirect_uri_matches(registered: str, requested: str, application_type: str) -> bool:
@@ -66,23 +82,43 @@ def redirect_uri_matches(registered: str, requested: str, application_type: str)
         return True
     if application_type != "native":
         return False
-    known, asked = _LOOPBACK.match(registered), _LOOPBACK.match(requested)
-    if known is None or asked is None or known[1] != asked[1]:
+    known, asked = _LOOPBACK.fullmatch(registered), _LOOPBACK.fullmatch(requested)
+    if known is None or asked is None or not _is_port(asked["port"]):
         return False
-    return registered[known.end() :] == requested[asked.end() :]
+    return known["host"] == asked["host"] and known["rest"] == asked["rest"]
 
 
 def redirect_host(uri: str) -> str:
-    """What a person is shown of a redirect URI: its host, or the scheme of an application's own."""
+    """What a person is shown of a redirect URI: its host, or the scheme of an application's own.
+
+    What stands behind a private-use scheme is no host: ``com.evil.app://bank.example`` goes to ``com.evil.app``.
+    """
     parts = urlsplit(uri)
-    return parts.netloc or f"{parts.scheme}:"
+    return parts.netloc if parts.scheme in ("http", "https") else f"{parts.scheme}:"
 
 
 def add_to_query(uri: str, parameters: Mapping[str, str]) -> str:
-    """``uri`` with ``parameters`` added to its query, which is kept as it was registered (RFC 6749 §3.1.2)."""
+    """``uri`` with ``parameters`` added to its query, which is kept as it was registered (RFC 6749 §3.1.2).
+
+    Everything but unreserved characters is percent-encoded, so that nothing added can end a header line.
+    """
     added = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in parameters.items())
     if not added:
         return uri
     if "?" not in uri:
         return f"{uri}?{added}"
     return f"{uri}{added}" if uri.endswith(("?", "&")) else f"{uri}&{added}"
+
+
+def _authority(uri: str) -> str:
+    """What stands between ``//`` and the path or query, empty where there is none."""
+    _scheme, _, after = uri.partition(":")
+    return re.split(r"[/?]", after[2:], maxsplit=1)[0] if after.startswith("//") else ""
+
+
+def _query(uri: str) -> str:
+    return uri.partition("?")[2]
+
+
+def _is_port(text: str | None) -> bool:
+    return text is None or 1 <= int(text) <= 65535

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from provider.protocol.client import Client
@@ -15,9 +16,9 @@ from provider.protocol.messages import Parameters
 from provider.protocol.redirect_uris import redirect_uri_matches
 from provider.protocol.resources import single_resource
 from provider.protocol.scopes import parse_scope
-from provider.security.crypto import constant_time_equal
 
 MAX_STATE_CHARACTERS = 4096
+MAX_HINT_CHARACTERS = 8192
 PROMPTS = frozenset({"none", "login", "consent", "select_account", "create"})
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
@@ -41,12 +42,15 @@ class AuthorizationParameters:
     id_token_hint: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> AuthorizationParameters:
-        lists = {name: tuple(stored[name]) for name in ("scope", "prompt")}
-        return cls(**{**stored, **lists})
+        """What ``to_dict`` gave, in this release or another: fields that are not known here are left out."""
+        known = {field.name: stored[field.name] for field in fields(cls) if field.name in stored}
+        lists = {name: tuple(known[name]) for name in ("scope", "prompt") if name in known}
+        return cls(**{**known, **lists})
 
 
 def proven_redirect_uri(parameters: Parameters, client: Client | None) -> str:
@@ -99,6 +103,9 @@ def check_authorization_request(parameters: Parameters, client: Client, redirect
     state, nonce = parameters.get("state"), parameters.get("nonce")
     if len(state or "") > MAX_STATE_CHARACTERS or len(nonce or "") > MAX_STATE_CHARACTERS:
         raise OAuthError.invalid_request("state and nonce must not exceed 4096 characters.")
+    id_token_hint = parameters.get("id_token_hint")
+    if len(id_token_hint or "") > MAX_HINT_CHARACTERS:
+        raise OAuthError.invalid_request("id_token_hint must not exceed 8192 characters.")
     return AuthorizationParameters(
         redirect_uri=redirect_uri,
         scope=parse_scope(parameters.get("scope")),
@@ -108,9 +115,9 @@ def check_authorization_request(parameters: Parameters, client: Client, redirect
         resource=single_resource(parameters.all("resource")),
         prompt=_prompt(parameters.get("prompt")),
         max_age=_max_age(parameters.get("max_age")),
-        login_hint=(parameters.get("login_hint") or "")[:255] or None,
+        login_hint=_login_hint(parameters.get("login_hint")),
         ui_locales=_locales(parameters.get("ui_locales")),
-        id_token_hint=parameters.get("id_token_hint"),
+        id_token_hint=id_token_hint,
     )
 
 
@@ -119,12 +126,13 @@ def verifier_matches(challenge: str, verifier: str) -> bool:
     if not _VERIFIER.fullmatch(verifier):
         return False
     digest = hashlib.sha256(verifier.encode("ascii")).digest()
-    return constant_time_equal(base64.urlsafe_b64encode(digest).rstrip(b"=").decode(), challenge)
+    return hmac.compare_digest(base64.urlsafe_b64encode(digest).rstrip(b"="), challenge.encode())
 
 
 def _code_challenge(parameters: Parameters, client: Client) -> str | None:
     challenge, method = parameters.get("code_challenge"), parameters.get("code_challenge_method")
-    if challenge is None and method is None and not client.require_pkce:
+    may_go_without = not client.require_pkce and not client.is_public
+    if challenge is None and method is None and may_go_without:
         return None
     if challenge is None:
         raise OAuthError.invalid_request("PKCE is required: code_challenge is missing.")
@@ -148,6 +156,11 @@ def _max_age(text: str | None) -> int | None:
     if not re.fullmatch(r"[0-9]{1,9}", text):
         raise OAuthError.invalid_request("max_age must be a number of seconds.")
     return int(text)
+
+
+def _login_hint(text: str | None) -> str | None:
+    """A user name or address to fill in. What could not be one is left out: a hint is never an error."""
+    return text if text and len(text) <= 255 and text.isprintable() else None
 
 
 def _locales(text: str | None) -> str | None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from provider.protocol.errors import OAuthError
 
 MAX_CHARACTERS = 512
-_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[\x21-\x7E]+")
+# Absolute URI without fragment: the characters of RFC 3986, and no broken percent-encoding.
+_URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):((?:[A-Za-z0-9._~:/?@!$&'()*+,;=\[\]-]|%[0-9A-Fa-f]{2})+)")
+_AUTHORITY = re.compile(r"//([^/?]*)(.*)")
 
 
 def canonical_resource(uri: str) -> str:
@@ -17,17 +19,16 @@ def canonical_resource(uri: str) -> str:
 
     Raises ``invalid_target`` for what is no absolute URI or has a fragment (RFC 8707 §2).
     """
-    if len(uri) > MAX_CHARACTERS or not _URI.fullmatch(uri) or "#" in uri:
+    known = _URI.fullmatch(uri) if len(uri) <= MAX_CHARACTERS else None
+    if known is None:
         raise OAuthError.invalid_target("The resource must be an absolute URI without a fragment.")
-    try:
-        parts = urlsplit(uri)
-        has_user = parts.username is not None
-    except ValueError:
-        raise OAuthError.invalid_target("The resource must be an absolute URI without a fragment.") from None
-    if parts.scheme.lower() in ("http", "https") and (not parts.hostname or has_user):
+    scheme, rest = known[1].lower(), known[2]
+    if scheme in ("http", "https") and not _names_a_host(uri):
         raise OAuthError.invalid_target("The resource must name a host and no user.")
-    path = "" if parts.path == "/" and not parts.query else parts.path
-    return urlunsplit((parts.scheme.lower(), parts.netloc.lower(), path, parts.query, ""))
+    authority = _AUTHORITY.fullmatch(rest)
+    if authority is not None:
+        rest = f"//{authority[1].lower()}{'' if authority[2] == '/' else authority[2]}"
+    return f"{scheme}:{rest}"
 
 
 def single_resource(requested: Iterable[str]) -> str | None:
@@ -36,3 +37,11 @@ def single_resource(requested: Iterable[str]) -> str | None:
     if len(found) > 1:
         raise OAuthError.invalid_target("A token is for one resource. Ask for one at a time.")
     return next(iter(found.values()), None)
+
+
+def _names_a_host(uri: str) -> bool:
+    try:
+        parts = urlsplit(uri)
+        return bool(parts.hostname) and "@" not in parts.netloc and parts.port != 0
+    except ValueError:
+        return False

@@ -18,15 +18,20 @@ def parse_scope(text: str | None) -> tuple[str, ...]:
     """The scope tokens of ``text`` in their order, each once. Raises ``invalid_scope`` for forbidden characters."""
     if not text:
         return ()
-    tokens = text.split(" ")
-    if len(text) > MAX_SCOPE_CHARACTERS or not all(_TOKEN.fullmatch(token) for token in tokens if token):
+    if len(text) > MAX_SCOPE_CHARACTERS:
+        raise OAuthError.invalid_scope("The scope is too long.")
+    return checked_scope(token for token in text.split(" ") if token)
+
+
+def checked_scope(tokens: Iterable[str]) -> tuple[str, ...]:
+    """Scope tokens in their order, each once. Raises ``invalid_scope`` when one is empty or has forbidden characters."""
+    scope = tuple(dict.fromkeys(tokens))
+    if not all(_TOKEN.fullmatch(token) for token in scope) or len(" ".join(scope)) > MAX_SCOPE_CHARACTERS:
         raise OAuthError.invalid_scope("The scope has a form that RFC 6749 does not allow.")
-    return tuple(dict.fromkeys(token for token in tokens if token))
+    return scope
 
 
-def grantable_scope(
-    requested: Iterable[str], *, default: Iterable[str], allowed: Collection[str]
-) -> tuple[str, ...]:
+def grantable_scope(requested: Iterable[str], *, default: Iterable[str], allowed: Collection[str]) -> tuple[str, ...]:
     """What of ``requested`` can be granted, or of ``default`` when nothing was requested.
 
     What can't be granted is left out instead of refused, since clients ask for all they have heard of. Raises

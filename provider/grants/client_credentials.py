@@ -1,0 +1,66 @@
+"""Client credentials (RFC 6749 §4.4): applications and API keys in their own name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from authlib.oauth2.rfc6749.grants import ClientCredentialsGrant as AuthlibClientCredentialsGrant
+
+from provider.accounts.api_keys import scope_of_owner
+from provider.grants.base import Grant
+from provider.protocol.client import Client, Resource
+from provider.protocol.errors import OAuthError
+from provider.protocol.scopes import IDENTITY_SCOPES, grantable_scope, parse_scope
+from provider.tokens.authorization import Authorization
+
+
+class ClientCredentialsGrant(Grant, AuthlibClientCredentialsGrant):
+    """Authlib authenticates the client and asks whether it may use this grant; the rest is the scope and the audience."""
+
+    def validate_token_request(self) -> None:
+        super().validate_token_request()
+        if self.authenticated_client.is_public:
+            raise OAuthError.unauthorized_client("A public client cannot use client credentials.")
+
+    def create_token_response(self) -> tuple[int, dict[str, Any], list[tuple[str, str]]]:
+        client = self.authenticated_client
+        wanted = tuple(
+            item for item in parse_scope(self.request.form.get("scope")) if item not in IDENTITY_SCOPES
+        )
+        resource = self._resource(client, wanted)
+        authorization = Authorization(
+            client=client,
+            grant_type=self.GRANT_TYPE,
+            scope=self._scope(client, resource, wanted),
+            resource=resource,
+            source=self.request.message.source,
+        )
+        answer = self.answer(authorization)
+        self.services.clients.touch(self.tx, client, self.now)
+        return answer
+
+    def _resource(self, client: Client, wanted: tuple[str, ...]) -> Resource:
+        """The API that is named, or the client's own, or the only one that has such scopes, or this server."""
+        requested = self.requested_resource()
+        if client.resource is not None:
+            own = self.services.resources.get(self.tx, client.resource)
+            if requested is not None and requested.uri != own.uri:
+                raise OAuthError.invalid_target("This client is for another resource.")
+            return own
+        if requested is not None:
+            return requested
+        scope = set(wanted or client.scope)
+        candidates = [api for api in self.services.resources.known(self.tx) if scope & set(api.scope)]
+        if len(candidates) > 1:
+            raise OAuthError.invalid_target("Several resources have these scopes. Name the one that is meant.")
+        return candidates[0] if candidates else self.services.resources.default()
+
+    def _scope(self, client: Client, resource: Resource, wanted: tuple[str, ...]) -> tuple[str, ...]:
+        """Never more than the client has, and for an API key never more than its owner has now."""
+        allowed = set(resource.scope)
+        if client.scope or client.is_api_key:
+            allowed &= set(client.scope)
+        if client.owner_user_id is not None and allowed & set(resource.admin_scope):
+            owner = self.services.users.find(self.tx, client.owner_user_id)
+            allowed &= set(scope_of_owner(resource, is_admin=owner is not None and owner.is_admin))
+        return grantable_scope(wanted, default=client.scope or resource.scope, allowed=allowed)

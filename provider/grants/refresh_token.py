@@ -1,0 +1,50 @@
+"""The refresh token grant (RFC 6749 §6)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from authlib.oauth2.rfc6749.grants import RefreshTokenGrant as AuthlibRefreshTokenGrant
+
+from provider.grants.base import Grant
+from provider.protocol.client import Client
+from provider.protocol.errors import OAuthError
+from provider.protocol.scopes import narrowed_scope, parse_scope
+from provider.tokens.authorization import Authorization
+from provider.tokens.refresh_tokens import StoredRefreshToken
+
+
+class RefreshTokenGrant(Grant, AuthlibRefreshTokenGrant):
+    """Authlib authenticates the client and finds the token; everything is checked before the token is used."""
+
+    def _validate_request_token(self, client: Client) -> StoredRefreshToken:
+        stored = self.services.refresh_tokens.find(self.tx, self.required("refresh_token"))
+        if stored is None or stored.grant.client_row_id != client.id:
+            raise OAuthError.invalid_grant("The refresh token is not valid.")
+        return stored
+
+    def _validate_token_scope(self, token: StoredRefreshToken) -> None:
+        narrowed_scope(parse_scope(self.request.form.get("scope")), token.grant.scope)
+
+    def create_token_response(self) -> tuple[int, dict[str, Any], list[tuple[str, str]]]:
+        client = self.authenticated_client
+        stored: StoredRefreshToken = self.request.refresh_token
+        grant = stored.grant
+        resource = self.granted_resource(grant.resource)
+        refresh_token = self.services.refresh_tokens.redeem(
+            self.tx, self.origin, stored, self.required("refresh_token"), rotate=client.rotate_refresh_tokens
+        )
+        authorization = Authorization(
+            client=client,
+            grant_type=self.GRANT_TYPE,
+            scope=narrowed_scope(parse_scope(self.request.form.get("scope")), grant.scope),
+            resource=resource,
+            user_id=grant.user_id,
+            grant_id=grant.id,
+            session_id=grant.session_id,
+            authenticated_at=grant.authenticated_at,
+            amr=grant.amr,
+            acr=grant.acr,
+            source=self.request.message.source,
+        )
+        return self.answer(authorization, refresh_token)
