@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from dataclasses import dataclass
+from typing import Final
 from urllib.parse import unquote
 
 from database.transaction import Transaction
-from provider.audit import AuditEvent, AuditRecorder
+from provider.audit import AuditEvent, AuditRecorder, printable
 from provider.clients.registry import Clients
 from provider.protocol.client import PUBLIC, Client
 from provider.protocol.errors import OAuthError
 from provider.protocol.messages import ProtocolRequest
-from provider.security.crypto import constant_time_equal, is_secret
+from provider.security.crypto import SECRET_PATTERN, constant_time_equal, is_secret
 from provider.security.rate_limit import Limit, RateLimiter
 
-SECRET_METHODS = ("client_secret_basic", "client_secret_post")
+BASIC: Final = "client_secret_basic"
+POST: Final = "client_secret_post"
+SECRET_METHODS = (BASIC, POST)
 PER_CLIENT = Limit("client authentication per client", 20, 60)
 PER_SOURCE = Limit("client authentication per source", 60, 60)
 _NO_SECRET = "0" * 64
@@ -24,9 +26,18 @@ _NO_SECRET = "0" * 64
 
 @dataclass(frozen=True, slots=True)
 class _Credential:
-    client_id: str
+    """What a request brought. ``method`` is what it tried, which need not be one that exists."""
+
+    client_id: str | None
     method: str
-    secret: str
+    secret: str = ""
+
+    @property
+    def can_be_right(self) -> bool:
+        """Whether it is worth looking for the client: the checksum of a secret tells most typing errors."""
+        if self.method in SECRET_METHODS:
+            return bool(self.client_id) and (is_secret("cs", self.secret) or is_secret("ak", self.secret))
+        return bool(self.client_id) and self.method == PUBLIC
 
 
 class ClientAuthentication:
@@ -37,51 +48,61 @@ class ClientAuthentication:
         self._rate_limits = rate_limits
         self._audit = audit
 
-    def authenticate(self, tx: Transaction, request: ProtocolRequest) -> Client:
-        """The client whose credential the request carries.
+    def authenticate(self, tx: Transaction, request: ProtocolRequest, *, fresh: bool = False) -> Client:
+        """The client whose credential the request carries. Nothing is read from the query string.
 
         Raises ``invalid_client`` (401) alike for an unknown client, a wrong secret and a method that is not the
         registered one, ``invalid_request`` for two methods at once, and 429 after too many failures. A right
         secret is accepted however many wrong ones came before: nobody can lock a client out by guessing.
+
+        ``fresh`` is for endpoints that mint nothing: the mint notices a client that another process has changed in the
+        last seconds, the others have to ask.
         """
         credential = _read(request)
-        for fresh in (False, True):
-            client = self._clients.find(tx, credential.client_id, fresh=fresh)
-            if self._is_proven(client, credential) and client is not None and client.is_usable(request.received_at):
+        if credential.can_be_right and credential.client_id is not None:
+            presented = self._clients.secret_hash(credential.secret)
+            client = None if fresh else self._clients.cached(tx, credential.client_id)
+            if not _is_proven(client, credential, presented, request):
+                # Asked once, whether the client is unknown or the secret wrong: both take the same time.
+                client = self._clients.find(tx, credential.client_id, fresh=True)
+            if client is not None and _is_proven(client, credential, presented, request):
                 return client
-        self._refuse(tx, request, credential)
-        raise OAuthError.invalid_client(detail=credential.client_id[:64])
+        self._count_failure(tx, request, credential)
+        raise OAuthError.invalid_client(detail=f"{credential.method} of {_shown(credential.client_id)}")
 
     def forget(self, request: ProtocolRequest) -> None:
         """Drops the cached client of a request, which the database knows otherwise by now."""
-        self._clients.invalidate(_read(request).client_id)
+        self._clients.invalidate(_read(request).client_id or "")
 
-    def _is_proven(self, client: Client | None, credential: _Credential) -> bool:
-        if credential.method == PUBLIC:
-            return client is not None and client.is_public
-        known = client.secret_hash if client is not None and client.secret_hash else _NO_SECRET
-        is_right = constant_time_equal(self._clients.secret_hash(credential.secret), known)
-        well_formed = is_secret("ak", credential.secret) or is_secret("cs", credential.secret)
-        return is_right and well_formed and client is not None and _may_use(client, credential.method)
-
-    def _refuse(self, tx: Transaction, request: ProtocolRequest, credential: _Credential) -> None:
+    def _count_failure(self, tx: Transaction, request: ProtocolRequest, credential: _Credential) -> None:
+        """Counts and records a failure. Past the limit nothing is written any more, so that guessing fills no table."""
         now = request.received_at
-        until = [
-            self._rate_limits.hit(tx, PER_CLIENT, credential.client_id, now),
-            self._rate_limits.hit(tx, PER_SOURCE, request.source, now),
-        ]
-        blocked = [moment for moment in until if moment is not None]
-        if blocked:
-            raise OAuthError.slow_down(max(1, int((max(blocked) - now).total_seconds())))
+        counters = [(PER_SOURCE, request.source)]
+        if credential.client_id:
+            counters.insert(0, (PER_CLIENT, credential.client_id))
+        for limit, key in counters:
+            until = self._rate_limits.blocked_until(tx, limit, key, now)
+            if until is not None:
+                raise OAuthError.slow_down(max(1, int((until - now).total_seconds())))
+        for limit, key in counters:
+            self._rate_limits.hit(tx, limit, key, now)
         self._audit.record(
             tx,
             AuditEvent.CLIENT_AUTHENTICATION_FAILED,
             request.origin,
             outcome="denied",
             resource_type="oauth_clients",
-            resource_id=credential.client_id,
+            resource_id=_shown(credential.client_id),
             method=credential.method,
         )
+
+
+def _is_proven(client: Client | None, credential: _Credential, presented: str, request: ProtocolRequest) -> bool:
+    stored = client.secret_hash if client is not None and client.secret_hash else _NO_SECRET
+    is_right = constant_time_equal(presented, stored)
+    if client is None or not client.is_usable(request.received_at) or not _may_use(client, credential.method):
+        return False
+    return is_right or client.is_public
 
 
 def _may_use(client: Client, method: str) -> bool:
@@ -90,33 +111,38 @@ def _may_use(client: Client, method: str) -> bool:
 
 
 def _read(request: ProtocolRequest) -> _Credential:
+    """What the request brought. Raises ``invalid_client`` when that is nothing at all, which is no attempt either."""
     form = request.form
-    in_body, secret = form.get("client_id"), form.get("client_secret")
-    if form.get("client_assertion") or form.get("client_assertion_type"):
-        raise OAuthError.invalid_client(detail="client assertions are not supported")
+    claimed, secret = form.get("client_id"), form.get("client_secret")
+    has_assertion = any(form.get(name) for name in ("client_assertion", "client_assertion_type"))
     authorization = request.headers.get("authorization")
+    if (authorization is not None) + (secret is not None) + has_assertion > 1:
+        raise OAuthError.invalid_request("The client used two authentication methods at once.")
     if authorization is not None:
-        if secret is not None:
-            raise OAuthError.invalid_request("The client used two authentication methods at once.")
-        client_id, secret = _basic(authorization)
-        if in_body is not None and in_body != client_id:
+        credential = _basic(authorization)
+        if claimed is not None and credential.client_id is not None and claimed != credential.client_id:
             raise OAuthError.invalid_request("client_id differs from the client that authenticated.")
-        return _Credential(client_id, "client_secret_basic", secret)
-    if in_body is None:
+        return credential
+    if has_assertion:
+        return _Credential(claimed, "client_assertion")
+    if claimed is None:
         raise OAuthError.invalid_client(detail="no client_id")
-    return _Credential(in_body, PUBLIC if secret is None else "client_secret_post", secret or "")
+    return _Credential(claimed, PUBLIC) if secret is None else _Credential(claimed, POST, secret)
 
 
-def _basic(header: str) -> tuple[str, str]:
-    """Id and secret of a Basic header. Our ids and secrets need no escaping, so both ways of encoding are read."""
+def _basic(header: str) -> _Credential:
+    """Id and secret of a Basic header (RFC 7617 §2). Ours need no escaping, so both ways of encoding are read."""
     scheme, _, encoded = header.partition(" ")
     if scheme.lower() != "basic":
-        raise OAuthError.invalid_client(detail="not Basic")
+        return _Credential(None, "unknown_scheme")
     try:
         client_id, colon, secret = base64.b64decode(encoded.strip(), validate=True).decode("utf-8").partition(":")
         client_id, secret = unquote(client_id, errors="strict"), unquote(secret, errors="strict")
-    except (binascii.Error, UnicodeDecodeError, ValueError) as error:
-        raise OAuthError.invalid_client(detail="malformed Basic header") from error
-    if not colon or not client_id:
-        raise OAuthError.invalid_client(detail="malformed Basic header")
-    return client_id, secret
+    except ValueError:
+        return _Credential(None, "malformed_basic")
+    return _Credential(client_id, BASIC, secret) if colon and client_id else _Credential(None, "malformed_basic")
+
+
+def _shown(client_id: str | None) -> str:
+    """A client's id for the log and the audit: a secret that was sent in its place is left out."""
+    return printable(SECRET_PATTERN.sub("[secret]", client_id or ""), 255) or ""

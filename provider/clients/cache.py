@@ -40,13 +40,13 @@ class ShortCache(Generic[Value]):
     def fill(self, tx: Transaction, key: str, load: Callable[[], Value | None]) -> Value | None:
         """The value that ``load`` reads, kept for the next ones who ask."""
         with self._lock:
-            changes = self._changes
+            began, changes = self._clock(), self._changes
         value = load()
         with self._lock:
             if value is None:
                 self._entries.pop(key, None)
             elif changes == self._changes and tx not in self._changing:
-                self._entries[key] = (self._clock(), value)
+                self._entries[key] = (began, value)
                 self._entries.move_to_end(key)
                 while len(self._entries) > self._size:
                     self._entries.popitem(last=False)

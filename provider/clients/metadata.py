@@ -7,14 +7,20 @@ from dataclasses import dataclass, replace
 from provider.protocol.client import AUTHENTICATION_METHODS, PUBLIC
 from provider.protocol.errors import OAuthError
 from provider.protocol.redirect_uris import check_redirect_uri
+from provider.protocol.resources import canonical_resource
+from provider.protocol.scopes import checked_scope
 
 GRANT_TYPES = ("authorization_code", "refresh_token", "client_credentials")
 ALGORITHMS = ("RS256", "ES256", "EdDSA")
+MAX_URIS = 50
 
 
 @dataclass(frozen=True, slots=True)
 class ClientMetadata:
-    """What somebody asks for. ``grant_types`` and ``token_endpoint_auth_method`` have defaults that fit the rest."""
+    """What somebody asks for. ``grant_types`` and ``token_endpoint_auth_method`` have defaults that fit the rest.
+
+    The fields are named as ``Clients.register`` takes them.
+    """
 
     name: str
     application_type: str = "web"
@@ -25,32 +31,59 @@ class ClientMetadata:
     scope: tuple[str, ...] = ()
     resource: str | None = None
     require_pkce: bool = True
-    id_token_signed_response_alg: str = "RS256"
+    id_token_signed_response_alg: str = "RS256"  # noqa: S105 - an algorithm
 
     def checked(self) -> ClientMetadata:
-        """The same with defaults filled in. Raises ``invalid_client_metadata`` or ``invalid_redirect_uri``."""
-        method = self.token_endpoint_auth_method or "client_secret_basic"
-        grants = self.grant_types or (
-            ("authorization_code", "refresh_token") if self.redirect_uris else ("client_credentials",)
-        )
-        self._check(method, grants)
-        return replace(self, token_endpoint_auth_method=method, grant_types=grants)
+        """The same with defaults filled in and repetitions left out.
 
-    def _check(self, method: str, grants: tuple[str, ...]) -> None:
-        name = self.name.strip()
-        rules = (
-            (bool(name) and len(name) <= 255 and name.isprintable(), "A name of 1 to 255 printable characters is needed."),
-            (self.application_type in ("web", "native"), "The application type must be web or native."),
-            (method in AUTHENTICATION_METHODS, "The authentication method must be none, client_secret_basic or client_secret_post."),
-            (set(grants) <= set(GRANT_TYPES), "The grant must be authorization_code, refresh_token or client_credentials."),
-            (method != PUBLIC or "client_credentials" not in grants, "A public client cannot use client credentials."),
-            (method != PUBLIC or self.require_pkce, "A public client cannot go without PKCE."),
-            ("authorization_code" not in grants or bool(self.redirect_uris), "The authorization code grant needs a redirect URI."),
-            ("refresh_token" not in grants or "authorization_code" in grants, "Refresh tokens come with the authorization code grant."),
-            (self.id_token_signed_response_alg in ALGORITHMS, "ID tokens can be signed with RS256, ES256 or EdDSA."),
-        )  # fmt: skip
-        for holds, problem in rules:
-            if not holds:
-                raise OAuthError("invalid_client_metadata", problem)
-        for uri in (*self.redirect_uris, *self.post_logout_redirect_uris):
-            check_redirect_uri(uri, self.application_type)
+        Raises ``OAuthError``: ``invalid_redirect_uri``, ``invalid_scope``, ``invalid_target`` (the resource), or
+        ``invalid_client_metadata`` for everything else.
+        """
+        method = self.token_endpoint_auth_method or "client_secret_basic"
+        signs_in = bool(self.redirect_uris) or method == PUBLIC
+        grants = self.grant_types or (("authorization_code", "refresh_token") if signs_in else ("client_credentials",))
+        filled = replace(
+            self,
+            name=self.name.strip(),
+            token_endpoint_auth_method=method,
+            grant_types=tuple(dict.fromkeys(grants)),
+            redirect_uris=tuple(dict.fromkeys(self.redirect_uris)),
+            post_logout_redirect_uris=tuple(dict.fromkeys(self.post_logout_redirect_uris)),
+            scope=checked_scope(self.scope),
+        )
+        problem = _problem(filled)
+        if problem is not None:
+            raise OAuthError("invalid_client_metadata", problem)
+        for uri in (*filled.redirect_uris, *filled.post_logout_redirect_uris):
+            check_redirect_uri(uri, filled.application_type)
+        if filled.resource is not None:
+            canonical_resource(filled.resource)
+        return filled
+
+
+def _problem(asked: ClientMetadata) -> str | None:
+    """The first rule that does not hold (RFC 7591 §2, §2.1; OAuth 2.1 §4.2)."""
+    grants, is_public = set(asked.grant_types), asked.token_endpoint_auth_method == PUBLIC
+    if not asked.name or len(asked.name) > 255 or not asked.name.isprintable():
+        return "A name of 1 to 255 printable characters is needed."
+    if asked.application_type not in ("web", "native"):
+        return "The application type must be web or native."
+    if asked.token_endpoint_auth_method not in AUTHENTICATION_METHODS:
+        return "The authentication method must be none, client_secret_basic or client_secret_post."
+    if not grants <= set(GRANT_TYPES):
+        return "The grant must be authorization_code, refresh_token or client_credentials."
+    if is_public and "client_credentials" in grants:
+        return "A public client cannot use client credentials."
+    if is_public and not asked.require_pkce:
+        return "A public client cannot go without PKCE."
+    if "authorization_code" in grants and not asked.redirect_uris:
+        return "The authorization code grant needs a redirect URI."
+    if "refresh_token" in grants and "authorization_code" not in grants:
+        return "Refresh tokens come with the authorization code grant."
+    if asked.redirect_uris and "authorization_code" not in grants:
+        return "A redirect URI is for the authorization code grant."
+    if max(len(asked.redirect_uris), len(asked.post_logout_redirect_uris)) > MAX_URIS:
+        return "At most 50 redirect URIs can be registered."
+    if asked.id_token_signed_response_alg not in ALGORITHMS:
+        return "ID tokens can be signed with RS256, ES256 or EdDSA."
+    return None

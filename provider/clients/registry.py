@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import datetime
-import threading
-import time
-from collections import OrderedDict
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, insert, select, update
 
 from database.models import Client as ClientRow
 from database.models.columns import new_id
 from database.transaction import Transaction
 from provider.audit import AuditEvent, AuditRecorder
-from provider.protocol.client import Client
+from provider.clients.cache import ShortCache
+from provider.protocol.client import PUBLIC, Client
 from provider.protocol.messages import Origin
 from provider.security.crypto import Keyring, new_name, new_secret
 from provider.tokens.grant_records import GrantRecords
@@ -23,7 +22,8 @@ from provider.tokens.grant_records import GrantRecords
 CACHE_SECONDS = 5
 CACHE_SIZE = 1024
 TOUCH_SECONDS = 60
-MAX_CLIENT_ID = 512
+# Blanks are out, which MySQL would ignore at the end (PAD SPACE).
+_CLIENT_ID = re.compile(r"[\x21-\x7E]{1,512}")
 _TABLE = ClientRow.__table__
 _FIND = select(_TABLE).where(_TABLE.c.client_id == bindparam("client_id"))
 _GET = select(_TABLE).where(_TABLE.c.id == bindparam("row_id"))
@@ -48,28 +48,19 @@ class Clients:
         self._keyring = keyring
         self._audit = audit
         self._grants = grants
-        self._cache: OrderedDict[str, tuple[float, Client]] = OrderedDict()
+        self._cache: ShortCache[Client] = ShortCache(CACHE_SECONDS, CACHE_SIZE)
         self._touched: dict[str, datetime.datetime] = {}
-        self._lock = threading.Lock()
 
     def find(self, tx: Transaction, client_id: str, *, fresh: bool = False) -> Client | None:
         """The client of a public ``client_id``, usable or not. ``fresh`` asks the database."""
-        if not client_id or len(client_id) > MAX_CLIENT_ID or not client_id.isascii() or not client_id.isprintable():
-            return None
-        cached = self._cache.get(client_id)
-        if cached is not None and not fresh and time.monotonic() - cached[0] < CACHE_SECONDS:
-            return cached[1]
-        row = tx.execute(_FIND, {"client_id": client_id}).mappings().first()
-        if row is None:
-            self.invalidate(client_id)
-            return None
-        client = _parse(row)
-        with self._lock:
-            self._cache[client_id] = (time.monotonic(), client)
-            self._cache.move_to_end(client_id)
-            while len(self._cache) > CACHE_SIZE:
-                self._cache.popitem(last=False)
-        return client
+        known = None if fresh else self.cached(tx, client_id)
+        if known is not None or not _CLIENT_ID.fullmatch(client_id):
+            return known
+        return self._cache.fill(tx, client_id, lambda: self._load(tx, client_id))
+
+    def cached(self, tx: Transaction, client_id: str) -> Client | None:
+        """The client if it was read a moment ago; asks nobody."""
+        return self._cache.get(tx, client_id)
 
     def get_by_row(self, tx: Transaction, row_id: str) -> Client | None:
         row = tx.execute(_GET, {"row_id": row_id}).mappings().first()
@@ -102,13 +93,16 @@ class Clients:
         rotate_refresh_tokens: bool | None = None,
         is_trusted: bool = False,
         is_vouched: bool = True,
-        id_token_signed_response_alg: str = "RS256",
+        id_token_signed_response_alg: str = "RS256",  # noqa: S107 - an algorithm
         expires_at: datetime.datetime | None = None,
         extra: Mapping[str, Any] | None = None,
         actor: str | None = None,
     ) -> tuple[Client, str | None]:
-        """Inserts a checked client. Returns it with its secret in clear, which is shown once, or None for a public one."""
-        is_public = token_endpoint_auth_method == "none"  # noqa: S105 - the name of a method
+        """Inserts a checked client. Returns it with its secret in clear, which is shown once, or None for a public one.
+
+        An API key's event is recorded by who makes it.
+        """
+        is_public = token_endpoint_auth_method == PUBLIC
         secret = None if is_public else new_secret("ak" if kind == "api_key" else "cs")
         row = {
             "id": new_id(origin.now),
@@ -130,7 +124,7 @@ class Clients:
             "is_vouched": is_vouched,
             "is_active": True,
             "id_token_signed_response_alg": id_token_signed_response_alg,
-            "extra": dict(extra) if extra else None,
+            "metadata": dict(extra) if extra else None,
             "created_at": origin.now,
             "updated_at": origin.now,
             "last_used_at": None,
@@ -138,47 +132,54 @@ class Clients:
             "revoked_at": None,
         }
         tx.execute(insert(ClientRow), row)
-        self._record(tx, origin, AuditEvent.CLIENT_CREATED, str(row["client_id"]), actor, name=name, kind=kind)
-        return _parse({**row, "metadata": row["extra"]}), secret
+        client = _parse(row)
+        self._cache.changed(tx, client.client_id)
+        if not client.is_api_key:
+            self._record(tx, origin, AuditEvent.CLIENT_CREATED, client, actor, name=name, kind=kind)
+        return client, secret
 
-    def set_active(self, tx: Transaction, origin: Origin, client_id: str, active: bool) -> bool:
+    def set_active(
+        self, tx: Transaction, origin: Origin, client_id: str, active: bool, *, actor: str | None = None
+    ) -> bool:
         """Enables or disables a client. A disabled one gets no tokens, and those it has stop counting."""
-        event = AuditEvent.CLIENT_ENABLED if active else AuditEvent.CLIENT_DISABLED
-        return self._change(tx, origin, client_id, event, is_active=active)
-
-    def revoke(self, tx: Transaction, origin: Origin, client_id: str, *, event: AuditEvent, actor: str | None) -> bool:
-        """Ends a client for good, keeping the row. False when it had ended or does not exist."""
-        statement = (
-            update(ClientRow)
-            .where(_TABLE.c.client_id == client_id, _TABLE.c.revoked_at.is_(None))
-            .values(revoked_at=origin.now, updated_at=origin.now)
-        )
-        if tx.execute(statement).rowcount != 1:
-            return False
-        self._record(tx, origin, event, client_id, actor)
-        tx.on_commit(lambda: self.invalidate(client_id))
-        return True
-
-    def rotate_secret(self, tx: Transaction, origin: Origin, client_id: str) -> str | None:
-        """A new secret; the old one stops working at once. None for an unknown or public client."""
-        client = self.find(tx, client_id, fresh=True)
-        if client is None or client.is_public:
-            return None
-        secret = new_secret("ak" if client.is_api_key else "cs")
-        self._change(
-            tx, origin, client_id, AuditEvent.CLIENT_SECRET_ROTATED, secret_hash=self.secret_hash(secret)
-        )
-        return secret
-
-    def delete(self, tx: Transaction, origin: Origin, client_id: str) -> bool:
-        """Removes a client with all that was granted to it."""
         client = self.find(tx, client_id, fresh=True)
         if client is None:
             return False
+        self._change(tx, origin, client, is_active=active)
+        event = AuditEvent.CLIENT_ENABLED if active else AuditEvent.CLIENT_DISABLED
+        self._record(tx, origin, event, client, actor)
+        return True
+
+    def revoke(self, tx: Transaction, origin: Origin, client_id: str, *, event: AuditEvent, actor: str | None) -> bool:
+        """Ends a client for good, keeping the row. False when it had ended or does not exist."""
+        client = self.find(tx, client_id, fresh=True)
+        if client is None or not self._change(tx, origin, client, _TABLE.c.revoked_at.is_(None), revoked_at=origin.now):
+            return False
+        self._record(tx, origin, event, client, actor)
+        return True
+
+    def rotate_secret(self, tx: Transaction, origin: Origin, client_id: str, *, actor: str | None = None) -> str | None:
+        """A new secret; the old one stops working at once. None for an unknown, ended or public client."""
+        client = self.find(tx, client_id, fresh=True)
+        if client is None or client.is_public or client.revoked_at is not None:
+            return None
+        secret = new_secret("ak" if client.is_api_key else "cs")
+        self._change(tx, origin, client, secret_hash=self.secret_hash(secret))
+        self._record(tx, origin, AuditEvent.CLIENT_SECRET_ROTATED, client, actor)
+        return secret
+
+    def delete(self, tx: Transaction, origin: Origin, client_id: str, *, actor: str | None = None) -> bool:
+        """Removes a client with all that was granted to it. False for an unknown one.
+
+        An API key is none of these: it is revoked, and its row stays, for its owner to see.
+        """
+        client = self.find(tx, client_id, fresh=True)
+        if client is None or client.is_api_key:
+            return False
         self._grants.revoke_for_client(tx, origin, client.id, "client_deleted")
         tx.execute(delete(ClientRow).where(_TABLE.c.id == client.id))
-        self._record(tx, origin, AuditEvent.CLIENT_DELETED, client_id, None, name=client.name)
-        tx.on_commit(lambda: self.invalidate(client_id))
+        self._cache.changed(tx, client.client_id)
+        self._record(tx, origin, AuditEvent.CLIENT_DELETED, client, actor, name=client.name)
         return True
 
     def touch(self, tx: Transaction, client: Client, now: datetime.datetime) -> None:
@@ -195,35 +196,63 @@ class Clients:
         return self._keyring.keyed_hash("client secret", secret)
 
     def invalidate(self, client_id: str) -> None:
-        with self._lock:
-            self._cache.pop(client_id, None)
+        self._cache.forget(client_id)
 
-    def _change(self, tx: Transaction, origin: Origin, client_id: str, event: AuditEvent, **values: Any) -> bool:
-        statement = update(ClientRow).where(_TABLE.c.client_id == client_id)
-        if tx.execute(statement.values(updated_at=origin.now, **values)).rowcount != 1:
+    def _load(self, tx: Transaction, client_id: str) -> Client | None:
+        row = tx.execute(_FIND, {"client_id": client_id}).mappings().first()
+        return None if row is None else _parse(row)
+
+    def _change(
+        self, tx: Transaction, origin: Origin, client: Client, *conditions: ColumnElement[bool], **values: Any
+    ) -> bool:
+        """Writes ``values`` and a later ``updated_at``, whatever the clock says: minting compares it to see changes."""
+        changed_at = max(origin.now, client.updated_at + datetime.timedelta(microseconds=1))
+        statement = update(ClientRow).where(_TABLE.c.id == client.id, *conditions)
+        if tx.execute(statement.values(updated_at=changed_at, **values)).rowcount != 1:
             return False
-        self._record(tx, origin, event, client_id, None)
-        tx.on_commit(lambda: self.invalidate(client_id))
+        self._cache.changed(tx, client.client_id)
         return True
 
     def _record(
-        self, tx: Transaction, origin: Origin, event: AuditEvent, client_id: str, actor: str | None, **details: Any
+        self, tx: Transaction, origin: Origin, event: AuditEvent, client: Client, actor: str | None, **details: Any
     ) -> None:
         self._audit.record(
-            tx, event, origin, actor=actor, resource_type="oauth_clients", resource_id=client_id, **details
+            tx,
+            event,
+            origin,
+            user_id=client.owner_user_id,
+            actor=actor,
+            resource_type="oauth_clients",
+            resource_id=client.client_id,
+            **details,
         )
 
 
 def _parse(row: Mapping[Any, Any]) -> Client:
-    lists = {name: tuple(row[name]) for name in ("redirect_uris", "post_logout_redirect_uris", "grant_types")}
-    same = (
-        "id", "client_id", "kind", "name", "owner_user_id", "secret_hash", "token_endpoint_auth_method",
-        "application_type", "resource", "id_token_signed_response_alg", "created_at", "updated_at", "last_used_at",
-        "expires_at", "revoked_at", "require_pkce", "rotate_refresh_tokens", "is_trusted", "is_vouched", "is_active",
-    )  # fmt: skip
     return Client(
-        **{name: row[name] for name in same},
-        **lists,
+        id=row["id"],
+        client_id=row["client_id"],
+        kind=row["kind"],
+        name=row["name"],
+        owner_user_id=row["owner_user_id"],
+        secret_hash=row["secret_hash"],
+        token_endpoint_auth_method=row["token_endpoint_auth_method"],
+        application_type=row["application_type"],
+        redirect_uris=tuple(row["redirect_uris"]),
+        post_logout_redirect_uris=tuple(row["post_logout_redirect_uris"]),
+        grant_types=tuple(row["grant_types"]),
         scope=tuple(row["scope"].split()),
+        resource=row["resource"],
+        require_pkce=row["require_pkce"],
+        rotate_refresh_tokens=row["rotate_refresh_tokens"],
+        is_trusted=row["is_trusted"],
+        is_vouched=row["is_vouched"],
+        is_active=row["is_active"],
+        id_token_signed_response_alg=row["id_token_signed_response_alg"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        last_used_at=row["last_used_at"],
+        expires_at=row["expires_at"],
+        revoked_at=row["revoked_at"],
         extra=row["metadata"] or {},
     )

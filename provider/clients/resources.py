@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import bindparam, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from database.models import Resource as ResourceRow
 from database.models.columns import new_id
 from database.transaction import Transaction
 from provider.audit import AuditEvent, AuditRecorder
+from provider.clients.cache import ShortCache
 from provider.protocol.client import Resource
 from provider.protocol.errors import OAuthError
 from provider.protocol.messages import Origin
 from provider.protocol.resources import canonical_resource
-from provider.protocol.scopes import IDENTITY_SCOPES
+from provider.protocol.scopes import IDENTITY_SCOPES, checked_scope
 
 CACHE_SECONDS = 5
 ALGORITHMS = ("RS256", "ES256", "EdDSA")
+MIN_TOKEN_SECONDS, MAX_TOKEN_SECONDS = 30, 900
+_SCRIPT_SCHEMES = ("javascript", "data", "vbscript", "file", "blob", "about")
+_CATALOGUE = "all"
 _TABLE = ResourceRow.__table__
+_FIND = select(_TABLE).where(_TABLE.c.uri == bindparam("uri"))
+_ALL = select(_TABLE).order_by(_TABLE.c.uri)
 
 
 class ResourceExists(Exception):
@@ -33,7 +39,7 @@ class Resources:
     def __init__(self, audit: AuditRecorder, issuer: str) -> None:
         self._audit = audit
         self._own = Resource(uri=issuer, name="", scope=(), token_alg="RS256")  # noqa: S106 - an algorithm
-        self._cache: tuple[float, dict[str, Resource]] | None = None
+        self._cache: ShortCache[dict[str, Resource]] = ShortCache(CACHE_SECONDS, 1)
 
     def default(self) -> Resource:
         """This server as the audience: for userinfo, and for clients that name no API."""
@@ -44,7 +50,11 @@ class Resources:
         wanted = canonical_resource(uri)
         if wanted == canonical_resource(self._own.uri):
             return self._own
-        return self._known(tx).get(wanted)
+        found = self._known(tx).get(wanted)
+        if found is None:  # perhaps it was added a moment ago, by another process
+            row = tx.execute(_FIND, {"uri": uri}).mappings().first()
+            found = None if row is None else _parse(row)
+        return found
 
     def get(self, tx: Transaction, uri: str) -> Resource:
         """Like ``find``, raising ``invalid_target`` when there is none (RFC 8707 §2)."""
@@ -56,7 +66,7 @@ class Resources:
         return found
 
     def list(self, tx: Transaction) -> list[Resource]:
-        return list(self._load(tx).values())
+        return list(_load(tx).values())
 
     def add(
         self,
@@ -70,13 +80,23 @@ class Resources:
         token_alg: str = "RS256",  # noqa: S107 - an algorithm
         access_token_seconds: int | None = None,
     ) -> Resource:
-        """Registers an API. Raises ``ResourceExists``, ``OAuthError`` (``invalid_target``, ``invalid_scope``), ``ValueError``."""
+        """Registers an API. Scopes in ``admin_scope`` are among ``scope`` and for administrators only.
+
+        Raises ``ResourceExists``, ``OAuthError`` (``invalid_target``, ``invalid_scope``) or ``ValueError``.
+        """
+        name, scope, admin_scope = name.strip(), checked_scope(scope), checked_scope(admin_scope)
         if token_alg not in ALGORITHMS:
             raise ValueError(f"token_alg must be one of {', '.join(ALGORITHMS)}")
+        if not name or len(name) > 255 or not name.isprintable():
+            raise ValueError("a resource needs a name of 1 to 255 printable characters")
+        if access_token_seconds is not None and not MIN_TOKEN_SECONDS <= access_token_seconds <= MAX_TOKEN_SECONDS:
+            raise ValueError(f"access tokens live {MIN_TOKEN_SECONDS} to {MAX_TOKEN_SECONDS} seconds")
         if set(scope) & set(IDENTITY_SCOPES):
             raise OAuthError.invalid_scope("openid, profile, email and offline_access belong to this server.")
         if not set(admin_scope) <= set(scope):
             raise ValueError("admin scopes must be among the scopes")
+        if canonical_resource(uri).partition(":")[0] in _SCRIPT_SCHEMES:
+            raise OAuthError.invalid_target("The resource must be an https URI, or another name such as a URN.")
         if self.find(tx, uri) is not None:
             raise ResourceExists(uri)
         row = {
@@ -98,40 +118,41 @@ class Resources:
         return Resource(uri, name, scope, admin_scope, token_alg, access_token_seconds)
 
     def remove(self, tx: Transaction, origin: Origin, uri: str) -> bool:
-        """Takes an API out of the catalogue: no new tokens for it."""
-        if tx.execute(delete(ResourceRow).where(_TABLE.c.uri == uri)).rowcount != 1:
+        """Takes an API out of the catalogue: no new tokens for it. Any spelling will do."""
+        known = _load(tx).get(canonical_resource(uri))
+        if known is None:
             return False
-        self._changed(tx, origin, AuditEvent.RESOURCE_REMOVED, uri)
+        if tx.execute(delete(ResourceRow).where(_TABLE.c.uri == known.uri)).rowcount != 1:
+            return False
+        self._changed(tx, origin, AuditEvent.RESOURCE_REMOVED, known.uri)
         return True
 
     def invalidate(self) -> None:
-        self._cache = None
+        self._cache.forget(_CATALOGUE)
 
     def _changed(self, tx: Transaction, origin: Origin, event: AuditEvent, uri: str) -> None:
+        self._cache.changed(tx, _CATALOGUE)
         self._audit.record(tx, event, origin, resource_type="resources", resource_id=uri)
-        tx.on_commit(self.invalidate)
 
     def known(self, tx: Transaction) -> Collection[Resource]:
         """The whole catalogue, at most some seconds old."""
         return self._known(tx).values()
 
     def _known(self, tx: Transaction) -> dict[str, Resource]:
-        cached = self._cache
-        if cached is None or time.monotonic() - cached[0] >= CACHE_SECONDS:
-            cached = (time.monotonic(), self._load(tx))
-            self._cache = cached
-        return cached[1]
+        known = self._cache.get(tx, _CATALOGUE)
+        return known if known is not None else self._cache.fill(tx, _CATALOGUE, lambda: _load(tx)) or {}
 
-    def _load(self, tx: Transaction) -> dict[str, Resource]:
-        rows = tx.execute(select(_TABLE).order_by(_TABLE.c.uri)).mappings()
-        return {
-            canonical_resource(row["uri"]): Resource(
-                uri=row["uri"],
-                name=row["name"],
-                scope=tuple(row["scope"].split()),
-                admin_scope=tuple(row["admin_scope"].split()),
-                token_alg=row["token_alg"],
-                access_token_seconds=row["access_token_seconds"],
-            )
-            for row in rows
-        }
+
+def _load(tx: Transaction) -> dict[str, Resource]:
+    return {canonical_resource(row["uri"]): _parse(row) for row in tx.execute(_ALL).mappings()}
+
+
+def _parse(row: Mapping[Any, Any]) -> Resource:
+    return Resource(
+        uri=row["uri"],
+        name=row["name"],
+        scope=tuple(row["scope"].split()),
+        admin_scope=tuple(row["admin_scope"].split()),
+        token_alg=row["token_alg"],
+        access_token_seconds=row["access_token_seconds"],
+    )

@@ -49,8 +49,9 @@ class AuthorizationParameters:
     def from_dict(cls, stored: Mapping[str, Any]) -> AuthorizationParameters:
         """What ``to_dict`` gave, in this release or another: fields that are not known here are left out."""
         known = {field.name: stored[field.name] for field in fields(cls) if field.name in stored}
-        lists = {name: tuple(known[name]) for name in ("scope", "prompt") if name in known}
-        return cls(**{**known, **lists})
+        for name in ("scope", "prompt"):
+            known[name] = tuple(known.get(name, ()))
+        return cls(**known)
 
 
 def proven_redirect_uri(parameters: Parameters, client: Client | None) -> str:
