@@ -1,0 +1,199 @@
+"""``doctor``: is everything as it should be?"""
+
+from __future__ import annotations
+
+import datetime
+import stat
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from provider.cli.terminal import as_json, show_json
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from database import Transaction
+    from provider.services import Services
+    from provider.settings import Settings
+
+MOST_SKEW_SECONDS = 5
+_MARKS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """``state``: ok, warn (worth a look) or fail (does not work)."""
+
+    check: str
+    state: str
+    text: str
+
+
+@click.command()
+@as_json
+@click.pass_context
+def doctor(context: click.Context, *, as_json: bool) -> None:
+    """Check settings, database, keys, clock, and whether the issuer answers as itself.
+
+    Changes nothing. The exit code is 1 when something does not work; warnings leave it at 0.
+
+    \b
+    Example:   mcp-core doctor
+    In a probe:   mcp-core doctor --json | jq -e 'all(.state != "fail")'
+    """
+    found = []
+    for finding in examine():
+        found.append(finding)
+        if not as_json:
+            click.echo(f"{_MARKS[finding.state]}  {finding.check:9}  {finding.text}")
+    if as_json:
+        show_json([asdict(finding) for finding in found])
+    context.exit(1 if any(finding.state == "fail" for finding in found) else 0)
+
+
+def examine() -> Iterator[Finding]:
+    """All checks that are possible, in an order in which each rests on the ones before it."""
+    from provider.settings import SettingsError, load_settings
+
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        yield from (Finding("settings", "fail", line) for line in str(error).splitlines())
+        return
+    yield from _settings(settings)
+    yield from _database(settings)
+    yield from _issuer(settings)
+
+
+def _settings(settings: Settings) -> Iterator[Finding]:
+    yield Finding("settings", "ok", f"issuer {settings.issuer}")
+    if not settings.is_loopback and settings.behind_tls_proxy and settings.trusted_proxy_count == 0:
+        text = "MCP_TRUSTED_PROXY_COUNT is 0: every request seems to come from the proxy, and limits count it as one source"
+        yield Finding("settings", "warn", text)
+    if not settings.rate_limits:
+        yield Finding("settings", "warn", "MCP_RATE_LIMITS is off: guesses are not throttled")
+    path = Path(".env")
+    if path.is_file() and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        yield Finding("settings", "warn", ".env can be read by other users of this machine: chmod 600 .env")
+
+
+def _database(settings: Settings) -> Iterator[Finding]:
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from database import DatabaseConnection
+    from database.connection import ConfigurationError, check_server
+    from database.init_db import pending_files
+
+    try:
+        DatabaseConnection.initialize()
+        engine = DatabaseConnection.get_engine()
+        problems, pending = check_server(engine), pending_files(engine)
+    except ConfigurationError as error:
+        yield Finding("database", "fail", str(error))
+        return
+    except SQLAlchemyError as error:
+        yield Finding("database", "fail", " ".join(str(getattr(error, "orig", None) or error).split()))
+        return
+    try:
+        yield Finding("database", "ok", engine.url.render_as_string(hide_password=True))
+        yield from (Finding("database", "fail", problem) for problem in problems)
+        if engine.dialect.name == "sqlite" and not settings.is_loopback:
+            yield Finding("database", "warn", "SQLite serves one machine; use MySQL or MariaDB for more (MYSQL_…)")
+        if pending:
+            yield Finding("schema", "fail", f"to be applied: {', '.join(pending)} (mcp-core serve does so)")
+        else:
+            yield Finding("schema", "ok", "up to date")
+            yield _clock(engine)
+            yield from _keys(settings, engine)
+    finally:
+        DatabaseConnection.dispose()
+
+
+def _clock(engine: Engine) -> Finding:
+    from sqlalchemy import text
+
+    if engine.dialect.name == "sqlite":
+        return Finding("clock", "ok", "the database runs on this machine's clock")
+    with engine.connect() as connection:
+        theirs = connection.execute(text("SELECT UTC_TIMESTAMP(6)")).scalar_one()
+    ours = datetime.datetime.now(datetime.UTC)
+    skew = abs((ours - theirs.replace(tzinfo=datetime.UTC)).total_seconds())
+    if skew > MOST_SKEW_SECONDS:
+        return Finding("clock", "fail", f"the database's clock and this one are {skew:.0f} s apart: run NTP on both")
+    return Finding("clock", "ok", f"{skew:.1f} s from the database's")
+
+
+def _keys(settings: Settings, engine: Engine) -> Iterator[Finding]:
+    from database import Transaction
+    from provider import key_files
+    from provider.security.crypto import DecryptionFailed
+    from provider.services import build_services
+
+    if not key_files.keys_exist(settings) and not key_files.has_stored_secrets(engine):
+        yield Finding("keys", "warn", "not made yet: the first start of the server makes them")
+        return
+    problems = key_files.key_file_problems(settings)
+    yield from (Finding("keys", "fail", problem) for problem in problems)
+    if problems:
+        return
+    services = build_services(settings, engine, key_files.load_keyring(settings, may_create=False))
+    now = datetime.datetime.now(datetime.UTC)
+    with Transaction(engine) as tx:
+        try:
+            found = services.signing_keys.list(tx, now)
+        except DecryptionFailed:
+            yield Finding("keys", "fail", "the stored signing keys do not open with these key files")
+            return
+        active = {key.algorithm for key in found if key.activates_at <= now}
+        missing = [name for name in settings.algorithms if name not in active]
+        if missing:
+            yield Finding("keys", "warn", f"no signing key yet for {', '.join(missing)}: the next start makes it")
+        else:
+            yield Finding("keys", "ok", f"{len(found)} signing keys, key files closed to others")
+        yield from _clients(services, tx)
+        yield from _people(services, tx)
+
+
+def _clients(services: Services, tx: Transaction) -> Iterator[Finding]:
+    found = services.clients.list(tx)
+    for client in found:
+        if not client.require_pkce and "authorization_code" in client.grant_types:
+            yield Finding("clients", "warn", f"{client.name} ({client.client_id}) may sign people in without PKCE")
+    yield Finding("clients", "ok", f"{sum(not client.is_api_key for client in found)} registered")
+
+
+def _people(services: Services, tx: Transaction) -> Iterator[Finding]:
+    users = services.users.list(tx)
+    if not users:
+        yield Finding("people", "warn", "there is no account yet: mcp-core setup-link")
+        return
+    bare = [user.username for user in users if user.is_admin and user.is_active and not user.two_factor_enabled]
+    if bare:
+        yield Finding("people", "warn", f"administrators without a second factor: {', '.join(bare)}")
+    else:
+        yield Finding("people", "ok", f"{len(users)} accounts, every administrator with a second factor")
+
+
+def _issuer(settings: Settings) -> Iterator[Finding]:
+    from provider.security.outbound import FetchFailed, fetch_json
+
+    for name, url in (
+        ("OpenID Connect Discovery", f"{settings.issuer}/.well-known/openid-configuration"),
+        ("RFC 8414", f"{settings.origin}/.well-known/oauth-authorization-server{settings.issuer_path}"),
+    ):
+        try:
+            document = fetch_json(url, origin=settings.origin)
+        except FetchFailed as error:
+            yield Finding(
+                "issuer", "fail", f"{url}: {error}. Is the server running, and does the proxy pass this path on?"
+            )
+            continue
+        stated = document.get("issuer") if isinstance(document, dict) else None
+        if stated != settings.issuer:
+            yield Finding("issuer", "fail", f"{url} names another issuer than MCP_ISSUER")
+        else:
+            yield Finding("issuer", "ok", f"answers as itself ({name})")

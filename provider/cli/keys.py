@@ -1,0 +1,59 @@
+"""``keys``: keys that sign tokens."""
+
+from __future__ import annotations
+
+import click
+
+from provider.cli.terminal import as_json, opened, show_json, show_table
+
+_COLUMNS = ("kid", "algorithm", "state", "created_at", "activates_at", "retires_at")
+
+
+@click.group()
+def keys() -> None:
+    """Keys that sign tokens.
+
+    A key is `next` (published, does not sign yet), `active`, or `retiring` (still published for what it signed).
+    """
+
+
+@keys.command("list")
+@as_json
+def list_keys(*, as_json: bool) -> None:
+    """List the keys that the JWKS shows.
+
+    \b
+    Example:   mcp-core keys list
+    """
+    with opened() as terminal:
+        now = terminal.origin.now
+        found = terminal.services.signing_keys.list(terminal.tx, now)
+        names = ("kid", "algorithm", "created_at", "activates_at", "retires_at")
+        rows = [{**{name: getattr(key, name) for name in names}, "state": key.state(now)} for key in found]
+    if as_json:
+        show_json(rows)
+    else:
+        show_table(_COLUMNS, rows, nothing="There is no key yet. The first start of the server makes them.")
+
+
+@keys.command()
+@click.option(
+    "--now", "immediately", is_flag=True, help="Sign with the new keys at once: when an old one is known to others."
+)
+@as_json
+def rotate(*, immediately: bool, as_json: bool) -> None:
+    """Make a new key for each algorithm.
+
+    New keys are published for two hours before they sign (MCP_SIGNING_KEY_PUBLISH_SECONDS); old ones stay published
+    until nothing that they signed is valid any more. Running servers notice within half a minute.
+
+    \b
+    Every few months:   mcp-core keys rotate
+    In an emergency:    mcp-core keys rotate --now
+    """
+    with opened() as terminal:
+        kids = terminal.services.signing_keys.rotate(terminal.tx, terminal.origin, immediately=immediately)
+    if as_json:
+        show_json({"kids": kids, "immediately": immediately})
+    else:
+        click.echo("New keys: " + " ".join(kids))

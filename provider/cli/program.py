@@ -1,0 +1,67 @@
+"""The program ``mcp-core``: its commands by name, and what every failure looks like."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+import click
+
+# command: (module, what it is for)
+COMMANDS = {
+    "serve": ("server", "Start the server."),
+    "setup-link": ("server", "Print a one-time link for making the first account."),
+    "user": ("users", "People who sign in."),
+    "client": ("clients", "Applications that get tokens."),
+    "api-key": ("api_keys", "Keys with which scripts get tokens."),
+    "resource": ("resources", "APIs that tokens are for."),
+    "keys": ("keys", "Keys that sign tokens."),
+    "cleanup": ("upkeep", "Delete what has expired."),
+    "doctor": ("doctor", "Check settings, database, keys and clock."),
+}
+
+
+class Program(click.Group):
+    """Knows every command's name and purpose, and imports a command when it is called: a quick ``--help``."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"provider.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, purpose) for name, (_, purpose) in COMMANDS.items()])
+
+
+@click.command(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="mcp-core", prog_name="mcp-core", message="%(prog)s %(version)s")
+def program() -> None:
+    """MCP Core: sign-in for people, tokens for applications, keys for scripts.
+
+    Settings come from MCP_… and MYSQL_… variables and from .env (docs/settings.md).
+
+    \b
+    The first minutes:
+      mcp-core serve                        start, and follow the link it prints
+      mcp-core client create --name Files --redirect-uri https://files.example/callback
+      mcp-core doctor                       is everything as it should be?
+
+    Exit codes: 0 done, 1 refused or failed, 2 wrong usage.
+    """
+
+
+def main() -> None:
+    """The console command."""
+    os.umask(0o077)  # a database file or key that is made here is its owner's alone
+    try:
+        program(prog_name="mcp-core")
+    except BrokenPipeError:  # the reader of our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

@@ -1,0 +1,174 @@
+"""What commands share: the opened services, refusals, and output for people and for programs."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import getpass
+import json
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+if TYPE_CHECKING:
+    from database import Transaction
+    from provider.accounts.users import User
+    from provider.protocol.client import Client
+    from provider.protocol.messages import Origin
+    from provider.services import Services
+    from provider.settings import Settings
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+
+
+class Refused(click.ClickException):
+    """The command did not do what was asked. One line on standard error, exit code 1."""
+
+    exit_code = 1
+
+    def show(self, file: Any = None) -> None:  # noqa: ARG002 - click's signature
+        click.echo(f"mcp-core: {self.message}", err=True)
+
+
+def refuse(reason: str) -> NoReturn:
+    raise Refused(reason)
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """The services and one transaction, for as long as a command runs."""
+
+    services: Services
+    tx: Transaction
+    origin: Origin
+    actor: str
+
+    def user(self, text: str) -> User:
+        """The user that a user name, e-mail address or id means, or a refusal."""
+        user = self.services.users.find(self.tx, text) or self.services.users.find_by_login(self.tx, text)
+        return user or refuse(f"There is no user {text}.")
+
+    def client(self, client_id: str) -> Client:
+        """The client of this client_id, or a refusal."""
+        client = self.services.clients.find(self.tx, client_id, fresh=True)
+        return client or refuse(f"There is no client {client_id}.")
+
+
+def settings() -> Settings:
+    """The settings, or a refusal with one line for each thing to change."""
+    from provider.settings import SettingsError, load_settings
+
+    try:
+        return load_settings()
+    except SettingsError as error:
+        refuse(str(error))
+
+
+@contextlib.contextmanager
+def refusals() -> Iterator[None]:
+    """Turns what services raise into refusals: names, limits, missing files, a database that does not answer."""
+    from sqlalchemy.exc import DBAPIError
+
+    from database.connection import ConfigurationError
+    from database.init_db import MigrationError
+    from database.sql_files import SqlFileError
+    from provider.key_files import KeyFilesError
+    from provider.protocol.errors import OAuthError
+    from provider.security.crypto import DecryptionFailed
+
+    try:
+        yield
+    except OAuthError as error:
+        refuse(error.description or error.error)
+    except (ConfigurationError, KeyFilesError, MigrationError, SqlFileError) as error:
+        refuse(str(error))
+    except DecryptionFailed:
+        refuse(
+            "The stored keys do not open with these key files. Restore the folder of keys that belongs to the database."
+        )
+    except DBAPIError as error:
+        refuse(f"The database failed: {' '.join(str(error.orig).split())}")
+
+
+@contextlib.contextmanager
+def opened() -> Iterator[Terminal]:
+    """Services on the migrated database; the transaction is committed when the command ends well."""
+    from database import DatabaseConnection, Transaction
+    from database.init_db import pending_files
+    from provider import key_files
+    from provider.logs import configure_logs
+    from provider.protocol.messages import Origin
+    from provider.services import build_services
+
+    with refusals():
+        chosen = settings()
+        configure_logs("warning", chosen.log_format)
+        DatabaseConnection.initialize()
+        engine = DatabaseConnection.get_engine()
+        try:
+            if pending_files(engine):
+                refuse("The database is not up to date. Run `mcp-core serve` once, or `python database/init_db.py`.")
+            keyring = key_files.load_keyring(chosen, may_create=not key_files.has_stored_secrets(engine))
+            actor = f"cli:{_account()}"
+            origin = Origin("", f"mcp-core ({actor})", secrets.token_hex(8), datetime.datetime.now(datetime.UTC))
+            with Transaction(engine) as tx:
+                yield Terminal(build_services(chosen, engine, keyring), tx, origin, actor)
+        finally:
+            DatabaseConnection.dispose()
+
+
+def _account() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
+def show_json(value: object) -> None:
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=_plain))
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime.datetime):
+        return when(value)
+    if isinstance(value, tuple | frozenset | set):
+        return list(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def when(value: datetime.datetime | None) -> str | None:
+    """A time as in JSON: UTC, to the second."""
+    return None if value is None else value.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def show_fields(fields: Mapping[str, Any]) -> None:
+    """One thing for people: a name and a value on each line, values cleaned of control characters."""
+    width = max(map(len, fields), default=0)
+    for name, value in fields.items():
+        click.echo(f"{name:{width}}  {_cell(value)}")
+
+
+def show_table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]], *, nothing: str) -> None:
+    """Several things for people, or the sentence ``nothing``."""
+    if not rows:
+        click.echo(nothing)
+        return
+    cells = [[column.upper().replace("_", " ") for column in columns]]
+    cells += [[_cell(row[column]) for column in columns] for row in rows]
+    widths = [max(len(row[index]) for row in cells) for index in range(len(columns))]
+    for row in cells:
+        click.echo("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _cell(value: object) -> str:
+    if value is None or value == "" or (isinstance(value, list | tuple) and not value):
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, datetime.datetime):
+        return f"{value.astimezone():%Y-%m-%d %H:%M %Z}"
+    text = " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return "".join(character if character.isprintable() else "?" for character in text)

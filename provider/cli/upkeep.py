@@ -1,0 +1,58 @@
+"""``cleanup``: what has expired goes, a little at a time."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+
+import click
+
+from provider.cli.terminal import Terminal, as_json, opened, show_fields, show_json
+
+BATCH = 1000
+
+
+@click.command()
+@as_json
+def cleanup(*, as_json: bool) -> None:
+    """Delete what has expired: codes, requests, tokens, sign-in steps, counters, old sessions, retired keys.
+
+    Works in small transactions while the server runs. Safe to repeat and to interrupt. The audit log is kept.
+
+    \b
+    In cron:   17 3 * * *   cd /srv/mcp-core && .venv/bin/mcp-core cleanup
+    """
+    with opened() as terminal:
+        deleted = {name: _purge(terminal, purge) for name, purge in _purges(terminal).items()}
+    if as_json:
+        show_json(deleted)
+    else:
+        show_fields(deleted)
+
+
+Purge = Callable[..., int]
+
+
+def _purges(terminal: Terminal) -> dict[str, Purge]:
+    services = terminal.services
+    return {
+        "authorization_codes": services.codes.purge,
+        "authorization_requests": services.authorization_requests.purge,
+        "refresh_tokens": services.refresh_tokens.purge,
+        "issued_tokens": services.token_verifier.purge,
+        "login_attempts": services.login.purge,
+        "rate_counters": services.rate_limits.purge,
+        "user_sessions": services.sessions.purge,
+        "signing_keys": services.signing_keys.purge,
+    }
+
+
+def _purge(terminal: Terminal, purge: Purge) -> int:
+    now: datetime.datetime = terminal.origin.now
+    total = 0
+    while True:
+        count = purge(terminal.tx, now, BATCH)
+        terminal.tx.commit()
+        total += count
+        if count < BATCH:
+            return total

@@ -1,0 +1,190 @@
+"""``user``: people who sign in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from provider.cli.terminal import as_json, opened, refuse, settings, show_fields, show_json, show_table
+
+if TYPE_CHECKING:
+    from provider.accounts.users import User
+
+_WEAK = {
+    "too_short": "The password is too short: {least} characters are needed.",
+    "too_long": "The password is too long: 256 characters at most.",
+    "common": "The password is easy to guess. Use several unrelated words.",
+    "personal": "The password contains the user's own name or address.",
+}
+_TAKEN = {"username": "This user name is taken.", "email": "This e-mail address belongs to another user."}
+_WRONG = {
+    "username": "A user name has 3 to 64 letters, digits, '.', '_' or '-'.",
+    "email": "This is not an e-mail address.",
+}
+_COLUMNS = ("username", "email", "is_admin", "is_active", "two_factor_enabled", "last_login_at", "id")
+
+
+@click.group()
+def user() -> None:
+    """People who sign in.
+
+    USER is a user name, an e-mail address or an id.
+    """
+
+
+@user.command()
+@click.option("--username", required=True, metavar="U", help="3 to 64 letters, digits, '.', '_' or '-'.")
+@click.option("--email", required=True, metavar="E", help="The address is unique as well.")
+@click.option("--admin", is_flag=True, help="May administer this server.")
+@click.option("--verified", is_flag=True, help="The address is known to be the user's.")
+@click.option(
+    "--password-stdin",
+    is_flag=True,
+    required=True,
+    expose_value=False,
+    help="Read the password from standard input, one line.",
+)
+@as_json
+def create(*, username: str, email: str, admin: bool, verified: bool, as_json: bool) -> None:
+    """Make a user. The password never stands in the command line, where other users of the machine could read it.
+
+    \b
+    Example:   pass show mcp/ana | mcp-core user create --username ana --email ana@example.org --password-stdin
+    """
+    from provider.accounts.passwords import MIN_WITH_SECOND_FACTOR, WeakPassword
+    from provider.accounts.users import InvalidName, NameTaken
+
+    password = click.get_text_stream("stdin").readline().rstrip("\r\n")
+    chosen = settings()
+    needs_second = chosen.second_factor_required(is_admin=admin)
+    with opened() as terminal:
+        passwords = terminal.services.passwords
+        try:
+            passwords.check_strength(password, username=username, email=email, second_factor_required=needs_second)
+            made = terminal.services.users.create(
+                terminal.tx,
+                terminal.origin,
+                username=username,
+                email=email,
+                password_hash=passwords.hash(password),
+                is_admin=admin,
+                is_verified=verified,
+                actor=terminal.actor,
+            )
+        except WeakPassword as error:
+            least = MIN_WITH_SECOND_FACTOR if needs_second else chosen.password_min_length
+            refuse(_WEAK.get(error.reason, "The password is too weak.").format(least=least))
+        except InvalidName as error:
+            refuse(_WRONG[error.field])
+        except NameTaken as error:
+            refuse(_TAKEN[error.field])
+    if as_json:
+        show_json(_fields(made))
+    else:
+        click.echo(f"Made the user {made.username} ({made.id}).")
+
+
+@user.command("list")
+@as_json
+def list_users(*, as_json: bool) -> None:
+    """List all users.
+
+    \b
+    Example:   mcp-core user list --json | jq '.[] | select(.is_admin) | .email'
+    """
+    with opened() as terminal:
+        rows = [_fields(found) for found in terminal.services.users.list(terminal.tx)]
+    if as_json:
+        show_json(rows)
+    else:
+        show_table(_COLUMNS, rows, nothing="There is no user yet. Make the first one with: mcp-core setup-link")
+
+
+@user.command()
+@click.argument("user_name", metavar="USER")
+@as_json
+def show(*, user_name: str, as_json: bool) -> None:
+    """Show one user, with sessions, recovery codes and API keys counted.
+
+    \b
+    Example:   mcp-core user show ana@example.org
+    """
+    with opened() as terminal:
+        services, tx, now = terminal.services, terminal.tx, terminal.origin.now
+        found = terminal.user(user_name)
+        fields = {
+            **_fields(found),
+            "sessions": len(services.sessions.list(tx, now, found.id)),
+            "recovery_codes": services.recovery_codes.count(tx, found.id),
+            "api_keys": sum(key.is_usable(now) for key in services.api_keys.list(tx, found.id)),
+        }
+    if as_json:
+        show_json(fields)
+    else:
+        show_fields(fields)
+
+
+@user.command()
+@click.argument("user_name", metavar="USER")
+def disable(*, user_name: str) -> None:
+    """Keep a user out: sessions, grants, tokens and API keys stop working at once.
+
+    \b
+    Example:   mcp-core user disable ana
+    """
+    _set_active(user_name, active=False)
+
+
+@user.command()
+@click.argument("user_name", metavar="USER")
+def enable(*, user_name: str) -> None:
+    """Let a disabled user in again. What was revoked stays revoked.
+
+    \b
+    Example:   mcp-core user enable ana
+    """
+    _set_active(user_name, active=True)
+
+
+@user.command("reset-second-factor")
+@click.argument("user_name", metavar="USER")
+def reset_second_factor(*, user_name: str) -> None:
+    """Take away a lost second factor with its recovery codes, and end all sessions.
+
+    Make sure that it is the user who asks: from now on the password alone is enough.
+
+    \b
+    Example:   mcp-core user reset-second-factor ana
+    """
+    with opened() as terminal:
+        services, tx, origin = terminal.services, terminal.tx, terminal.origin
+        found = terminal.user(user_name)
+        if not services.totp.disable(tx, origin, found.id, terminal.actor):
+            refuse(f"{found.username} has no second factor.")
+        services.recovery_codes.forget(tx, found.id)
+        ended = services.sessions.end_all(tx, origin, found.id, reason="second_factor_reset")
+    click.echo(f"{found.username} has no second factor any more. Sessions ended: {ended}.")
+
+
+def _set_active(user_name: str, *, active: bool) -> None:
+    from provider.accounts.users import LastAdministrator
+
+    with opened() as terminal:
+        found = terminal.user(user_name)
+        try:
+            changed = terminal.services.users.set_active(
+                terminal.tx, terminal.origin, found.id, active, actor=terminal.actor
+            )
+        except LastAdministrator:
+            refuse(f"{found.username} is the last active administrator.")
+    state = "enabled" if active else "disabled"
+    click.echo(f"{found.username} is {state}." if changed else f"{found.username} was {state} already.")
+
+
+def _fields(found: User) -> dict[str, Any]:
+    names = (
+        "id", "username", "email", "display_name", "locale", "is_active", "is_verified", "is_admin",
+        "two_factor_enabled", "last_login_at", "created_at", "updated_at",
+    )  # fmt: skip
+    return {name: getattr(found, name) for name in names}

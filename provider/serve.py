@@ -1,0 +1,187 @@
+"""Starting the server: what has to be in place first, what is said about it, and granian.
+
+One worker runs inside this process: measured, that is 70 MB less than a process that only watches another, and nothing is
+gained by watching, since what starts services restarts them. More workers are processes, forked once everything is loaded.
+"""
+
+from __future__ import annotations
+
+import datetime
+import gc
+import importlib
+import ipaddress
+import os
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
+from granian.log import LogLevels
+from granian.server.common import AbstractServer
+from granian.server.mp import MPServer
+from granian.server.mt import MTServer
+
+from provider.logs import configure_logs
+from provider.settings import Settings
+
+TARGET = "wsgi:application"
+STOP_SECONDS = 30
+HEADER_SECONDS = 10
+MAX_HEADER_BYTES = 32_768
+_PROPAGATE: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {},
+    "handlers": {},
+    "loggers": {"_granian": {"handlers": [], "propagate": True}},
+}
+
+
+class StartRefused(Exception):
+    """The server must not or cannot start. The text says what to change."""
+
+
+@dataclass(frozen=True)
+class Listening:
+    host: str
+    port: int
+    workers: int
+    threads: int
+
+
+def listening(settings: Settings, host: str | None, port: int | None, workers: int, threads: int) -> Listening:
+    """Where and how to listen. Raises ``StartRefused`` for plain HTTP beyond this machine.
+
+    Without ``port`` it is the issuer's, when the issuer is on this machine, or 8000.
+    """
+    if host is None:
+        host = "::1" if urlsplit(settings.issuer).hostname == "::1" else "127.0.0.1"
+    host = "127.0.0.1" if host == "localhost" else host.strip("[]")
+    if not _is_loopback(host) and not settings.behind_tls_proxy:
+        raise StartRefused(
+            f"Refusing to speak plain HTTP on {host}, which other machines can reach. Put a proxy that speaks TLS in "
+            "front and set MCP_BEHIND_TLS_PROXY=true, or listen on 127.0.0.1."
+        )
+    if port is None:
+        port = (urlsplit(settings.issuer).port or 80) if settings.is_loopback and not settings.is_https else 8000
+    return Listening(host, port, workers, threads)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def check_port(where: Listening) -> None:
+    """Raises ``StartRefused`` when something else listens there already, before anything is changed."""
+    family = socket.AF_INET6 if ":" in where.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((where.host, where.port))
+        except OSError as error:
+            raise StartRefused(f"Cannot listen on {where.host}:{where.port}: {error.strerror}.") from None
+
+
+def prepare(settings: Settings, now: datetime.datetime, say: Callable[[str], None], *, workers: int = 1) -> None:
+    """Migrates the database, makes keys and, while there is no user, a setup link; says so.
+
+    Raises ``ConfigurationError``, ``KeyFilesError``, ``MigrationError`` and what the database raises.
+    """
+    from database import DatabaseConnection, Transaction
+    from database.connection import check_server
+    from database.init_db import migrate
+    from provider import key_files
+    from provider.services import build_services
+
+    DatabaseConnection.initialize()
+    engine = DatabaseConnection.get_engine()
+    has_keys = key_files.keys_exist(settings)
+    keyring = key_files.load_keyring(settings, may_create=not key_files.has_stored_secrets(engine))
+    problems = check_server(engine)
+    if problems:
+        raise StartRefused("\n".join(problems))
+    report = migrate(engine)
+    state = "new" if not report.current else "upgraded" if report.applied else "up to date"
+    services = build_services(settings, engine, keyring)
+    link = None
+    with Transaction(engine) as tx:
+        if workers > 1:  # otherwise the application does so a moment later
+            services.signing_keys.ensure(tx, now)
+        if services.users.is_empty(tx):
+            link = services.setup_links.create(tx, now)
+    if workers > 1:
+        DatabaseConnection.dispose()  # connections must not be shared with forked workers
+    shown = engine.url.render_as_string(hide_password=True)
+    say(f"{settings.service_name}   issuer {settings.issuer}   database {shown}   ({state})")
+    folder = key_files.keys_folder(settings)
+    if settings.hashing_key is None or settings.encryption_keys is None:
+        say(f"keys in {folder}" if has_keys else f"keys written to {folder} (mode 0600). Back this folder up.")
+    if link is not None:
+        token, until = link
+        say("")
+        say(f"  Make the first account (the link works once, until {until.astimezone():%H:%M %Z}):")
+        say(f"  {settings.origin}/setup/{token}")
+        say("")
+        say("  Lost it?   mcp-core setup-link")
+        say("")
+
+
+def run(settings: Settings, where: Listening) -> None:
+    """Serves until SIGTERM or SIGINT. Requests in hand are finished, for 30 seconds at most."""
+    configure_logs(settings.log_level, settings.log_format)
+    options: dict[str, Any] = {
+        "target": TARGET,
+        "address": where.host,
+        "port": where.port,
+        "interface": Interfaces.WSGI,
+        "workers": where.workers,
+        "blocking_threads": where.threads,
+        "runtime_blocking_threads": 1,
+        "http": HTTPModes.http1,
+        "http1_settings": HTTP1Settings(header_read_timeout=HEADER_SECONDS * 1000, max_buffer_size=MAX_HEADER_BYTES),
+        "websockets": False,
+        "log_level": LogLevels.warning,
+        "log_dictconfig": _PROPAGATE,
+    }
+    if where.workers == 1:
+        _InProcessServer(**options).serve(target_loader=load_application, wrap_loader=True)
+    else:
+        gc.freeze()
+        options |= {"workers_kill_timeout": STOP_SECONDS, "respawn_failed_workers": True}
+        MPServer(**options).serve(target_loader=load_application, wrap_loader=True)
+
+
+def load_application(target: str) -> Callable[..., Any]:
+    """The WSGI application that ``module:name`` names, with everything that it has loaded kept out of garbage collection."""
+    module, _, name = target.partition(":")
+    application: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    gc.collect()
+    gc.freeze()
+    return application
+
+
+class _InProcessServer(MTServer):
+    """Granian's server with its worker as a thread of this process.
+
+    Granian offers it to Python without a global interpreter lock only, for the sake of several workers. One is all that is
+    wanted here, and its Python code runs in blocking threads as it does in a process of its own.
+    """
+
+    def _check_gil(self) -> None:
+        pass
+
+    def serve(self, *arguments: Any, **named: Any) -> None:
+        AbstractServer.serve(self, *arguments, **named)
+
+    def signal_handler_interrupt(self, *arguments: Any, **named: Any) -> None:
+        watchdog = threading.Timer(STOP_SECONDS, os._exit, [1])
+        watchdog.daemon = True
+        watchdog.start()
+        super().signal_handler_interrupt(*arguments, **named)  # type: ignore[no-untyped-call]
