@@ -1,0 +1,18 @@
+"""What applications call: JSON and redirects. ``ALL`` is the mount list.
+
+An endpoint is a function of a ``ProtocolRequest`` and a ``Transaction``; it knows no web framework and no SQL. Both doors of
+``edge.py`` mount the same ones.
+"""
+
+from provider.endpoints import authorize, discovery, introspect, jwks, logout, revoke, token, userinfo
+
+ALL = (
+    token.mount,
+    jwks.mount,
+    discovery.mount,
+    introspect.mount,
+    revoke.mount,
+    userinfo.mount,
+    authorize.mount,
+    logout.mount,
+)

@@ -1,0 +1,280 @@
+"""An authorization request on its way: what is needed next, and what is sent back in the end.
+
+The authorization endpoint and the pages both use it. The next step follows from stored state alone (the request, the
+browser's session, consents), so pages return to the endpoint and never decide where things go.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from database.transaction import Transaction
+from provider.accounts.api_keys import scope_of_owner
+from provider.accounts.sessions import Session
+from provider.accounts.users import User
+from provider.audit import AuditEvent
+from provider.protocol.client import Client, Resource
+from provider.protocol.errors import OAuthError
+from provider.protocol.messages import Origin, ProtocolResponse
+from provider.protocol.redirect_uris import add_to_query, is_loopback, redirect_host
+from provider.protocol.request_rules import AuthorizationParameters
+from provider.protocol.scopes import IDENTITY_SCOPES, OFFLINE_ACCESS, grantable_scope
+from provider.services import Services
+
+ERROR_PAGE = "errors/authorization"
+
+
+@dataclass(frozen=True, slots=True)
+class RequestDescription:
+    """What a person is told about a request: who asks, where the answer goes, and for what."""
+
+    client_name: str
+    client_id: str
+    redirect_host: str
+    is_loopback: bool
+    is_vouched: bool
+    resource_uri: str | None
+    resource_name: str | None
+    scope: tuple[str, ...]
+    login_hint: str | None
+    ui_locales: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AskedFor:
+    """A checked request with its client. ``asked_at`` is when it arrived; ``consented_session_id`` who allowed it."""
+
+    client: Client
+    parameters: AuthorizationParameters
+    asked_at: datetime.datetime
+    consented_session_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NeedsPage:
+    """Something a person has to do first. ``error`` is the answer when no page may be shown (``prompt=none``)."""
+
+    path: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Nothing is left to ask. ``consent_id`` is None for a trusted client and for a consent that is given just now."""
+
+    session: Session
+    user: User
+    resource: Resource
+    scope: tuple[str, ...]
+    consent_id: str | None
+
+
+class AuthorizationFlow:
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._issuer = services.settings.issuer
+
+    def next_step(
+        self, tx: Transaction, asked: AskedFor, signed_in: tuple[Session, User] | None, now: datetime.datetime
+    ) -> NeedsPage | Ready:
+        """What has to happen before a code can be issued. Raises ``OAuthError`` (``invalid_scope``, ``invalid_target``)."""
+        resource = self._resource(tx, asked)
+        if signed_in is None or self._must_sign_in_again(tx, asked, signed_in[0], now):
+            scope_of_request(asked, resource, is_admin=True)
+            return NeedsPage("/login", "login_required")
+        session, user = signed_in
+        scope = scope_of_request(asked, resource, is_admin=user.is_admin)
+        if not user.two_factor_enabled and self._services.settings.second_factor_required(is_admin=user.is_admin):
+            return NeedsPage("/login/second-factor", "interaction_required")
+        if asked.consented_session_id == session.id:
+            return Ready(session, user, resource, scope, None)
+        consent_id = self._remembered_consent(tx, asked, user, resource, scope)
+        wants_page = {"consent", "select_account"} & set(asked.parameters.prompt)
+        if wants_page or (consent_id is None and not asked.client.is_trusted):
+            return NeedsPage("/consent", "consent_required")
+        return Ready(session, user, resource, scope, consent_id)
+
+    def issue(self, tx: Transaction, origin: Origin, asked: AskedFor, ready: Ready) -> ProtocolResponse:
+        """Records the grant and sends its code to the application (RFC 6749 §4.1.2, RFC 9207)."""
+        services, parameters = self._services, asked.parameters
+        consent_id = ready.consent_id
+        if asked.consented_session_id == ready.session.id:
+            consent_id = services.consents.remember(
+                tx,
+                origin,
+                user_id=ready.user.id,
+                client=asked.client,
+                resource_uri=ready.resource.uri,
+                redirect_uri=parameters.redirect_uri,
+                scope=ready.scope,
+            )
+        grant_id = services.grants.create(
+            tx,
+            origin.now,
+            user_id=ready.user.id,
+            client_row_id=asked.client.id,
+            session_id=ready.session.id,
+            consent_id=consent_id,
+            scope=ready.scope,
+            resource_uri=ready.resource.uri,
+            authenticated_at=ready.session.authenticated_at,
+            amr=ready.session.amr,
+            acr=ready.session.acr,
+        )
+        code = services.codes.issue(
+            tx,
+            origin.now,
+            grant_id=grant_id,
+            redirect_uri=parameters.redirect_uri,
+            code_challenge=parameters.code_challenge,
+            nonce=parameters.nonce,
+        )
+        services.audit.record(
+            tx,
+            AuditEvent.CODE_ISSUED,
+            origin,
+            user_id=ready.user.id,
+            actor=asked.client.client_id,
+            resource_type="oauth_grants",
+            resource_id=grant_id,
+            scope=ready.scope,
+        )
+        return self.send_back(parameters.redirect_uri, {"code": code}, parameters.state)
+
+    def refuse(
+        self, client: Client, redirect_uri: str, state: str | None, error: OAuthError
+    ) -> ProtocolResponse:
+        """An error for the application: by redirect to a client that somebody vouched for, by our own page otherwise."""
+        if client.is_vouched:
+            return self.send_back(redirect_uri, error.body(), state)
+        back = self._location(redirect_uri, error.body(), state)
+        return ProtocolResponse.show(
+            ERROR_PAGE,
+            400,
+            error=error.error,
+            description=error.description,
+            client_name=client.name,
+            back_url=back,
+            back_host=redirect_host(redirect_uri),
+        )
+
+    def send_back(self, redirect_uri: str, answer: Mapping[str, str], state: str | None) -> ProtocolResponse:
+        """The one place that redirects to applications: every answer carries ``iss`` and the ``state`` it came with."""
+        return ProtocolResponse.redirect(self._location(redirect_uri, answer, state))
+
+    def find(self, tx: Transaction, now: datetime.datetime, handle: str, browser: str) -> AskedFor | None:
+        """The waiting request of a handle in this browser, None when it or its client is gone."""
+        stored = self._services.authorization_requests.find(tx, now, handle, browser)
+        client = None if stored is None else self._services.clients.get_by_row(tx, stored.client_row_id)
+        if stored is None or client is None or not client.is_usable(now):
+            return None
+        parameters = AuthorizationParameters.from_dict(stored.parameters)
+        return AskedFor(client, parameters, stored.created_at, stored.consented_session_id)
+
+    def describe(
+        self, tx: Transaction, now: datetime.datetime, handle: str, browser: str, *, is_admin: bool
+    ) -> RequestDescription | None:
+        asked = self.find(tx, now, handle, browser)
+        if asked is None:
+            return None
+        try:
+            resource = self._resource(tx, asked)
+            scope = scope_of_request(asked, resource, is_admin=is_admin)
+        except OAuthError:
+            return None
+        is_own = resource.uri == self._issuer
+        return RequestDescription(
+            client_name=asked.client.name,
+            client_id=asked.client.client_id,
+            redirect_host=redirect_host(asked.parameters.redirect_uri),
+            is_loopback=is_loopback(asked.parameters.redirect_uri),
+            is_vouched=asked.client.is_vouched,
+            resource_uri=None if is_own else resource.uri,
+            resource_name=None if is_own else resource.name,
+            scope=scope,
+            login_hint=asked.parameters.login_hint,
+            ui_locales=asked.parameters.ui_locales,
+        )
+
+    def deny(self, tx: Transaction, origin: Origin, handle: str, browser: str, user_id: str) -> ProtocolResponse:
+        """Uses the request up and tells the application. The user has acted, so any client may be redirected to."""
+        asked = self.find(tx, origin.now, handle, browser)
+        if asked is None or not self._services.authorization_requests.consume(tx, origin.now, handle):
+            return request_is_over()
+        self._services.audit.record(
+            tx,
+            AuditEvent.CONSENT_DENIED,
+            origin,
+            user_id=user_id,
+            outcome="denied",
+            resource_type="oauth_clients",
+            resource_id=asked.client.client_id,
+        )
+        error = OAuthError("access_denied", "The user refused.")
+        return self.send_back(asked.parameters.redirect_uri, error.body(), asked.parameters.state)
+
+    def _resource(self, tx: Transaction, asked: AskedFor) -> Resource:
+        uri = asked.parameters.resource or asked.client.resource
+        return self._services.resources.default() if uri is None else self._services.resources.get(tx, uri)
+
+    def _must_sign_in_again(
+        self, tx: Transaction, asked: AskedFor, session: Session, now: datetime.datetime
+    ) -> bool:
+        """Whether this session is not the sign-in that the request wants (OpenID Connect Core §3.1.2.1).
+
+        A sign-in after the request arrived satisfies every wish, so that nobody is asked for ever.
+        """
+        if session.authenticated_at > asked.asked_at:
+            return False
+        parameters = asked.parameters
+        if {"login", "create"} & set(parameters.prompt):
+            return True
+        if parameters.max_age is not None:
+            return now - session.authenticated_at > datetime.timedelta(seconds=parameters.max_age)
+        if parameters.id_token_hint is not None:
+            hint = self._services.token_verifier.verify_id_token_hint(tx, parameters.id_token_hint, now)
+            return hint is None or hint["sub"] != session.user_id
+        return False
+
+    def _remembered_consent(
+        self, tx: Transaction, asked: AskedFor, user: User, resource: Resource, scope: tuple[str, ...]
+    ) -> str | None:
+        """A consent from before. An unvouched application on this very device is anybody's: it is asked for each time."""
+        if not asked.client.is_vouched and is_loopback(asked.parameters.redirect_uri):
+            return None
+        return self._services.consents.find_covering(
+            tx,
+            user_id=user.id,
+            client=asked.client,
+            resource_uri=resource.uri,
+            redirect_uri=asked.parameters.redirect_uri,
+            scope=scope,
+        )
+
+    def _location(self, redirect_uri: str, answer: Mapping[str, str], state: str | None) -> str:
+        fields = dict(answer)
+        if state is not None:
+            fields["state"] = state
+        return add_to_query(redirect_uri, {**fields, "iss": self._issuer})
+
+
+def request_is_over() -> ProtocolResponse:
+    return ProtocolResponse.show(
+        ERROR_PAGE, 400, error="invalid_request", description="This sign-in was finished, took too long, or was begun elsewhere."
+    )
+
+
+def scope_of_request(asked: AskedFor, resource: Resource, *, is_admin: bool) -> tuple[str, ...]:
+    """Exactly what would be granted: the request, or the defaults, cut down to what can be had.
+
+    Raises ``invalid_scope`` when nothing is left.
+    """
+    allowed = {*IDENTITY_SCOPES, *scope_of_owner(resource, is_admin=is_admin)}
+    if not asked.client.allows_grant("refresh_token"):
+        allowed.discard(OFFLINE_ACCESS)
+    scope = grantable_scope(asked.parameters.scope, default=asked.client.scope or resource.scope, allowed=allowed)
+    if not scope:
+        raise OAuthError.invalid_scope("The request asks for no scope, and there is none by default.")
+    return scope

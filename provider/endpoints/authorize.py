@@ -1,0 +1,135 @@
+"""The authorization endpoint (RFC 6749 §3.1): checks a request, and sends people from step to step until it is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from database.transaction import Transaction
+from provider.accounts.sessions import Session
+from provider.accounts.users import User
+from provider.authorization_flow import ERROR_PAGE, AskedFor, Ready, request_is_over
+from provider.edge import Endpoint
+from provider.oauth_server import OAuthServer
+from provider.protocol.errors import OAuthError, UntrustedRedirect
+from provider.protocol.messages import ProtocolRequest, ProtocolResponse
+from provider.protocol.request_rules import (
+    check_authorization_request,
+    proven_redirect_uri,
+    safe_state,
+    single_value,
+)
+from provider.security.crypto import is_secret, new_secret
+
+
+def mount(server: OAuthServer) -> Sequence[Endpoint]:
+    endpoint = AuthorizeEndpoint(server)
+    path = f"{server.services.settings.issuer_path}/authorize"
+    return [
+        Endpoint(path, ("GET", "POST"), endpoint.begin),
+        Endpoint(f"{path}/<handle>", ("GET",), endpoint.resume),
+    ]
+
+
+class AuthorizeEndpoint:
+    """``begin`` takes a request from an application, ``resume`` goes on with one that was stored for its user."""
+
+    def __init__(self, server: OAuthServer) -> None:
+        self._services = server.services
+        self._settings = server.services.settings
+        self._flow = server.flow
+
+    def begin(self, request: ProtocolRequest, tx: Transaction) -> ProtocolResponse:
+        """GET and POST alike. A POST comes from another site without our session cookie, so it is stored and
+        resumed by GET. GET uses nothing up and may be sent twice."""
+        try:
+            parameters = request.form if request.method == "POST" else request.query
+            client_id = single_value(parameters, "client_id")
+            client = self._services.clients.find(tx, client_id) if client_id else None
+            if client is not None and not client.is_usable(request.received_at):
+                client = None
+            redirect_uri = proven_redirect_uri(parameters, client)
+        except OAuthError as error:
+            return _error_page(error)
+        assert client is not None  # noqa: S101 - proven_redirect_uri refuses when there is none
+        try:
+            checked = check_authorization_request(parameters, client, redirect_uri)
+            return self._begin_checked(request, tx, AskedFor(client, checked, request.received_at))
+        except OAuthError as error:
+            return self._flow.refuse(client, redirect_uri, safe_state(parameters), error)
+
+    def resume(self, request: ProtocolRequest, tx: Transaction) -> ProtocolResponse:
+        """The next step of a stored request: another page, or the answer."""
+        handle = request.path.rpartition("/")[2]
+        asked = self._flow.find(tx, request.received_at, handle, self._cookie(request, "browser"))
+        if asked is None:
+            return request_is_over()
+        try:
+            step = self._flow.next_step(tx, asked, self._signed_in(request, tx), request.received_at)
+        except OAuthError as error:
+            self._services.authorization_requests.consume(tx, request.received_at, handle)
+            return self._flow.refuse(asked.client, asked.parameters.redirect_uri, asked.parameters.state, error)
+        if not isinstance(step, Ready):
+            return _to_page(step.path, handle)
+        if request.is_speculative:
+            return ProtocolResponse(204, [("Cache-Control", "no-store")])
+        if not self._services.authorization_requests.consume(tx, request.received_at, handle):
+            return request_is_over()
+        return self._flow.issue(tx, request.origin, asked, step)
+
+    def _begin_checked(self, request: ProtocolRequest, tx: Transaction, asked: AskedFor) -> ProtocolResponse:
+        if request.method == "POST":
+            return self._store(request, tx, asked, None)
+        step = self._flow.next_step(tx, asked, self._signed_in(request, tx), request.received_at)
+        if isinstance(step, Ready):
+            if request.is_speculative:
+                return ProtocolResponse(204, [("Cache-Control", "no-store")])
+            return self._flow.issue(tx, request.origin, asked, step)
+        if "none" in asked.parameters.prompt:
+            raise OAuthError(step.error, "The user would have to act on a page, and prompt is none.")
+        if request.is_speculative:
+            return ProtocolResponse(200 if request.method == "HEAD" else 204, [("Cache-Control", "no-store")])
+        return self._store(request, tx, asked, step.path)
+
+    def _store(
+        self, request: ProtocolRequest, tx: Transaction, asked: AskedFor, page: str | None
+    ) -> ProtocolResponse:
+        """Keeps the request for this browser and goes on with the page, or with the stored request itself."""
+        browser = self._cookie(request, "browser")
+        is_new = not is_secret("browser", browser)
+        if is_new:
+            browser = new_secret("browser")
+        handle = self._services.authorization_requests.store(
+            tx,
+            request.received_at,
+            client_row_id=asked.client.id,
+            browser=browser,
+            parameters=asked.parameters.to_dict(),
+        )
+        if page is None:
+            response = ProtocolResponse.redirect(f"{self._settings.issuer_path}/authorize/{handle}")
+        else:
+            response = _to_page(page, handle)
+        if is_new:
+            secure = "; Secure" if self._settings.is_https else ""
+            cookie = f"{self._settings.cookie_name('browser')}={browser}; Path=/; HttpOnly; SameSite=Lax{secure}"
+            response.headers.append(("Set-Cookie", cookie))
+        return response
+
+    def _signed_in(self, request: ProtocolRequest, tx: Transaction) -> tuple[Session, User] | None:
+        token = self._cookie(request, "session")
+        return self._services.sessions.find(tx, request.received_at, token) if token else None
+
+    def _cookie(self, request: ProtocolRequest, name: str) -> str:
+        return request.cookies.get(self._settings.cookie_name(name), "")
+
+
+def _to_page(path: str, handle: str) -> ProtocolResponse:
+    return ProtocolResponse.redirect(f"{path}?request={handle}")
+
+
+def _error_page(error: OAuthError) -> ProtocolResponse:
+    """Our own page: nothing proves yet that the request's redirect URI is the client's."""
+    public = error if isinstance(error, UntrustedRedirect) else UntrustedRedirect(error.error, error.description)
+    return ProtocolResponse.show(ERROR_PAGE, 400, error=public.error, description=public.description)
+
+

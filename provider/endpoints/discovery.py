@@ -1,0 +1,78 @@
+"""Metadata (RFC 8414, OpenID Connect Discovery): one document under every well-known form."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from database.transaction import Transaction
+from provider import grants
+from provider.edge import Endpoint
+from provider.endpoints.jwks import prepared
+from provider.oauth_server import OAuthServer
+from provider.protocol.claims import CLAIMS_OF_SCOPE
+from provider.protocol.client import AUTHENTICATION_METHODS, PUBLIC
+from provider.protocol.messages import ProtocolRequest, ProtocolResponse
+from provider.protocol.scopes import IDENTITY_SCOPES
+from provider.settings import Settings
+
+MAX_AGE_SECONDS = 300
+NAMES = ("openid-configuration", "oauth-authorization-server")
+
+
+def metadata(settings: Settings) -> dict[str, Any]:
+    """What this server does, and nothing that it does not."""
+    issuer = settings.issuer
+    confidential = [method for method in AUTHENTICATION_METHODS if method != PUBLIC]
+    claims = ["sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "azp", "sid", "at_hash"]
+    return {
+        "issuer": issuer,
+        "authorization_endpoint": f"{issuer}/authorize",
+        "token_endpoint": f"{issuer}/token",
+        "jwks_uri": f"{issuer}/jwks",
+        "userinfo_endpoint": f"{issuer}/userinfo",
+        "introspection_endpoint": f"{issuer}/introspect",
+        "revocation_endpoint": f"{issuer}/revoke",
+        "end_session_endpoint": f"{issuer}/logout",
+        "scopes_supported": list(IDENTITY_SCOPES),
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "grant_types_supported": [grant.GRANT_TYPE for grant in grants.ALL],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": list(settings.algorithms),
+        "token_endpoint_auth_methods_supported": list(AUTHENTICATION_METHODS),
+        "introspection_endpoint_auth_methods_supported": confidential,
+        "revocation_endpoint_auth_methods_supported": list(AUTHENTICATION_METHODS),
+        "code_challenge_methods_supported": ["S256"],
+        "authorization_response_iss_parameter_supported": True,
+        "claim_types_supported": ["normal"],
+        "claims_supported": [*claims, *(name for names in CLAIMS_OF_SCOPE.values() for name in names)],
+        "acr_values_supported": ["urn:mcp-core:password", "urn:mcp-core:two-factor"],
+        "prompt_values_supported": ["none", "login", "consent", "select_account", "create"],
+        "ui_locales_supported": ["en", "ko"],
+        "claims_parameter_supported": False,
+        "request_parameter_supported": False,
+        "request_uri_parameter_supported": False,
+    }
+
+
+def mount(server: OAuthServer) -> Sequence[Endpoint]:
+    settings = server.services.settings
+    body = json.dumps(metadata(settings), separators=(",", ":")).encode()
+    etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+
+    def discovery(request: ProtocolRequest, tx: Transaction) -> ProtocolResponse:
+        return prepared(request, body, etag, MAX_AGE_SECONDS)
+
+    return [Endpoint(path, ("GET",), discovery, cors=True, bare=True) for path in well_known_paths(settings.issuer_path)]
+
+
+def well_known_paths(issuer_path: str) -> list[str]:
+    """Before the issuer's path (RFC 8414 §3), behind it (OpenID Connect Discovery §4), and at the root for guessers."""
+    forms = [f"/.well-known/{name}" for name in NAMES]
+    if issuer_path:
+        forms += [f"/.well-known/{name}{issuer_path}" for name in NAMES]
+        forms += [f"{issuer_path}/.well-known/{name}" for name in NAMES]
+    return forms

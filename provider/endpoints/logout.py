@@ -1,0 +1,93 @@
+"""RP-initiated logout (OpenID Connect RP-Initiated Logout 1.0)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from database.transaction import Transaction
+from provider.accounts.sessions import Session
+from provider.audit import AuditEvent
+from provider.authorization_flow import ERROR_PAGE
+from provider.edge import Endpoint
+from provider.oauth_server import OAuthServer
+from provider.protocol.errors import OAuthError, UntrustedRedirect
+from provider.protocol.messages import Parameters, ProtocolRequest, ProtocolResponse
+from provider.protocol.redirect_uris import add_to_query
+from provider.protocol.request_rules import MAX_STATE_CHARACTERS
+
+
+def mount(server: OAuthServer) -> Sequence[Endpoint]:
+    endpoint = LogoutEndpoint(server)
+    return [Endpoint(f"{server.services.settings.issuer_path}/logout", ("GET", "POST"), endpoint.answer)]
+
+
+class LogoutEndpoint:
+    """Signs out at once only when the application proves by an ID token that it means this very session."""
+
+    def __init__(self, server: OAuthServer) -> None:
+        self._services = server.services
+        self._settings = server.services.settings
+
+    def answer(self, request: ProtocolRequest, tx: Transaction) -> ProtocolResponse:
+        try:
+            parameters = request.form if request.method == "POST" else request.query
+            hint = self._hint(request, tx, parameters)
+            target = self._target(tx, parameters, hint)
+        except OAuthError as error:
+            return ProtocolResponse.show(ERROR_PAGE, 400, error=error.error, description=error.description)
+        session = self._session(request, tx)
+        if session is None:
+            return ProtocolResponse.redirect(target) if target else _signed_out()
+        if hint is None or not _means(hint, session):
+            return ProtocolResponse.redirect("/sign-out")
+        services = self._services
+        services.audit.record(
+            tx,
+            AuditEvent.LOGOUT_REQUESTED,
+            request.origin,
+            user_id=session.user_id,
+            actor=hint["aud"],
+            resource_type="user_sessions",
+            resource_id=session.id,
+        )
+        services.sessions.end(tx, request.origin, session.id, user_id=session.user_id, reason="rp_logout")
+        response = ProtocolResponse.redirect(target) if target else _signed_out()
+        secure = "; Secure" if self._settings.is_https else ""
+        name = self._settings.cookie_name("session")
+        response.headers.append(("Set-Cookie", f"{name}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax{secure}"))
+        return response
+
+    def _hint(self, request: ProtocolRequest, tx: Transaction, parameters: Parameters) -> Mapping[str, Any] | None:
+        """The ID token's claims. None without a hint; a hint that is not ours is refused."""
+        token = parameters.get("id_token_hint")
+        if token is None:
+            return None
+        claims = self._services.token_verifier.verify_id_token_hint(tx, token, request.received_at)
+        client_id = parameters.get("client_id")
+        if claims is None or (client_id is not None and client_id != claims["aud"]):
+            raise UntrustedRedirect("invalid_request", "The id_token_hint is not valid.")
+        return claims
+
+    def _target(self, tx: Transaction, parameters: Parameters, hint: Mapping[str, Any] | None) -> str | None:
+        """Where to go afterwards: only to a URI registered by the client of the hint, compared exactly."""
+        uri, state = parameters.get("post_logout_redirect_uri"), parameters.get("state")
+        if uri is None:
+            return None
+        client = self._services.clients.find(tx, hint["aud"]) if hint is not None else None
+        if client is None or uri not in client.post_logout_redirect_uris or len(state or "") > MAX_STATE_CHARACTERS:
+            raise UntrustedRedirect("invalid_request", "The post_logout_redirect_uri is not registered, or comes without a valid id_token_hint.")
+        return add_to_query(uri, {"state": state} if state else {})
+
+    def _session(self, request: ProtocolRequest, tx: Transaction) -> Session | None:
+        token = request.cookies.get(self._settings.cookie_name("session"), "")
+        found = self._services.sessions.find(tx, request.received_at, token) if token else None
+        return None if found is None else found[0]
+
+
+def _means(hint: Mapping[str, Any], session: Session) -> bool:
+    return bool(hint["sub"] == session.user_id and hint.get("sid") in (None, session.id))
+
+
+def _signed_out() -> ProtocolResponse:
+    return ProtocolResponse.redirect("/login?notice=signed-out")

@@ -1,0 +1,60 @@
+"""The UserInfo endpoint (OpenID Connect Core §5.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from database.transaction import Transaction
+from provider.edge import Endpoint
+from provider.oauth_server import OAuthServer
+from provider.protocol.claims import Subject, claims_for
+from provider.protocol.errors import OAuthError
+from provider.protocol.messages import FORM, ProtocolRequest, ProtocolResponse
+from provider.protocol.scopes import OPENID
+
+
+def mount(server: OAuthServer) -> Sequence[Endpoint]:
+    services = server.services
+
+    def userinfo(request: ProtocolRequest, tx: Transaction) -> ProtocolResponse:
+        """Claims of the token's user, as far as its scopes go. The token must be for this server."""
+        found = services.token_verifier.verify_access_token(tx, bearer_token(request), request.received_at)
+        user = None if found is None or found.user_id is None else services.users.find(tx, found.user_id)
+        if found is None or user is None or found.audience != services.settings.issuer:
+            raise bearer_error("invalid_token", "The access token is not valid here.", 401)
+        if OPENID not in found.scope:
+            raise bearer_error("insufficient_scope", "The scope openid is needed.", 403)
+        subject = Subject(
+            sub=user.id,
+            username=user.username,
+            display_name=user.display_name,
+            locale=user.locale,
+            updated_at=user.updated_at,
+            email=user.email,
+            email_verified=user.is_verified,
+        )
+        return ProtocolResponse.json(claims_for(subject, found.scope))
+
+    path = f"{services.settings.issuer_path}/userinfo"
+    return [Endpoint(path, ("GET", "POST"), userinfo, cors=True, bare=True)]
+
+
+def bearer_token(request: ProtocolRequest) -> str:
+    """The token of the Authorization header, or of a form body (RFC 6750 §2). Never of the query string."""
+    header = request.headers.get("authorization", "")
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() == "bearer" and token.strip():
+        return token.strip()
+    is_form = request.headers.get("content-type", "").partition(";")[0].strip().lower() == FORM
+    in_body = request.form.get("access_token") if request.method == "POST" and is_form and not header else None
+    if in_body is None:
+        raise OAuthError(
+            "invalid_token", "An access token is needed.", status=401, headers=(("WWW-Authenticate", "Bearer"),)
+        )
+    return in_body
+
+
+def bearer_error(error: str, description: str, status: int) -> OAuthError:
+    """A refusal in the words of RFC 6750 §3."""
+    challenge = f'Bearer error="{error}", error_description="{description}"'
+    return OAuthError(error, description, status=status, headers=(("WWW-Authenticate", challenge),))
