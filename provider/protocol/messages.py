@@ -11,7 +11,6 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -111,12 +110,16 @@ class ProtocolRequest:
 
     @cached_property
     def cookies(self) -> Mapping[str, str]:
-        jar = SimpleCookie()
-        try:
-            jar.load(self.headers.get("cookie", ""))
-        except CookieError:
-            return {}
-        return {name: morsel.value for name, morsel in jar.items()}
+        """The first of each name, as Flask reads them too: browsers send the one of the longest path first.
+
+        A pair that is no cookie is skipped, so that another application's on this host can't hide ours.
+        """
+        found: dict[str, str] = {}
+        for pair in self.headers.get("cookie", "").split(";"):
+            name, equals, value = pair.partition("=")
+            if equals and name.strip():
+                found.setdefault(name.strip(), value.strip().strip('"'))
+        return found
 
     @property
     def user_agent(self) -> str:
