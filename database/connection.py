@@ -4,34 +4,36 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sqlite3
 import threading
 from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from dotenv import dotenv_values
-from sqlalchemy import URL, Engine, create_engine, event, make_url, text
+from sqlalchemy import URL, Engine
 from sqlalchemy.orm import Session
 
-SQL_MODE = "ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
-CHECKOUT_SECONDS = 5
-LOCK_WAIT_SECONDS = 5
-CONNECT_SECONDS = 5
-IO_SECONDS = 30
-POOL_SIZE = 8
-POOL_OVERFLOW = 8
-OLDEST_MYSQL = (8, 0, 16)
-OLDEST_MARIADB = (10, 6)
+from database.engines import ConfigurationError, create_engine_for
+from database.row_encoding import let_fastapi_encode_rows
+from database.server_checks import check_server
 
-
-class ConfigurationError(Exception):
-    """The database settings cannot be used. The text says what to change."""
+__all__ = [
+    "ConfigurationError",
+    "DatabaseConnection",
+    "check_server",
+    "create_engine_for",
+    "database_url_from_environment",
+    "environment",
+    "get_db_session",
+]
 
 
 def environment() -> Mapping[str, str]:
-    """The process environment over what ``.env`` in the working directory says."""
-    return {**{name: value for name, value in dotenv_values(".env").items() if value is not None}, **os.environ}
+    """The process environment over what ``.env`` in the working directory says. Raises ``ConfigurationError``."""
+    try:
+        written = dotenv_values(".env")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f".env cannot be read: {error}") from error
+    return {**{name: value for name, value in written.items() if value is not None}, **os.environ}
 
 
 def database_url_from_environment(environ: Mapping[str, str]) -> URL:
@@ -45,103 +47,33 @@ def database_url_from_environment(environ: Mapping[str, str]) -> URL:
     missing = [name for name in ("MYSQL_USER", "MYSQL_DATABASE") if not environ.get(name)]
     if missing:
         raise ConfigurationError(f"{' and '.join(missing)} must be set to use MySQL")
-    try:
-        port = int(environ.get("MYSQL_PORT") or 3306)
-    except ValueError:
-        raise ConfigurationError("MYSQL_PORT must be a number") from None
-    query = {"charset": "utf8mb4"}
-    authority = environ.get("MYSQL_SSL_CA")
-    if authority:
-        if not Path(authority).is_file():
-            raise ConfigurationError(f"MYSQL_SSL_CA names a file that is not there: {authority}")
-        query["ssl_ca"] = authority
     return URL.create(
         "mysql+pymysql",
         username=environ["MYSQL_USER"],
         password=environ.get("MYSQL_PASSWORD") or None,
         host=environ.get("MYSQL_HOST") or "localhost",
-        port=port,
+        port=_port(environ.get("MYSQL_PORT") or "3306"),
         database=environ["MYSQL_DATABASE"],
-        query=query,
+        query={"charset": "utf8mb4", **_tls_query(environ)},
     )
 
 
-def create_engine_for(url: URL | str) -> Engine:
-    """An engine with the same rules on every server: UTC, utf8mb4, strict SQL, READ COMMITTED, bounded waits.
-
-    On SQLite a transaction begins with the first write (``BEGIN IMMEDIATE``), reads before it see the latest commit,
-    as READ COMMITTED does elsewhere; writers wait for each other instead of failing.
-    """
-    url = make_url(url)
-    if url.get_backend_name() == "sqlite":
-        return _sqlite_engine(url)
-    return _server_engine(url)
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
+        raise ConfigurationError("MYSQL_PORT must be a number from 1 to 65535")
+    return int(text)
 
 
-def _sqlite_engine(url: URL) -> Engine:
-    if url.database and url.database != ":memory:":
-        Path(url.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    engine = create_engine(
-        url,
-        connect_args={"isolation_level": "IMMEDIATE", "timeout": LOCK_WAIT_SECONDS},
-        pool_size=POOL_SIZE,
-        max_overflow=POOL_OVERFLOW,
-        pool_timeout=CHECKOUT_SECONDS,
-    )
-
-    @event.listens_for(engine, "connect")
-    def prepare(connection: sqlite3.Connection, _record: Any) -> None:
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
-            connection.execute(f"PRAGMA {pragma}")
-
-    return engine
-
-
-def _server_engine(url: URL) -> Engine:
-    url = url.set(query={"charset": "utf8mb4", **url.query})
-    authority = url.query.get("ssl_ca")
-    arguments: dict[str, Any] = {
-        "connect_timeout": CONNECT_SECONDS,
-        "read_timeout": IO_SECONDS,
-        "write_timeout": IO_SECONDS,
-        "init_command": f"SET time_zone='+00:00', sql_mode='{SQL_MODE}', innodb_lock_wait_timeout={LOCK_WAIT_SECONDS}",
-    }
-    if url.password:
-        arguments["password"] = url.password.encode()  # PyMySQL would take text for Latin-1
-    if authority:
-        arguments["ssl_verify_identity"] = False
-    return create_engine(
-        url,
-        connect_args=arguments,
-        isolation_level="READ COMMITTED",
-        pool_pre_ping=True,
-        pool_recycle=1800,
-        pool_size=POOL_SIZE,
-        max_overflow=POOL_OVERFLOW,
-        pool_timeout=CHECKOUT_SECONDS,
-    )
-
-
-def check_server(engine: Engine) -> list[str]:
-    """What is wrong with the database's version, character set or modes. Empty when all is well."""
-    if engine.dialect.name == "sqlite":
-        return []
-    problems = []
-    with engine.connect() as connection:
-        version = connection.dialect.server_version_info or (0,)
-        is_mariadb = bool(getattr(connection.dialect, "is_mariadb", False))
-        oldest = OLDEST_MARIADB if is_mariadb else OLDEST_MYSQL
-        if tuple(version)[: len(oldest)] < oldest:
-            name = "MariaDB" if is_mariadb else "MySQL"
-            problems.append(f"{name} {'.'.join(map(str, oldest))} or later is needed")
-        charset, mode, zone = connection.execute(text("SELECT @@character_set_database, @@sql_mode, @@time_zone")).one()
-        if charset != "utf8mb4":
-            problems.append(f"the database has the character set {charset}; it must be utf8mb4")
-        if "STRICT_TRANS_TABLES" not in mode and "STRICT_ALL_TABLES" not in mode:
-            problems.append("sql_mode is not strict")
-        if zone != "+00:00":
-            problems.append(f"the connection's time zone is {zone}; it must be +00:00")
-    return problems
+def _tls_query(environ: Mapping[str, str]) -> dict[str, str]:
+    authority = environ.get("MYSQL_SSL_CA")
+    verify = environ.get("MYSQL_SSL_VERIFY_IDENTITY")
+    if verify and verify not in ("true", "false"):
+        raise ConfigurationError("MYSQL_SSL_VERIFY_IDENTITY must be true or false")
+    if not authority:
+        return {}
+    if not Path(authority).is_file():
+        raise ConfigurationError(f"MYSQL_SSL_CA names a file that is not there: {authority}")
+    return {"ssl_ca": authority, **({"ssl_verify_identity": verify} if verify else {})}
 
 
 class DatabaseConnection:
@@ -156,17 +88,19 @@ class DatabaseConnection:
 
         Raises ``ConfigurationError``.
         """
-        with cls._lock:
-            if cls._engine is None:
-                cls._engine = create_engine_for(url or database_url_from_environment(environment()))
+        cls._initialized(url)
 
     @classmethod
     def get_engine(cls) -> Engine:
-        if cls._engine is None:
-            cls.initialize()
-        engine = cls._engine
-        assert engine is not None  # noqa: S101 - initialize() has set it
-        return engine
+        """The engine, made from the environment at the first call."""
+        return cls._engine or cls._initialized(None)
+
+    @classmethod
+    def _initialized(cls, url: URL | str | None) -> Engine:
+        with cls._lock:
+            if cls._engine is None:
+                cls._engine = create_engine_for(url or database_url_from_environment(environment()))
+            return cls._engine
 
     @classmethod
     @contextlib.contextmanager
@@ -191,6 +125,7 @@ class DatabaseConnection:
 
 def get_db_session() -> Generator[Session, None, None]:
     """A session for FastAPI's ``Depends``: rolled back and closed at the end; the caller commits."""
+    let_fastapi_encode_rows()
     session = Session(DatabaseConnection.get_engine())
     try:
         yield session

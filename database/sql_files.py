@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
 _SCHEMA_NAME = re.compile(r"\d{3}_[a-z0-9_]+\.sql")
 _MIGRATION_NAME = re.compile(r"\d{8}_\d{4}_[a-z0-9_]+\.sql")
-_TOKEN = re.compile(r"'(?:[^'\\]|\\.|'')*'|\"[^\"]*\"|`[^`]*`|--[^\n]*|/\*.*?\*/|;|[^'\"`;/-]+|.", re.DOTALL)
+_PIECE = re.compile(r"'(?:[^'\\]|\\.|'')*'|\"[^\"]*\"|`[^`]*`|--[^\n]*|/\*.*?\*/|;|[^'\"`;/-]+|.", re.DOTALL)
 _TABLE = re.compile(r"CREATE TABLE (\w+) \((.*)\)", re.DOTALL)
 _INDEX = re.compile(r"CREATE (?:UNIQUE )?INDEX (\w+) ON (\w+)")
+_COLUMN = re.compile(r"ALTER TABLE (\w+) ADD COLUMN (\w+)")
 
 
 class SqlFileError(Exception):
@@ -30,9 +32,13 @@ class SqlFile:
     def sha256(self) -> str:
         return hashlib.sha256(self.text.encode()).hexdigest()
 
-    @property
+    @cached_property
     def statements(self) -> list[str]:
         return split_statements(self.text)
+
+    def done_sha256(self, count: int) -> str:
+        """The checksum of the first ``count`` statements, comments left out."""
+        return hashlib.sha256("\0".join(self.statements[:count]).encode()).hexdigest()
 
 
 def sql_files(folder: Path = FOLDER) -> list[SqlFile]:
@@ -54,14 +60,14 @@ def split_statements(text: str) -> list[str]:
     """The statements of a file, without comments but with executable ones (``/*! … */``), which servers run."""
     statements: list[str] = []
     parts: list[str] = []
-    for token in _TOKEN.findall(text):
-        if token == ";":
+    for piece in _PIECE.findall(text):
+        if piece == ";":
             statements.append("".join(parts).strip())
             parts = []
-        elif token.startswith("--") or (token.startswith("/*") and not token.startswith(("/*!", "/*M!"))):
+        elif piece.startswith("--") or (piece.startswith("/*") and not piece.startswith(("/*!", "/*M!"))):
             parts.append(" ")
         else:
-            parts.append(token)
+            parts.append(piece)
     statements.append("".join(parts).strip())
     return [statement for statement in statements if statement]
 
@@ -78,4 +84,10 @@ def created_table(statement: str) -> tuple[str, list[str]] | None:
 def created_index(statement: str) -> tuple[str, str] | None:
     """Index and table name of a CREATE INDEX statement, None for any other statement."""
     match = _INDEX.match(statement)
+    return None if match is None else (match[1], match[2])
+
+
+def added_column(statement: str) -> tuple[str, str] | None:
+    """Table and column name of an ALTER TABLE … ADD COLUMN statement, None for any other statement."""
+    match = _COLUMN.match(statement)
     return None if match is None else (match[1], match[2])

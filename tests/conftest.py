@@ -47,10 +47,10 @@ def mariadb_url(mariadb_server: MariaDBServer) -> URL:
 
 
 @pytest.fixture(scope="session")
-def mysql_url(worker_name: str) -> Iterator[URL]:
+def mysql_url(worker_name: str) -> URL:
     if not TEST_URL:
         pytest.fail("MYSQL_TEST_URL is not set")
-    yield create_migrated_database(make_url(TEST_URL), f"mcp_core_test_{worker_name}")
+    return create_migrated_database(make_url(TEST_URL), f"mcp_core_test_{worker_name}")
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ from cryptography.x509.oid import NameOID
 from sqlalchemy import URL, Engine, text
 
 from database.connection import create_engine_for
-from database.init_db import LEDGER, migrate
+from database.init_db import migrate
 from database.models import metadata
 
 USER = "mcp_user"
@@ -108,7 +108,7 @@ class MariaDBServer:
                     f"--datadir={self._folder / 'data'}",
                     f"--socket={self.socket}",
                     f"--pid-file={self._folder / 'server.pid'}",
-                    "--bind-address=127.0.0.1",
+                    "--bind-address=127.0.0.1,127.0.0.2",
                     f"--port={self.port}",
                     f"--init-file={self._folder / 'init.sql'}",
                     f"--ssl-cert={self._folder / 'server.pem'}",
@@ -215,8 +215,7 @@ def empty_tables(engine: Engine) -> None:
     with engine.begin() as connection:
         connection.exec_driver_sql("SET FOREIGN_KEY_CHECKS=0")
         for name in metadata.tables:
-            if name != LEDGER:
-                connection.exec_driver_sql(f"DELETE FROM {name}")
+            connection.exec_driver_sql(f"DELETE FROM {name}")
         connection.exec_driver_sql("SET FOREIGN_KEY_CHECKS=1")
 
 

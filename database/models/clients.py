@@ -9,7 +9,7 @@ from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from database.models.base import Base
-from database.models.columns import HASH, IDENTIFIER, UTCDateTime, ascii_text
+from database.models.columns import HASH, IDENTIFIER, OFF, ON, UTCDateTime, exact_text
 
 
 class Client(Base):
@@ -22,24 +22,24 @@ class Client(Base):
     )
 
     id: Mapped[str] = mapped_column(IDENTIFIER, primary_key=True)
-    client_id: Mapped[str] = mapped_column(ascii_text(512), unique=True)
-    kind: Mapped[str] = mapped_column(ascii_text(32))
+    client_id: Mapped[str] = mapped_column(exact_text(512), unique=True)
+    kind: Mapped[str] = mapped_column(exact_text(32))
     name: Mapped[str] = mapped_column(String(255))
     owner_user_id: Mapped[str | None] = mapped_column(IDENTIFIER, ForeignKey("users.id", ondelete="CASCADE"))
     secret_hash: Mapped[str | None] = mapped_column(HASH)
-    token_endpoint_auth_method: Mapped[str] = mapped_column(ascii_text(32))
-    application_type: Mapped[str] = mapped_column(ascii_text(16))
+    token_endpoint_auth_method: Mapped[str] = mapped_column(exact_text(32))
+    application_type: Mapped[str] = mapped_column(exact_text(16))
     redirect_uris: Mapped[list[str]] = mapped_column(JSON)
     post_logout_redirect_uris: Mapped[list[str]] = mapped_column(JSON)
     grant_types: Mapped[list[str]] = mapped_column(JSON)
     scope: Mapped[str] = mapped_column(Text)
-    resource: Mapped[str | None] = mapped_column(ascii_text(512))
-    require_pkce: Mapped[bool] = mapped_column(default=True)
-    rotate_refresh_tokens: Mapped[bool] = mapped_column(default=True)
-    is_trusted: Mapped[bool] = mapped_column(default=False)
-    is_vouched: Mapped[bool] = mapped_column(default=False)
-    is_active: Mapped[bool] = mapped_column(default=True)
-    id_token_signed_response_alg: Mapped[str] = mapped_column(ascii_text(16))
+    resource: Mapped[str | None] = mapped_column(exact_text(512))
+    require_pkce: Mapped[bool] = mapped_column(**ON)
+    rotate_refresh_tokens: Mapped[bool] = mapped_column(**ON)
+    is_trusted: Mapped[bool] = mapped_column(**OFF)
+    is_vouched: Mapped[bool] = mapped_column(**OFF)
+    is_active: Mapped[bool] = mapped_column(**ON)
+    id_token_signed_response_alg: Mapped[str] = mapped_column(exact_text(16))
     extra: Mapped[dict[str, Any] | None] = mapped_column("metadata", JSON(none_as_null=True))
     created_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime)
     updated_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime)
@@ -54,11 +54,11 @@ class Resource(Base):
     __tablename__ = "resources"
 
     id: Mapped[str] = mapped_column(IDENTIFIER, primary_key=True)
-    uri: Mapped[str] = mapped_column(ascii_text(512), unique=True)
+    uri: Mapped[str] = mapped_column(exact_text(512), unique=True)
     name: Mapped[str] = mapped_column(String(255))
     scope: Mapped[str] = mapped_column(Text)
     admin_scope: Mapped[str] = mapped_column(Text)
-    token_alg: Mapped[str] = mapped_column(ascii_text(16))
+    token_alg: Mapped[str] = mapped_column(exact_text(16))
     access_token_seconds: Mapped[int | None]
     created_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime)
     updated_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime)
@@ -73,7 +73,7 @@ class Consent(Base):
     id: Mapped[str] = mapped_column(IDENTIFIER, primary_key=True)
     user_id: Mapped[str] = mapped_column(IDENTIFIER, ForeignKey("users.id", ondelete="CASCADE"))
     client_id: Mapped[str] = mapped_column(IDENTIFIER, ForeignKey("oauth_clients.id", ondelete="CASCADE"))
-    resource: Mapped[str] = mapped_column(ascii_text(512))
+    resource: Mapped[str] = mapped_column(exact_text(512))
     redirect_uri_hash: Mapped[str] = mapped_column(HASH)
     metadata_hash: Mapped[str] = mapped_column(HASH)
     scope: Mapped[str] = mapped_column(Text)

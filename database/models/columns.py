@@ -1,7 +1,8 @@
-"""Column types whose comparison is exact on MySQL, MariaDB and SQLite.
+"""Column types that mean the same on MySQL, MariaDB and SQLite.
 
-MySQL's default collations compare loosely (``unicode_ci``: ``a`` equals ``á``), which must never decide identity. Every
-identifier, hash and canonical name is therefore declared with a binary collation here and nowhere else.
+MySQL's usual collations compare loosely (``unicode_ci``: ``a`` equals ``á``; ``utf8mb4_bin``: ``a`` equals ``a`` and a
+blank), which must never decide identity. The SQL files therefore give every table an exact collation, and ``Exact``
+keeps values of other types out: MySQL finds every text equal to the number 0.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import secrets
 import uuid
 from typing import Any
 
-from sqlalchemy import CHAR, DateTime, String, TypeDecorator
+from sqlalchemy import CHAR, DateTime, String, TypeDecorator, text
 from sqlalchemy.dialects import mysql
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeEngine
@@ -19,22 +20,34 @@ from sqlalchemy.types import TypeEngine
 SERVERS = ("mysql", "mariadb")
 
 
-def ascii_char(length: int) -> TypeEngine[str]:
-    """A fixed-length ASCII value compared byte for byte."""
-    exact = mysql.CHAR(length, charset="ascii", collation="ascii_bin")
-    return CHAR(length).with_variant(exact, *SERVERS)
+class Exact(TypeDecorator[str]):
+    """Text that is compared as a whole, character by character. Any other type than ``str`` raises ``TypeError``."""
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, length: int, *, is_fixed: bool = False) -> None:
+        super().__init__(length)
+        self.length = length
+        self.is_fixed = is_fixed
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(CHAR(self.length) if self.is_fixed else String(self.length))
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
+        if value is not None and not isinstance(value, str):
+            raise TypeError(f"text was expected, not {type(value).__name__}")
+        return value
 
 
-def ascii_text(length: int) -> TypeEngine[str]:
-    """A variable-length ASCII value compared byte for byte."""
-    exact = mysql.VARCHAR(length, charset="ascii", collation="ascii_bin")
-    return String(length).with_variant(exact, *SERVERS)
+def exact_char(length: int) -> Exact:
+    """Text of one length."""
+    return Exact(length, is_fixed=True)
 
 
-def canonical_text(length: int) -> TypeEngine[str]:
-    """Text in the one canonical form that identity is compared on (stripped, so PAD SPACE can't matter)."""
-    exact = mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_bin")
-    return String(length).with_variant(exact, *SERVERS)
+def exact_text(length: int) -> Exact:
+    """Text of at most ``length`` characters."""
+    return Exact(length)
 
 
 class UTCDateTime(TypeDecorator[datetime.datetime]):
@@ -48,14 +61,14 @@ class UTCDateTime(TypeDecorator[datetime.datetime]):
             return dialect.type_descriptor(mysql.DATETIME(fsp=6))
         return dialect.type_descriptor(DateTime())
 
-    def process_bind_param(self, value: datetime.datetime | None, dialect: Dialect) -> datetime.datetime | None:
+    def process_bind_param(self, value: datetime.datetime | None, dialect: Dialect) -> datetime.datetime | None:  # noqa: ARG002
         if value is None:
             return None
         if value.tzinfo is None:
             raise ValueError("a time without a zone cannot be stored")
         return value.astimezone(datetime.UTC).replace(tzinfo=None)
 
-    def process_result_value(self, value: datetime.datetime | None, dialect: Dialect) -> datetime.datetime | None:
+    def process_result_value(self, value: datetime.datetime | None, dialect: Dialect) -> datetime.datetime | None:  # noqa: ARG002
         return None if value is None else value.replace(tzinfo=datetime.UTC)
 
 
@@ -70,5 +83,9 @@ def new_id(now: datetime.datetime) -> str:
     return str(uuid.UUID(int=value))
 
 
-IDENTIFIER = ascii_char(36)
-HASH = ascii_char(64)
+IDENTIFIER = exact_char(36)
+HASH = exact_char(64)
+
+# Flags have their default in Python and, for rows written by hand, in the table.
+ON: dict[str, Any] = {"default": True, "server_default": text("1")}
+OFF: dict[str, Any] = {"default": False, "server_default": text("0")}

@@ -9,7 +9,7 @@ from sqlalchemy import JSON, ForeignKey, Index, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from database.models.base import Base
-from database.models.columns import HASH, IDENTIFIER, UTCDateTime, ascii_text
+from database.models.columns import HASH, IDENTIFIER, UTCDateTime, exact_text
 
 
 class AuthorizationRequest(Base):
@@ -41,13 +41,13 @@ class GrantRecord(Base):
     session_id: Mapped[str | None] = mapped_column(IDENTIFIER)
     consent_id: Mapped[str | None] = mapped_column(IDENTIFIER)
     scope: Mapped[str] = mapped_column(Text)
-    resource: Mapped[str] = mapped_column(ascii_text(512))
+    resource: Mapped[str] = mapped_column(exact_text(512))
     authenticated_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime)
-    amr: Mapped[str] = mapped_column(ascii_text(64))
-    acr: Mapped[str] = mapped_column(ascii_text(64))
+    amr: Mapped[str] = mapped_column(exact_text(64))
+    acr: Mapped[str] = mapped_column(exact_text(64))
     created_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime)
     revoked_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
-    revoke_reason: Mapped[str | None] = mapped_column(ascii_text(32))
+    revoke_reason: Mapped[str | None] = mapped_column(exact_text(32))
 
 
 class AuthorizationCode(Base):
@@ -57,7 +57,7 @@ class AuthorizationCode(Base):
     code_hash: Mapped[str] = mapped_column(HASH, primary_key=True)
     grant_id: Mapped[str] = mapped_column(IDENTIFIER, ForeignKey("oauth_grants.id", ondelete="CASCADE"))
     redirect_uri: Mapped[str] = mapped_column(Text)
-    code_challenge: Mapped[str | None] = mapped_column(ascii_text(128))
+    code_challenge: Mapped[str | None] = mapped_column(exact_text(128))
     nonce: Mapped[str | None] = mapped_column(Text)
     claims: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     created_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime)
@@ -90,10 +90,10 @@ class IssuedToken(Base):
     client_id: Mapped[str] = mapped_column(IDENTIFIER)
     grant_id: Mapped[str | None] = mapped_column(IDENTIFIER)
     user_id: Mapped[str | None] = mapped_column(IDENTIFIER)
-    grant_type: Mapped[str] = mapped_column(ascii_text(64))
+    grant_type: Mapped[str] = mapped_column(exact_text(64))
     scope: Mapped[str] = mapped_column(Text)
-    audience: Mapped[str] = mapped_column(ascii_text(512))
-    ip_address: Mapped[str | None] = mapped_column(ascii_text(45))
+    audience: Mapped[str] = mapped_column(exact_text(512))
+    ip_address: Mapped[str | None] = mapped_column(exact_text(45))
     issued_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime)
     expires_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime)
     revoked_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
@@ -104,8 +104,8 @@ class SigningKey(Base):
 
     __tablename__ = "signing_keys"
 
-    kid: Mapped[str] = mapped_column(ascii_text(64), primary_key=True)
-    algorithm: Mapped[str] = mapped_column(ascii_text(16))
+    kid: Mapped[str] = mapped_column(exact_text(64), primary_key=True)
+    algorithm: Mapped[str] = mapped_column(exact_text(16))
     public_jwk: Mapped[dict[str, Any]] = mapped_column(JSON)
     private_key_encrypted: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime)

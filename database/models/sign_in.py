@@ -8,7 +8,7 @@ from sqlalchemy import ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from database.models.base import Base
-from database.models.columns import HASH, IDENTIFIER, UTCDateTime, ascii_text
+from database.models.columns import HASH, IDENTIFIER, UTCDateTime, exact_text
 
 
 class LoginAttempt(Base):
@@ -19,7 +19,7 @@ class LoginAttempt(Base):
 
     token_hash: Mapped[str] = mapped_column(HASH, primary_key=True)
     user_id: Mapped[str] = mapped_column(IDENTIFIER, ForeignKey("users.id", ondelete="CASCADE"))
-    amr: Mapped[str] = mapped_column(ascii_text(64))
+    amr: Mapped[str] = mapped_column(exact_text(64))
     created_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime)
     expires_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime)
     used_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
@@ -31,7 +31,7 @@ class RecoveryCode(Base):
 
     id: Mapped[str] = mapped_column(IDENTIFIER, primary_key=True)
     user_id: Mapped[str] = mapped_column(IDENTIFIER, ForeignKey("users.id", ondelete="CASCADE"))
-    code_hash: Mapped[str] = mapped_column(ascii_text(255))
+    code_hash: Mapped[str] = mapped_column(exact_text(255))
     created_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime)
     used_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text
+from sqlalchemy import JSON, BigInteger, CheckConstraint, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from database.models.base import Base
-from database.models.columns import HASH, IDENTIFIER, UTCDateTime, ascii_text, canonical_text
+from database.models.columns import HASH, IDENTIFIER, OFF, ON, UTCDateTime, exact_text
 
 CLOUD_PROVIDERS = ("aws", "azure", "gcp", "alibaba", "oracle", "ibm", "other")
 
@@ -22,17 +22,18 @@ class User(Base):
         CheckConstraint(
             "cloud_provider IN ('aws', 'azure', 'gcp', 'alibaba', 'oracle', 'ibm', 'other')", name="cloud_provider"
         ),
+        {"comment": "사용자"},
     )
 
     id: Mapped[str] = mapped_column(IDENTIFIER, primary_key=True)
     username: Mapped[str] = mapped_column(String(64))
-    username_canonical: Mapped[str] = mapped_column(canonical_text(64), unique=True)
+    username_canonical: Mapped[str] = mapped_column(exact_text(64), unique=True)
     email: Mapped[str] = mapped_column(String(255))
-    email_canonical: Mapped[str] = mapped_column(canonical_text(255), unique=True)
-    password_hash: Mapped[str | None] = mapped_column(ascii_text(255))
+    email_canonical: Mapped[str] = mapped_column(exact_text(255), unique=True)
+    password_hash: Mapped[str | None] = mapped_column(exact_text(255))
     display_name: Mapped[str | None] = mapped_column(String(255))
-    locale: Mapped[str | None] = mapped_column(ascii_text(16))
-    cloud_provider: Mapped[str | None] = mapped_column(ascii_text(16))
+    locale: Mapped[str | None] = mapped_column(exact_text(16))
+    cloud_provider: Mapped[str | None] = mapped_column(exact_text(16))
     cloud_account_id: Mapped[str | None] = mapped_column(String(255))
     cloud_access_key: Mapped[str | None] = mapped_column(Text)
     cloud_secret_key: Mapped[str | None] = mapped_column(Text)
@@ -40,13 +41,13 @@ class User(Base):
     cloud_tenant_id: Mapped[str | None] = mapped_column(String(255))
     cloud_project_id: Mapped[str | None] = mapped_column(String(255))
     cloud_config_json: Mapped[str | None] = mapped_column(Text)
-    api_key: Mapped[str | None] = mapped_column(ascii_text(255), unique=True)
-    two_factor_enabled: Mapped[bool] = mapped_column(default=False)
+    api_key: Mapped[str | None] = mapped_column(exact_text(255), unique=True)
+    two_factor_enabled: Mapped[bool] = mapped_column(**OFF)
     two_factor_secret: Mapped[str | None] = mapped_column(Text)
-    two_factor_last_step: Mapped[int | None]
-    is_active: Mapped[bool] = mapped_column(default=True)
-    is_verified: Mapped[bool] = mapped_column(default=False)
-    is_admin: Mapped[bool] = mapped_column(default=False)
+    two_factor_last_step: Mapped[int | None] = mapped_column(BigInteger)
+    is_active: Mapped[bool] = mapped_column(**ON)
+    is_verified: Mapped[bool] = mapped_column(**OFF)
+    is_admin: Mapped[bool] = mapped_column(**OFF)
     last_login_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
     password_changed_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
     created_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime)
@@ -60,27 +61,28 @@ class UserSession(Base):
     __table_args__ = (
         Index(None, "user_id", "ended_at"),
         Index(None, "expires_at"),
+        {"comment": "사용자 세션"},
     )
 
     id: Mapped[str] = mapped_column(IDENTIFIER, primary_key=True)
     session_token: Mapped[str] = mapped_column(HASH, unique=True)
     user_id: Mapped[str] = mapped_column(IDENTIFIER, ForeignKey("users.id", ondelete="CASCADE"))
     authenticated_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime)
-    amr: Mapped[str] = mapped_column(ascii_text(64))
-    acr: Mapped[str] = mapped_column(ascii_text(64))
-    ip_address: Mapped[str | None] = mapped_column(ascii_text(45))
+    amr: Mapped[str] = mapped_column(exact_text(64))
+    acr: Mapped[str] = mapped_column(exact_text(64))
+    ip_address: Mapped[str | None] = mapped_column(exact_text(45))
     user_agent: Mapped[str | None] = mapped_column(String(512))
     totp_enrolment_encrypted: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime)
     last_seen_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime)
     expires_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime)
     ended_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
-    end_reason: Mapped[str | None] = mapped_column(ascii_text(32))
+    end_reason: Mapped[str | None] = mapped_column(exact_text(32))
 
 
 class PasswordResetToken(Base):
     __tablename__ = "password_reset_tokens"
-    __table_args__ = (Index(None, "user_id"), Index(None, "expires_at"))
+    __table_args__ = (Index(None, "user_id"), Index(None, "expires_at"), {"comment": "비밀번호 재설정 토큰"})
 
     id: Mapped[str] = mapped_column(IDENTIFIER, primary_key=True)
     user_id: Mapped[str] = mapped_column(IDENTIFIER, ForeignKey("users.id", ondelete="CASCADE"))
@@ -92,7 +94,7 @@ class PasswordResetToken(Base):
 
 class EmailVerificationToken(Base):
     __tablename__ = "email_verification_tokens"
-    __table_args__ = (Index(None, "user_id"), Index(None, "expires_at"))
+    __table_args__ = (Index(None, "user_id"), Index(None, "expires_at"), {"comment": "이메일 인증 토큰"})
 
     id: Mapped[str] = mapped_column(IDENTIFIER, primary_key=True)
     user_id: Mapped[str] = mapped_column(IDENTIFIER, ForeignKey("users.id", ondelete="CASCADE"))
@@ -110,17 +112,18 @@ class AuditRecord(Base):
     __table_args__ = (
         Index(None, "user_id", "created_at"),
         Index(None, "action", "created_at"),
+        {"comment": "감사 로그"},
     )
 
     id: Mapped[str] = mapped_column(IDENTIFIER, primary_key=True)
     user_id: Mapped[str | None] = mapped_column(IDENTIFIER, ForeignKey("users.id", ondelete="SET NULL"))
-    actor: Mapped[str | None] = mapped_column(ascii_text(255))
-    action: Mapped[str] = mapped_column(ascii_text(64))
-    outcome: Mapped[str] = mapped_column(ascii_text(16))
-    resource_type: Mapped[str | None] = mapped_column(ascii_text(32))
-    resource_id: Mapped[str | None] = mapped_column(ascii_text(255))
+    actor: Mapped[str | None] = mapped_column(exact_text(255))
+    action: Mapped[str] = mapped_column(exact_text(64))
+    outcome: Mapped[str] = mapped_column(exact_text(16))
+    resource_type: Mapped[str | None] = mapped_column(exact_text(32))
+    resource_id: Mapped[str | None] = mapped_column(exact_text(255))
     details: Mapped[dict[str, Any] | None] = mapped_column("metadata", JSON(none_as_null=True))
-    ip_address: Mapped[str | None] = mapped_column(ascii_text(45))
+    ip_address: Mapped[str | None] = mapped_column(exact_text(45))
     user_agent: Mapped[str | None] = mapped_column(String(512))
-    request_id: Mapped[str | None] = mapped_column(ascii_text(32))
+    request_id: Mapped[str | None] = mapped_column(exact_text(32))
     created_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime)

@@ -1,0 +1,123 @@
+"""Engines with the same rules on every server: UTC, utf8mb4, strict SQL, READ COMMITTED, bounded waits."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import ssl
+import weakref
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Engine, create_engine, event, make_url
+
+SQL_MODE = (
+    "ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,"
+    "ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
+)
+CHECKOUT_SECONDS = 5
+LOCK_WAIT_SECONDS = 5
+CONNECT_SECONDS = 5
+IO_SECONDS = 30
+POOL_SIZE = 8
+POOL_OVERFLOW = 8
+LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
+_URLS: weakref.WeakKeyDictionary[Engine, URL] = weakref.WeakKeyDictionary()
+
+
+class ConfigurationError(Exception):
+    """The database settings cannot be used. The text says what to change."""
+
+
+def create_engine_for(url: URL | str, *, io_seconds: int | None = IO_SECONDS) -> Engine:
+    """An engine for ``sqlite:///…`` or ``mysql+pymysql://…``. Connects to nothing yet, but makes the SQLite file.
+
+    On SQLite a transaction begins with the first write (``BEGIN IMMEDIATE``), reads before it see the latest commit,
+    as READ COMMITTED does elsewhere; writers wait for each other instead of failing. On a server, the query parameter
+    ``ssl_ca`` asks for TLS with a certificate by that authority, and ``ssl_verify_identity`` (``true`` or ``false``)
+    says whether the certificate must name the host as well: by default everywhere but on loopback.
+    ``io_seconds`` bounds the wait for an answer to one statement, None does not. Raises ``ConfigurationError``.
+    """
+    url = make_url(url)
+    engine = _sqlite_engine(url) if url.get_backend_name() == "sqlite" else _server_engine(url, io_seconds)
+    _URLS[engine] = url
+    return engine
+
+
+def patient_engine(engine: Engine) -> Engine:
+    """A second engine for the same database that waits for any statement's end: for changes of tables."""
+    return create_engine_for(_URLS.get(engine, engine.url), io_seconds=None)
+
+
+def _sqlite_engine(url: URL) -> Engine:
+    if url.database and url.database != ":memory:":
+        _make_private_file(Path(url.database))
+    engine = create_engine(
+        url,
+        connect_args={"isolation_level": "IMMEDIATE", "timeout": LOCK_WAIT_SECONDS},
+        pool_size=POOL_SIZE,
+        max_overflow=POOL_OVERFLOW,
+        pool_timeout=CHECKOUT_SECONDS,
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: sqlite3.Connection, _record: Any) -> None:
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    return engine
+
+
+def _make_private_file(path: Path) -> None:
+    """The file holds hashes and addresses of people: only its owner may read it, nor its write-ahead log."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be opened: {error.strerror}") from error
+
+
+def _server_engine(url: URL, io_seconds: int | None) -> Engine:
+    authority = url.query.get("ssl_ca")
+    verify = url.query.get("ssl_verify_identity")
+    arguments: dict[str, Any] = {
+        "connect_timeout": CONNECT_SECONDS,
+        "read_timeout": io_seconds,
+        "write_timeout": io_seconds,
+        "init_command": f"SET time_zone='+00:00', sql_mode='{SQL_MODE}', innodb_lock_wait_timeout={LOCK_WAIT_SECONDS}",
+    }
+    if url.password:
+        arguments["password"] = url.password.encode()  # PyMySQL would take text for Latin-1
+    if authority:
+        must_verify = verify == "true" if verify else url.host not in LOOPBACK_HOSTS
+        arguments["ssl"] = _tls_context(str(authority), verify_identity=must_verify)
+    return create_engine(
+        url.difference_update_query(("ssl_ca", "ssl_verify_identity")).update_query_dict({"charset": "utf8mb4"}),
+        connect_args=arguments,
+        isolation_level="READ COMMITTED",
+        pool_pre_ping=True,
+        pool_recycle=1800,
+        pool_size=POOL_SIZE,
+        max_overflow=POOL_OVERFLOW,
+        pool_timeout=CHECKOUT_SECONDS,
+    )
+
+
+def _tls_context(authority: str, *, verify_identity: bool) -> ssl.SSLContext:
+    # PyMySQL's own ssl_ca option encrypts without checking who is at the other end.
+    try:
+        context = ssl.create_default_context(cafile=authority)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(f"MYSQL_SSL_CA is no file of PEM certificates: {authority} ({error})") from error
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # certificates that MySQL makes itself are not strict
+    context.check_hostname = verify_identity
+    return context
+
+
+def _forget_connections_of_the_parent() -> None:
+    """A forked worker must never speak on a connection that its parent also holds."""
+    for engine in list(_URLS):
+        engine.dispose(close=False)
+
+
+os.register_at_fork(after_in_child=_forget_connections_of_the_parent)
