@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -60,11 +60,12 @@ def migrate(engine: Engine, *, folder: Path = FOLDER, dry_run: bool = False) -> 
         create_ledger(connection)
         entries = read_ledger(connection)
         _check_ledger(files, entries)
+        later = {added_column(statement) for file in files for statement in file.statements}
         for file in files:
             entry = entries.get(file.name)
             if entry is not None and entry.finished_at:
                 report.current.append(file.name)
-            elif _apply(connection, file, entry):
+            elif _apply(connection, file, entry, later):
                 report.applied.append(file.name)
             else:
                 report.adopted.append(file.name)
@@ -107,7 +108,9 @@ def _check_ledger(files: Sequence[SqlFile], entries: Mapping[str, Entry]) -> Non
             )
 
 
-def _apply(connection: Connection, file: SqlFile, entry: Entry | None) -> bool:
+def _apply(
+    connection: Connection, file: SqlFile, entry: Entry | None, later: Collection[tuple[str, str] | None]
+) -> bool:
     """Runs what is left of a file. Returns False when all of it was already in place."""
     if entry is None:
         begin_file(connection, file)
@@ -118,7 +121,7 @@ def _apply(connection: Connection, file: SqlFile, entry: Entry | None) -> bool:
     for index, statement in enumerate(file.statements[done:], done + 1):
         started = time.monotonic()
         try:
-            if not _is_in_place(connection, statement, file.name):
+            if not _is_in_place(connection, statement, file.name, later):
                 is_sqlite = connection.dialect.name == "sqlite"
                 connection.exec_driver_sql(statement if is_sqlite else statement.replace("%", "%%"))
                 ran = True
@@ -129,14 +132,20 @@ def _apply(connection: Connection, file: SqlFile, entry: Entry | None) -> bool:
     return ran
 
 
-def _is_in_place(connection: Connection, statement: str, file_name: str) -> bool:
-    """Whether a table, index or column is there already, made by hand with the mysql client or before a crash."""
+def _is_in_place(
+    connection: Connection, statement: str, file_name: str, later: Collection[tuple[str, str] | None]
+) -> bool:
+    """Whether a table, index or column is there already, made by hand with the mysql client or before a crash.
+
+    ``later`` are the columns that files add to tables; a table made by hand may have them.
+    """
     table = created_table(statement)
     if table is not None:
         name, expected = table
         if not inspect(connection).has_table(name):
             return False
-        difference = set(_columns(connection, name)) ^ set(expected)
+        found = {column for column in _columns(connection, name) if column in expected or (name, column) not in later}
+        difference = found ^ set(expected)
         if difference:
             listed = ", ".join(sorted(difference))
             raise MigrationError(f"{file_name}: a table {name} exists with other columns ({listed})")

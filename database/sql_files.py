@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import re
 from dataclasses import dataclass
@@ -9,8 +10,6 @@ from functools import cached_property
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
-_SCHEMA_NAME = re.compile(r"\d{3}_[a-z0-9_]+\.sql")
-_MIGRATION_NAME = re.compile(r"\d{8}_\d{4}_[a-z0-9_]+\.sql")
 _PIECE = re.compile(r"'(?:[^'\\]|\\.|'')*'|\"[^\"]*\"|`[^`]*`|--[^\n]*|/\*.*?\*/|;|[^'\"`;/-]+|.", re.DOTALL)
 _TABLE = re.compile(r"CREATE TABLE (\w+) \((.*)\)", re.DOTALL)
 _INDEX = re.compile(r"CREATE (?:UNIQUE )?INDEX (\w+) ON (\w+)")
@@ -44,16 +43,39 @@ class SqlFile:
 def sql_files(folder: Path = FOLDER) -> list[SqlFile]:
     """``schemas/NNN_*.sql`` and then ``migrations/YYYYMMDD_HHMM_*.sql``, each in the order of their names.
 
-    Raises ``SqlFileError`` for a file whose name has another form.
+    Raises ``SqlFileError`` for a file whose name has another form, and for two migrations without an order.
     """
     found = []
-    for part, form in (("schemas", _SCHEMA_NAME), ("migrations", _MIGRATION_NAME)):
+    for part, has_form, form in (
+        ("schemas", _is_schema_name, "NNN_name.sql"),
+        ("migrations", _is_migration_name, "YYYYMMDD_HHMM_description.sql"),
+    ):
+        seen: dict[str, str] = {}
         for path in sorted((folder / part).glob("*.sql")):
-            if not form.fullmatch(path.name):
-                shape = "NNN_name.sql" if part == "schemas" else "YYYYMMDD_HHMM_description.sql"
-                raise SqlFileError(f"{part}/{path.name} must be named {shape}")
+            if not has_form(path.name):
+                raise SqlFileError(f"{part}/{path.name} must be named {form}")
+            order = path.name[:3] if part == "schemas" else path.name[:13]
+            if order in seen:
+                raise SqlFileError(
+                    f"{part}/{path.name} is of the same minute or number as {seen[order]}: give it another"
+                )
+            seen[order] = path.name
             found.append(SqlFile(f"{part}/{path.name}", path.read_text(encoding="utf-8")))
     return found
+
+
+def _is_schema_name(name: str) -> bool:
+    return re.fullmatch(r"\d{3}_[a-z0-9_]+\.sql", name) is not None
+
+
+def _is_migration_name(name: str) -> bool:
+    if re.fullmatch(r"\d{8}_\d{4}_[a-z0-9_]+\.sql", name) is None:
+        return False
+    try:
+        datetime.datetime.strptime(name[:13], "%Y%m%d_%H%M")  # noqa: DTZ007 - only its form is asked for
+    except ValueError:
+        return False
+    return True
 
 
 def split_statements(text: str) -> list[str]:
