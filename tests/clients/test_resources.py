@@ -1,0 +1,241 @@
+"""The catalogue of APIs (RFC 8707) on every database."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from database.transaction import Transaction
+from provider.audit import AuditRecorder
+from provider.clients.resources import ResourceExists, Resources
+from provider.protocol.client import Resource
+from provider.protocol.errors import OAuthError
+from provider.protocol.messages import Origin
+from tests.clients.conftest import Events, Statements
+
+ISSUER = "https://id.example/oauth"
+API = "https://api.example/mcp"
+
+
+@pytest.fixture
+def resources() -> Resources:
+    return Resources(AuditRecorder(), ISSUER)
+
+
+@pytest.fixture
+def other_process() -> Resources:
+    return Resources(AuditRecorder(), ISSUER)
+
+
+def add(resources: Resources, tx: Transaction, origin: Origin, **changes: Any) -> Resource:
+    asked: dict[str, Any] = {"uri": API, "name": "Files", "scope": ("files.read", "files.write"), **changes}
+    return resources.add(tx, origin, **asked)
+
+
+def test_this_server_is_a_resource_of_its_own(resources: Resources, tx: Transaction) -> None:
+    own = resources.default()
+    assert own.uri == ISSUER
+    assert resources.find(tx, ISSUER) == own
+    assert resources.find(tx, "HTTPS://ID.example/oauth") == own
+    assert resources.find(tx, ISSUER + "/") is None
+
+
+def test_this_server_cannot_be_registered_again(resources: Resources, tx: Transaction, origin: Origin) -> None:
+    with pytest.raises(ResourceExists):
+        add(resources, tx, origin, uri=ISSUER)
+
+
+def test_a_resource_is_found_as_it_was_registered(resources: Resources, engine: Engine, origin: Origin) -> None:
+    with Transaction(engine) as tx:
+        made = add(
+            resources,
+            tx,
+            origin,
+            name="파일 🚀",
+            admin_scope=("files.write",),
+            token_alg="ES256",
+            access_token_seconds=60,
+        )
+    with Transaction(engine) as tx:
+        assert resources.find(tx, API) == made
+        assert resources.get(tx, API) == made
+        assert resources.list(tx) == [made]
+        assert list(resources.known(tx)) == [made]
+    assert made.admin_scope == ("files.write",)
+
+
+@pytest.mark.parametrize(
+    "registered, spelling",
+    [
+        (API, "HTTPS://API.Example/mcp"),
+        ("https://api.example", "https://api.example/"),
+        ("https://api.example/", "https://api.example"),
+        ("https://API.example:8443/", "https://api.example:8443"),
+    ],
+)
+def test_the_registered_spelling_becomes_the_audience(
+    resources: Resources, engine: Engine, origin: Origin, registered: str, spelling: str
+) -> None:
+    with Transaction(engine) as tx:
+        add(resources, tx, origin, uri=registered)
+    with Transaction(engine) as tx:
+        assert resources.get(tx, spelling).uri == registered
+
+
+@pytest.mark.parametrize(
+    "near",
+    [API + "/", API + "?x", API[:-1], API.replace("mcp", "MCP"), API.replace("https", "http"), API + "%20",
+     "https://api.example:443/mcp", "https://api.example.evil.example/mcp", "urn:unknown"],
+)  # fmt: skip
+def test_another_uri_is_another_resource(resources: Resources, engine: Engine, origin: Origin, near: str) -> None:
+    with Transaction(engine) as tx:
+        add(resources, tx, origin)
+    with Transaction(engine) as tx:
+        assert resources.find(tx, near) is None
+        with pytest.raises(OAuthError) as refusal:
+            resources.get(tx, near)
+    assert refusal.value.error == "invalid_target"
+
+
+def test_no_resource_at_all_is_an_invalid_target(resources: Resources, tx: Transaction) -> None:
+    for text in ("", "api.example", API + "#x", "https://앱.example", "x" * 600):
+        with pytest.raises(OAuthError) as refusal:
+            resources.find(tx, text)
+        assert refusal.value.error == "invalid_target"
+
+
+@pytest.mark.parametrize("spelling", [API, "HTTPS://API.example/mcp"])
+def test_one_resource_is_registered_once(
+    resources: Resources, engine: Engine, origin: Origin, events: Events, spelling: str
+) -> None:
+    with Transaction(engine) as tx:
+        add(resources, tx, origin)
+    with Transaction(engine) as tx, pytest.raises(ResourceExists):
+        add(resources, tx, origin, uri=spelling)
+    assert [row["action"] for row in events()] == ["resource.added"]
+
+
+def test_of_two_registrations_at_once_one_wins(
+    resources: Resources, other_process: Resources, mariadb_engine: Engine, origin: Origin
+) -> None:
+    with Transaction(mariadb_engine) as tx:
+        other_process.find(tx, API)  # knows the empty catalogue from now on
+    with Transaction(mariadb_engine) as tx:
+        add(resources, tx, origin)
+    with Transaction(mariadb_engine) as tx:
+        other_process._known = lambda _tx: {}  # type: ignore[method-assign]
+        with pytest.raises(ResourceExists):
+            add(other_process, tx, origin)
+        assert len(resources.list(tx)) == 1
+
+
+@pytest.mark.parametrize(
+    "changes, error",
+    [
+        ({"uri": "api.example"}, "invalid_target"),
+        ({"uri": API + "#"}, "invalid_target"),
+        ({"uri": "https://user@api.example/"}, "invalid_target"),
+        ({"uri": "javascript:alert(1)"}, "invalid_target"),
+        ({"uri": "DATA:text/html,x"}, "invalid_target"),
+        ({"uri": "https://api.example/" + "x" * 512}, "invalid_target"),
+        ({"scope": ("openid",)}, "invalid_scope"),
+        ({"scope": ("files.read", "offline_access")}, "invalid_scope"),
+        ({"scope": ("a b",)}, "invalid_scope"),
+        ({"scope": ("",)}, "invalid_scope"),
+        ({"scope": ('"',)}, "invalid_scope"),
+        ({"scope": ("읽기",)}, "invalid_scope"),
+    ],
+)
+def test_a_malformed_resource_is_refused(
+    resources: Resources, tx: Transaction, origin: Origin, changes: dict[str, Any], error: str
+) -> None:
+    with pytest.raises(OAuthError) as refusal:
+        add(resources, tx, origin, **changes)
+    assert refusal.value.error == error
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": ""},
+        {"name": " "},
+        {"name": "a\nb"},
+        {"name": "x" * 256},
+        {"token_alg": "none"},
+        {"token_alg": "HS256"},
+        {"admin_scope": ("files.delete",)},
+        {"access_token_seconds": 29},
+        {"access_token_seconds": 901},
+        {"access_token_seconds": 0},
+        {"access_token_seconds": -1},
+    ],
+)
+def test_a_resource_with_a_wrong_value_is_refused(
+    resources: Resources, tx: Transaction, origin: Origin, changes: dict[str, Any]
+) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        add(resources, tx, origin, **changes)
+
+
+def test_a_resource_may_be_a_urn_or_without_scopes(resources: Resources, engine: Engine, origin: Origin) -> None:
+    with Transaction(engine) as tx:
+        add(resources, tx, origin, uri="urn:example:api", scope=())
+    with Transaction(engine) as tx:
+        assert resources.get(tx, "urn:example:api").scope == ()
+
+
+def test_a_removed_resource_is_gone_in_any_spelling(
+    resources: Resources, engine: Engine, origin: Origin, events: Events
+) -> None:
+    with Transaction(engine) as tx:
+        add(resources, tx, origin)
+    with Transaction(engine) as tx:
+        assert resources.find(tx, API)
+        assert resources.remove(tx, origin, "HTTPS://API.example/mcp")
+        assert not resources.remove(tx, origin, API)
+        assert resources.find(tx, API) is None
+    with Transaction(engine) as tx:
+        assert resources.find(tx, API) is None
+    assert [(row["action"], row["resource_id"]) for row in events()] == [
+        ("resource.added", API),
+        ("resource.removed", API),
+    ]
+
+
+def test_the_catalogue_is_read_once_for_many_requests(
+    resources: Resources, engine: Engine, origin: Origin, statements: Statements
+) -> None:
+    with Transaction(engine) as tx:
+        add(resources, tx, origin)
+    with Transaction(engine) as tx:
+        resources.find(tx, API)
+    with statements() as seen, Transaction(engine) as tx:
+        for _ in range(5):
+            resources.find(tx, API)
+        list(resources.known(tx))
+    assert not seen
+
+
+def test_what_another_process_has_just_added_is_found_at_once(
+    resources: Resources, other_process: Resources, engine: Engine, origin: Origin
+) -> None:
+    with Transaction(engine) as tx:
+        assert resources.find(tx, API) is None
+    with Transaction(engine) as tx:
+        made = add(other_process, tx, origin)
+    with Transaction(engine) as tx:
+        assert resources.find(tx, API) == made
+
+
+def test_an_addition_that_is_rolled_back_never_was(
+    resources: Resources, engine: Engine, origin: Origin, events: Events
+) -> None:
+    tx = Transaction(engine)
+    made = add(resources, tx, origin)
+    assert resources.find(tx, API) == made
+    tx.rollback()
+    with Transaction(engine) as tx:
+        assert resources.find(tx, API) is None
+    assert events() == []
