@@ -146,8 +146,6 @@ def test_a_crash_between_a_statement_and_its_record_is_survived(bare_mariadb: En
         for file_name, count in (("schemas/001_one.sql", 3), ("migrations/20260701_1200_two.sql", 1)):
             done = max(min(count, lost), 0)
             lost -= count
-            from database.sql_files import sql_files
-
             file = next(item for item in sql_files(folder) if item.name == file_name)
             connection.execute(
                 text(
