@@ -148,6 +148,24 @@ def test_a_dangerous_redirect_uri_may_not_be_registered(uri: str, application_ty
     assert refusal.value.error == "invalid_redirect_uri"
 
 
+@pytest.mark.parametrize(
+    "uri, reason",
+    [
+        ("https://app.example/#x", "fragment"),
+        ("https://*.app.example/", "wildcards"),
+        ("https://user@app.example/", "user information"),
+        ("https://app.example/a b", "blanks"),
+        ("https://app.example/<x>", "forbid"),
+        ("http://app.example/", "localhost"),
+        ("myapp:/callback", "period"),
+        ("https://app.example/?code=1", "code"),
+        ("https://app.example/" + "a" * MAX_CHARACTERS, "2000"),
+    ],
+)
+def test_a_refusal_says_what_is_wrong(uri: str, reason: str) -> None:
+    assert reason in (redirect_uri_problem(uri, "native") or "")
+
+
 EXACT = "https://app.example/callback?a=1"
 
 

@@ -39,7 +39,7 @@ def test_scope_tokens_are_read_in_order_and_each_once(text: str | None, expected
 
 @pytest.mark.parametrize(
     "text",
-    ['a"b', "a\\b", "a\tb", "a\nb", "a\x00", "\x7f", "읽기", "a\u00a0b", "x" * (MAX_SCOPE_CHARACTERS + 1)],
+    ['a"b', "a\\b", "a\tb", "a\nb", "a\x00", "\x7f", "읽기", "a\u00a0b", "x" * (MAX_SCOPE_CHARACTERS + 1), "a " * 3000],
 )
 def test_other_characters_are_no_scope(text: str) -> None:
     with pytest.raises(OAuthError) as refusal:
