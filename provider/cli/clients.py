@@ -188,7 +188,8 @@ def delete(*, client_id: str) -> None:
     """
     with opened() as terminal:
         found = terminal.client(client_id)
-        terminal.services.clients.delete(terminal.tx, terminal.origin, client_id)
+        if not terminal.services.clients.delete(terminal.tx, terminal.origin, client_id, actor=terminal.actor):
+            refuse(f"{client_id} is an API key. Revoke it with: mcp-core api-key revoke {client_id}")
     click.echo(f"Deleted {found.name} ({client_id}).")
 
 
@@ -203,16 +204,16 @@ def rotate_secret(*, client_id: str, as_json: bool) -> None:
     """
     with opened() as terminal:
         found = terminal.client(client_id)
-        secret = terminal.services.clients.rotate_secret(terminal.tx, terminal.origin, client_id)
+        secret = terminal.services.clients.rotate_secret(terminal.tx, terminal.origin, client_id, actor=terminal.actor)
         if secret is None:
-            refuse(f"{found.name} is a public client: it has no secret.")
+            refuse(f"{found.name} has no secret: it is a public client, or was revoked.")
     _show_made(found, secret, as_json=as_json)
 
 
 def _set_active(client_id: str, *, active: bool) -> None:
     with opened() as terminal:
         found = terminal.client(client_id)
-        terminal.services.clients.set_active(terminal.tx, terminal.origin, client_id, active)
+        terminal.services.clients.set_active(terminal.tx, terminal.origin, client_id, active, actor=terminal.actor)
     click.echo(f"{found.name} ({client_id}) is {'enabled' if active else 'disabled'}.")
 
 

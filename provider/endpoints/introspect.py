@@ -21,7 +21,7 @@ def mount(server: OAuthServer) -> Sequence[Endpoint]:
 
     def introspect(request: ProtocolRequest, tx: Transaction) -> ProtocolResponse:
         """Says what a token is, to the client that holds it or whose API it is for. Everybody else learns nothing."""
-        client = services.client_authentication.authenticate(tx, request)
+        client = services.client_authentication.authenticate(tx, request, fresh=True)
         if client.is_public:
             raise OAuthError.invalid_client(detail="a public client cannot introspect")
         token = request.form.get("token")
