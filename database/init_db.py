@@ -1,4 +1,4 @@
-"""Creates and upgrades the tables: ``python database/init_db.py [--drop-existing] [--status] [--dry-run]``.
+"""Creates and upgrades the tables: ``python database/init_db.py [--drop-existing|--after-restore|--status|--dry-run]``.
 
 Each SQL file is applied once, in order, under a lock that every runner takes. The table ``schema_migrations`` remembers
 the file's checksum and, since MySQL commits each DDL statement at once, how many of its statements are done.
@@ -7,6 +7,7 @@ the file's checksum and, since MySQL commits each DDL statement at once, how man
 from __future__ import annotations
 
 import argparse
+import datetime
 import sys
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -19,6 +20,7 @@ if __package__ in (None, ""):  # run as a script: make the project importable fr
 from sqlalchemy import URL, Connection, Engine, inspect
 from sqlalchemy.exc import DBAPIError
 
+from database.after_restore import end_what_was_issued
 from database.connection import ConfigurationError, create_engine_for, database_url_from_environment, environment
 from database.faults import explain_database_error
 from database.ledger import (
@@ -166,6 +168,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="init_db.py", description="Create or upgrade the tables of MCP Core.")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--drop-existing", action="store_true", help="drop the tables and all that is in them first")
+    what.add_argument(
+        "--after-restore", action="store_true", help="end all sessions, grants and tokens that a backup brought back"
+    )
     what.add_argument("--status", action="store_true", help="say which files have been applied and which have not")
     what.add_argument("--dry-run", action="store_true", help="say what would be applied, and change nothing")
     parser.add_argument("--yes", action="store_true", help="do not ask before dropping")
@@ -198,6 +203,10 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
             return 1
         print(f"Dropped {len(drop_all(engine))} tables.")
     report = migrate(engine)
+    if options.after_restore:
+        for name, count in end_what_was_issued(engine, datetime.datetime.now(datetime.UTC)).items():
+            print(f"{count:8} {name}{'' if name.startswith('active') else ' ended'}")
+        print("Compare users, clients and API keys with the audit log since the backup: see database/README.md.")
     for word, names in (("applied", report.applied), ("adopted", report.adopted), ("current", report.current)):
         for name in names:
             print(f"{word:8} {name}")

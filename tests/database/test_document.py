@@ -1,0 +1,302 @@
+"""What ``database/README.md`` prints is what works: its examples are run as they stand there."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from sqlalchemy import Engine, insert, inspect, select, text
+
+from database.connection import DatabaseConnection, create_engine_for
+from database.init_db import main, migrate
+from database.ledger import LEDGER
+from database.models import GrantRecord, RateCounter, User, metadata
+from tests.database.test_schema import ROW_TIME, user
+from tests.database_servers import PASSWORD, MariaDBServer, create_database
+
+ROOT = Path(__file__).resolve().parents[2]
+SECONDS = 60
+
+
+def printed(language: str, containing: str, document: str = "README.md") -> str:
+    """The one code block of the document in which ``containing`` stands."""
+    blocks = re.findall(
+        rf"^```{language}\n(.*?)^```$", (ROOT / "database" / document).read_text("utf-8"), re.MULTILINE | re.DOTALL
+    )
+    found = [block for block in blocks if containing in block]
+    assert len(found) == 1
+    return str(found[0])
+
+
+@pytest.fixture
+def in_environment(engine: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Engine]:
+    """The process's environment names the test's database, as it would a real one."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("HOST", "PORT", "USER", "PASSWORD", "DATABASE", "SSL_CA"):
+        monkeypatch.delenv(f"MYSQL_{name}", raising=False)
+    if engine.dialect.name == "sqlite":
+        monkeypatch.setenv("MCP_HOME", str(Path(str(engine.url.database)).parent))
+    else:
+        monkeypatch.setenv("MYSQL_HOST", str(engine.url.host))
+        monkeypatch.setenv("MYSQL_PORT", str(engine.url.port))
+        monkeypatch.setenv("MYSQL_USER", str(engine.url.username))
+        monkeypatch.setenv("MYSQL_PASSWORD", str(engine.url.password))
+        monkeypatch.setenv("MYSQL_DATABASE", str(engine.url.database))
+    DatabaseConnection.dispose()
+    yield engine
+    DatabaseConnection.dispose()
+
+
+def add_users(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(insert(User), user("kim", display_name="김철수"))
+        connection.execute(insert(User), user("lee", is_active=False))
+
+
+def test_the_sqlalchemy_example_runs_as_printed(in_environment: Engine) -> None:
+    add_users(in_environment)
+    names: dict[str, object] = {}
+    exec(compile(printed("python", "DatabaseConnection.initialize"), "README.md", "exec"), names)
+    rows = names["users"]
+    assert [row.username for row in rows] == ["kim"]  # type: ignore[attr-defined]
+
+
+def test_the_fastapi_example_runs_as_printed(in_environment: Engine) -> None:
+    add_users(in_environment)
+    names: dict[str, object] = {}
+    exec(compile(printed("python", "APIRouter()"), "README.md", "exec", dont_inherit=True), names)
+    app = FastAPI()
+    app.include_router(names["router"])  # type: ignore[arg-type]
+    with TestClient(app) as client:
+        for _ in range(30):  # more often than the pool has connections
+            answer = client.get("/users")
+    assert answer.status_code == 200
+    found = {row["username"]: row for row in answer.json()}
+    assert set(found) == {"kim", "lee"}
+    assert found["kim"]["display_name"] == "김철수"
+    assert found["kim"]["created_at"].startswith("2026-07-01")
+    assert set(found["kim"]) == {column.name for column in metadata.tables["users"].columns}
+    assert DatabaseConnection.get_engine().pool.checkedout() == 0  # type: ignore[attr-defined]
+
+
+def test_an_encoder_that_a_service_has_chosen_for_rows_is_kept(
+    in_environment: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fastapi import encoders
+    from sqlalchemy import Row
+
+    from app.database import get_db_session
+
+    monkeypatch.setitem(encoders.ENCODERS_BY_TYPE, Row, list)
+    generator = get_db_session()
+    next(generator)
+    generator.close()
+    assert encoders.ENCODERS_BY_TYPE[Row] is list
+
+
+def test_the_example_path_leaves_the_name_app_to_other_services() -> None:
+    assert not (ROOT / "app/__init__.py").exists()
+    import app.database
+
+    assert app.database.__all__ == ["DatabaseConnection", "get_db_session"]
+
+
+# --- the commands, typed into a terminal
+
+
+def type_into_terminal(command: str, folder: Path, server: MariaDBServer) -> str:
+    """Runs one printed line in bash and types the password where the program asks for it."""
+    ours, theirs = pty.openpty()
+    (folder / ".my.cnf").write_text(f"[client]\nsocket={server.socket}\n")
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "LC_ALL": "C.UTF-8"}
+    process = subprocess.Popen(
+        ["setsid", "--ctty", "--wait", "bash", "-c", command],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        cwd=folder,
+        env=environment,
+    )
+    os.close(theirs)
+    seen = b""
+    while b"password:" not in seen:
+        seen += os.read(ours, 1000)
+    os.write(ours, PASSWORD.encode() + b"\n")
+    try:
+        while chunk := os.read(ours, 1000):
+            seen += chunk
+    except OSError:
+        pass  # the terminal's other end is closed
+    os.close(ours)
+    assert process.wait(SECONDS) == 0, seen.decode(errors="replace")
+    return seen.decode(errors="replace")
+
+
+@pytest.fixture
+def by_hand(mariadb_server: MariaDBServer, tmp_path: Path) -> Iterator[Engine]:
+    """The database that the printed commands name, empty; and the project's files where they look for them."""
+    (tmp_path / "database").symlink_to(ROOT / "database")
+    url = create_database(mariadb_server.url(), "mcp_core_by_hand")
+    engine = create_engine_for(url)
+    yield engine
+    engine.dispose()
+
+
+def by_hand_line(containing: str) -> str:
+    """The line as printed, but for the name of the database: another one is in use by other tests."""
+    return printed("bash", containing).replace(" mcp_core ", " mcp_core_by_hand ")
+
+
+def test_the_schema_is_applied_with_the_mysql_client_and_then_adopted(
+    by_hand: Engine, mariadb_server: MariaDBServer, tmp_path: Path
+) -> None:
+    type_into_terminal(by_hand_line("schemas/001"), tmp_path, mariadb_server)
+    tables = set(inspect(by_hand).get_table_names())
+    assert tables == {"users", "user_sessions", "password_reset_tokens", "email_verification_tokens", "user_audit_log"}
+    add_users(by_hand)
+    report = migrate(by_hand)
+    assert report.adopted == ["schemas/001_users_authentication.sql"]
+    assert report.applied == ["schemas/002_authorization_server.sql"]
+    with by_hand.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM users")).scalar() == 2
+        collations = connection.execute(
+            text("SELECT DISTINCT table_collation FROM information_schema.tables WHERE table_schema = DATABASE() "
+                 f"AND table_name <> '{LEDGER}'")
+        ).scalars()  # fmt: skip
+        assert list(collations) == ["utf8mb4_nopad_bin"]
+
+
+def test_backup_and_restore_as_printed_and_nothing_taken_back_since_comes_alive(
+    by_hand: Engine,
+    mariadb_server: MariaDBServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    migrate(by_hand)
+    add_users(by_hand)
+    add_grant(by_hand)
+    type_into_terminal(by_hand_line("mysqldump"), tmp_path, mariadb_server)
+    backups = list(tmp_path.glob("backup_*.sql"))
+    assert len(backups) == 1
+    assert re.fullmatch(r"backup_\d{8}_\d{6}\.sql", backups[0].name)
+    backups[0].rename(tmp_path / "backup_20250115_143000.sql")
+
+    with by_hand.begin() as connection:
+        connection.execute(text("UPDATE oauth_grants SET revoked_at = '2026-07-02'"))
+        connection.execute(text("DELETE FROM users WHERE username = 'lee'"))
+        connection.execute(text("UPDATE users SET display_name = '바뀜'"))
+    type_into_terminal(by_hand_line("< backup_"), tmp_path, mariadb_server)
+    with by_hand.connect() as connection:
+        names = connection.execute(select(User.username, User.display_name).order_by(User.username)).all()
+        assert [tuple(row) for row in names] == [("kim", "김철수"), ("lee", None)]
+        assert connection.execute(select(GrantRecord.revoked_at)).scalar() is None
+    assert migrate(by_hand).applied == []
+
+    monkeypatch.chdir(tmp_path)
+    for name, value in mariadb_server.environment("mcp_core_by_hand").items():
+        monkeypatch.setenv(name, value)
+    assert printed("bash", "--after-restore").strip() == "python database/init_db.py --after-restore"
+    assert main(["--after-restore"]) == 0
+    assert "1 grants ended" in capsys.readouterr().out
+    with by_hand.connect() as connection:
+        assert connection.execute(select(GrantRecord.revoke_reason)).scalar() == "database_restored"
+        assert connection.execute(text("SELECT action FROM user_audit_log")).scalar() == "database.restored"
+
+
+def add_grant(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO oauth_clients (id, client_id, kind, name, token_endpoint_auth_method, application_type, "
+                "redirect_uris, post_logout_redirect_uris, grant_types, scope, id_token_signed_response_alg, created_at, "
+                "updated_at) VALUES ('c', 'app_1', 'application', 'App', 'none', 'web', '[]', '[]', '[]', '', 'RS256', "
+                "'2026-07-01', '2026-07-01')"
+            )
+        )
+        grant = {
+            "id": "g",
+            "user_id": user("kim")["id"],
+            "client_id": "c",
+            "scope": "openid",
+            "resource": "https://issuer.example",
+            "authenticated_at": ROW_TIME,
+            "amr": "pwd",
+            "acr": "urn:mcp-core:password",
+            "created_at": ROW_TIME,
+        }
+        connection.execute(insert(GrantRecord), grant)
+
+
+def test_after_a_restore_everything_issued_ends_on_each_database(
+    in_environment: Engine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add_users(in_environment)
+    add_grant(in_environment)
+    with in_environment.begin() as connection:
+        kim = user("kim")["id"]
+        connection.execute(
+            text(
+                "INSERT INTO user_sessions (id, session_token, user_id, authenticated_at, amr, acr, created_at, "
+                "last_seen_at, expires_at) VALUES ('s', 'h', :kim, '2026-07-01', 'pwd', 'x', '2026-07-01', '2026-07-01', "
+                "'2026-07-09')"
+            ),
+            {"kim": kim},
+        )
+        connection.execute(
+            text(
+                "INSERT INTO setup_links (token_hash, created_at, expires_at) VALUES ('h', '2026-07-01', '2026-07-09')"
+            )
+        )
+        connection.execute(insert(RateCounter), {"bucket": "b", "count": 1, "expires_at": ROW_TIME})
+    assert main(["--after-restore"]) == 0
+    output = capsys.readouterr().out
+    for line in ("1 sessions ended", "1 grants ended", "0 tokens ended", "1 pending steps ended", "1 active users",
+                 "1 active clients and API keys"):  # fmt: skip
+        assert line in output
+    with in_environment.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM user_sessions WHERE ended_at IS NULL")).scalar() == 0
+        assert connection.execute(text("SELECT count(*) FROM rate_counters")).scalar() == 1
+
+
+def test_the_command_of_the_document_makes_the_tables(mariadb_server: MariaDBServer, tmp_path: Path) -> None:
+    url = create_database(mariadb_server.url(), "mcp_core_by_hand")
+    variables = mariadb_server.environment("mcp_core_by_hand")
+    exports = re.findall(r"^export (\w+)=", printed("bash", "export MYSQL_HOST"), re.MULTILINE)
+    assert exports == list(variables)
+    command = printed("bash", "# 환경 변수 설정 후").replace("python ", f"{sys.executable} ")
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=ROOT, env={"PATH": os.environ["PATH"], **variables}, timeout=SECONDS, check=False
+    )
+    assert done.returncode == 0
+    engine = create_engine_for(url)
+    assert len(inspect(engine).get_table_names()) == len(metadata.tables) + 1
+    engine.dispose()
+
+
+@pytest.mark.parametrize("document", ["README.md", "README.en.md"])
+def test_the_document_speaks_of_every_table_and_every_variable(document: str) -> None:
+    content = (ROOT / "database" / document).read_text("utf-8")
+    for name in (*metadata.tables, LEDGER):
+        assert f"`{name}`" in content
+    for name in ("MYSQL_HOST", "MYSQL_PORT", "MYSQL_USER", "MYSQL_PASSWORD", "MYSQL_DATABASE", "MYSQL_SSL_CA",
+                 "MYSQL_SSL_VERIFY_IDENTITY", "MYSQL_TEST_URL", "--drop-existing", "--status", "--dry-run",
+                 "--after-restore"):  # fmt: skip
+        assert name in content
+
+
+def test_both_languages_print_the_same_code() -> None:
+    korean, english = (
+        [re.sub(r"#.*", "#", block) for block in re.findall(
+            r"^```\w*\n(.*?)^```$", (ROOT / "database" / name).read_text("utf-8"), re.MULTILINE | re.DOTALL)]
+        for name in ("README.md", "README.en.md")
+    )  # fmt: skip
+    assert korean == english
