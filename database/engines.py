@@ -18,6 +18,7 @@ SQL_MODE = (
 CHECKOUT_SECONDS = 5
 LOCK_WAIT_SECONDS = 5
 CONNECT_SECONDS = 5
+GREETING_SECONDS = 10
 IO_SECONDS = 30
 POOL_SIZE = 8
 POOL_OVERFLOW = 8
@@ -82,8 +83,8 @@ def _server_engine(url: URL, io_seconds: int | None) -> Engine:
     verify = url.query.get("ssl_verify_identity")
     arguments: dict[str, Any] = {
         "connect_timeout": CONNECT_SECONDS,
-        "read_timeout": io_seconds,
-        "write_timeout": io_seconds,
+        "read_timeout": GREETING_SECONDS,
+        "write_timeout": GREETING_SECONDS,
         "init_command": f"SET time_zone='+00:00', sql_mode='{SQL_MODE}', innodb_lock_wait_timeout={LOCK_WAIT_SECONDS}",
     }
     if url.password:
@@ -91,7 +92,7 @@ def _server_engine(url: URL, io_seconds: int | None) -> Engine:
     if authority:
         must_verify = verify == "true" if verify else url.host not in LOOPBACK_HOSTS
         arguments["ssl"] = _tls_context(str(authority), verify_identity=must_verify)
-    return create_engine(
+    engine = create_engine(
         url.difference_update_query(("ssl_ca", "ssl_verify_identity")).update_query_dict({"charset": "utf8mb4"}),
         connect_args=arguments,
         isolation_level="READ COMMITTED",
@@ -101,6 +102,13 @@ def _server_engine(url: URL, io_seconds: int | None) -> Engine:
         max_overflow=POOL_OVERFLOW,
         pool_timeout=CHECKOUT_SECONDS,
     )
+
+    @event.listens_for(engine, "connect")
+    def wait_for_statements(connection: Any, _record: Any) -> None:
+        # PyMySQL has one limit for statements and for the greeting, where what is no MySQL server may keep silent.
+        connection._read_timeout = connection._write_timeout = io_seconds  # noqa: SLF001 - it has no public name
+
+    return engine
 
 
 def _tls_context(authority: str, *, verify_identity: bool) -> ssl.SSLContext:

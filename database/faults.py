@@ -1,8 +1,15 @@
-"""What an operator can do about a database that refuses."""
+"""Faults of the database: which pass by themselves, and what an operator can do about the others."""
 
 from __future__ import annotations
 
-from sqlalchemy.exc import DBAPIError
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+DATABASE_ERRORS = (DBAPIError, PoolTimeout)
+_PASSING_CODES = {1205, 1213, 2006, 2013, 4031}
 
 _HINTS = {
     1044: "The user may not use this database: GRANT ALL PRIVILEGES ON it (see database/README.md).",
@@ -33,3 +40,18 @@ def explain_database_error(error: Exception) -> str:
     if "CERTIFICATE_VERIFY_FAILED" in detail:
         return f"{detail}\n{_CERTIFICATE}"
     return f"{detail}\n{_HINTS[code]}" if code in _HINTS else f"{detail} ({code})"
+
+
+def is_database_fault(error: Exception) -> bool:
+    """Whether the database could not be reached or could not go on, as opposed to a wrong statement."""
+    return isinstance(error, (OperationalError, InterfaceError, PoolTimeout))
+
+
+def is_passing_fault(error: Exception) -> bool:
+    """A deadlock, a lock wait or a lost connection: the same call may succeed at once (MySQL 1205, 1213, 2006, 2013)."""
+    if not isinstance(error, DBAPIError):
+        return False
+    if error.connection_invalidated:
+        return True
+    arguments: Sequence[Any] = getattr(error.orig, "args", ())
+    return bool(arguments) and (arguments[0] in _PASSING_CODES or "database is locked" in str(arguments[0]))

@@ -48,9 +48,7 @@ def create_app(
     app.config["MAX_CONTENT_LENGTH"] = 65_536
     app.config["MAX_FORM_PARTS"] = 100
     app.extensions["mcp_core"] = services
-    doorway = Doorway(
-        engine, trusted_proxy_count=settings.trusted_proxy_count, is_https=settings.is_https, clock=clock
-    )
+    doorway = Doorway(engine, trusted_proxy_count=settings.trusted_proxy_count, is_https=settings.is_https, clock=clock)
     server = OAuthServer(services)
     web.install(app, services, server, doorway)
     for blueprint in pages.ALL:

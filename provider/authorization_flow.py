@@ -143,9 +143,7 @@ class AuthorizationFlow:
         )
         return self.send_back(parameters.redirect_uri, {"code": code}, parameters.state)
 
-    def refuse(
-        self, client: Client, redirect_uri: str, state: str | None, error: OAuthError
-    ) -> ProtocolResponse:
+    def refuse(self, client: Client, redirect_uri: str, state: str | None, error: OAuthError) -> ProtocolResponse:
         """An error for the application: by redirect to a client that somebody vouched for, by our own page otherwise."""
         if client.is_vouched:
             return self.send_back(redirect_uri, error.body(), state)
@@ -219,9 +217,7 @@ class AuthorizationFlow:
         uri = asked.parameters.resource or asked.client.resource
         return self._services.resources.default() if uri is None else self._services.resources.get(tx, uri)
 
-    def _must_sign_in_again(
-        self, tx: Transaction, asked: AskedFor, session: Session, now: datetime.datetime
-    ) -> bool:
+    def _must_sign_in_again(self, tx: Transaction, asked: AskedFor, session: Session, now: datetime.datetime) -> bool:
         """Whether this session is not the sign-in that the request wants (OpenID Connect Core §3.1.2.1).
 
         A sign-in after the request arrived satisfies every wish, so that nobody is asked for ever.
@@ -262,7 +258,10 @@ class AuthorizationFlow:
 
 def request_is_over() -> ProtocolResponse:
     return ProtocolResponse.show(
-        ERROR_PAGE, 400, error="invalid_request", description="This sign-in was finished, took too long, or was begun elsewhere."
+        ERROR_PAGE,
+        400,
+        error="invalid_request",
+        description="This sign-in was finished, took too long, or was begun elsewhere.",
     )
 
 

@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import datetime
 import logging
-import random
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from database.faults import DATABASE_ERRORS, is_database_fault, is_passing_fault
 from database.transaction import Transaction
 from provider.protocol.errors import OAuthError
 from provider.protocol.messages import ProtocolRequest, ProtocolResponse
@@ -29,7 +26,6 @@ log = logging.getLogger("mcp_core.edge")
 MAX_BODY_BYTES = 65_536
 MAX_QUERY_CHARACTERS = 16_384
 DATABASE_TRIES = 3
-_RETRIED_CODES = {1205, 1213, 2006, 2013, 4031}
 _REASONS = {
     200: "OK", 201: "Created", 204: "No Content", 303: "See Other", 304: "Not Modified", 400: "Bad Request",
     401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 413: "Content Too Large",
@@ -159,13 +155,8 @@ def run_in_transaction(
     for attempt in range(1, DATABASE_TRIES + 1):
         tx = Transaction(engine)
         try:
-            response = call(tx)
-            if response.status < 500:
-                tx.commit()
-            else:
-                tx.rollback()
-            return response
-        except (DBAPIError, PoolTimeout) as error:
+            return _ended(tx, call(tx))
+        except DATABASE_ERRORS as error:
             abandon(tx)
             if not is_database_fault(error):
                 log.exception("a statement failed [%s]", request_id)
@@ -173,12 +164,25 @@ def run_in_transaction(
             if not is_passing_fault(error) or attempt == DATABASE_TRIES:
                 log.error("the database does not answer: %s [%s]", type(error).__name__, request_id)
                 return unavailable()
-            time.sleep(random.uniform(0.01, 0.05) * attempt)  # noqa: S311 - jitter, not a secret
+            pause_before_retry(attempt)
         except Exception:
             abandon(tx)
             log.exception("an endpoint failed [%s]", request_id)
             break
     return ProtocolResponse.json({"error": "server_error", "error_description": f"Reference {request_id}"}, 500)
+
+
+def _ended(tx: Transaction, response: ProtocolResponse) -> ProtocolResponse:
+    if response.status < 500:
+        tx.commit()
+    else:
+        tx.rollback()
+    return response
+
+
+def pause_before_retry(attempt: int) -> None:
+    """A short wait that differs from one caller to the next, so that two in each other's way part."""
+    time.sleep(attempt * (10 + secrets.randbelow(40)) / 1000)
 
 
 def abandon(tx: Transaction) -> None:
@@ -192,21 +196,6 @@ def abandon(tx: Transaction) -> None:
 def unavailable() -> ProtocolResponse:
     error = OAuthError.temporarily_unavailable()
     return ProtocolResponse.json(error.body(), error.status, error.headers)
-
-
-def is_database_fault(error: Exception) -> bool:
-    """Whether the database could not be reached or could not go on, as opposed to a wrong statement."""
-    return isinstance(error, (OperationalError, InterfaceError, PoolTimeout))
-
-
-def is_passing_fault(error: Exception) -> bool:
-    """A deadlock, a lock wait or a lost connection: the same call may succeed at once (MySQL 1205, 1213, 2006, 2013)."""
-    if not isinstance(error, DBAPIError):
-        return False
-    if error.connection_invalidated:
-        return True
-    arguments: Sequence[Any] = getattr(error.orig, "args", ())
-    return bool(arguments) and (arguments[0] in _RETRIED_CODES or "database is locked" in str(arguments[0]))
 
 
 class BareDoor:

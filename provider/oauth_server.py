@@ -23,7 +23,9 @@ from provider.services import Services
 from provider.tokens.issuer import AuthorizationGone
 
 
-class OAuthServer(AuthorizationServer):
+class OAuthServer(AuthorizationServer):  # type: ignore[misc]
+    """The token endpoint's machinery, and what pages and endpoints share of an authorization request."""
+
     def __init__(self, services: Services) -> None:
         super().__init__()
         self.services = services
@@ -46,6 +48,7 @@ class OAuthServer(AuthorizationServer):
         try:
             return self._token_response(request, tx)
         except AuthorizationGone:
+            tx.rollback()  # what was used up for a token that isn't made is not used up
             if request.form.get("grant_type") == "client_credentials":
                 raise OAuthError.invalid_client(detail="the client or its owner is gone") from None
             raise OAuthError.invalid_grant("The authorization is not valid any more.") from None
@@ -74,21 +77,24 @@ class OAuthServer(AuthorizationServer):
             raise OAuthError("unsupported_grant_type", "This grant type is not supported.")
         return grant(request, self)
 
-    def authenticate_client(self, request: TokenRequest, methods: Any, endpoint: str = "token") -> Client:
+    def authenticate_client(self, request: TokenRequest, _methods: Any, endpoint: str = "token") -> Client:  # noqa: ARG002
+        """The registered method decides, not the list that a grant of Authlib's has."""
         return self.services.client_authentication.authenticate(request.tx, request.message)
 
     def send_signal(self, name: str, *args: Any, **kwargs: Any) -> None:
         """Nobody listens."""
 
-    def handle_response(self, status: int, body: Any, headers: Any) -> ProtocolResponse:
+    def handle_response(self, status: int, body: Any, _headers: Any) -> ProtocolResponse:
         return ProtocolResponse.json(body, status)
 
-    def handle_error_response(self, request: TokenRequest, error: OAuth2Error) -> ProtocolResponse:
+    def handle_error_response(self, _request: TokenRequest, error: OAuth2Error) -> ProtocolResponse:
         """Authlib's own errors, with our fixed texts in place of what may repeat input."""
         if error.error == "unauthorized_client":
             raise OAuthError.unauthorized_client("This client may not use this grant type.") from error
         if error.error == "invalid_grant":
             raise OAuthError.invalid_grant("The authorization code is not valid.") from error
+        if error.error == "invalid_request":
+            raise OAuthError.invalid_request("A parameter that this grant needs is missing.") from error
         raise OAuthError(error.error or "invalid_request", "The request is not valid.") from error
 
     def _token_response(self, request: ProtocolRequest, tx: Transaction) -> ProtocolResponse:

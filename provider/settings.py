@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
+from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+ENV_FILE = ".env"
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 
@@ -22,7 +24,7 @@ class SettingsError(Exception):
 class Settings(BaseSettings):
     """Read from the environment and ``.env``, each name with the prefix ``MCP_``."""
 
-    model_config = SettingsConfigDict(env_prefix="MCP_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="MCP_", env_file=ENV_FILE, extra="ignore", frozen=True)
 
     issuer: str = Field(
         "http://localhost:8000/oauth",
@@ -39,7 +41,8 @@ class Settings(BaseSettings):
         None, description="Base64 of 32 bytes, in place of $MCP_HOME/keys/hashing.key. Never change it."
     )
     encryption_keys: SecretStr | None = Field(
-        None, description="`id:base64` pairs of 32 bytes, comma-separated, in place of keys/encryption.keys. First writes."
+        None,
+        description="`id:base64` pairs of 32 bytes, comma-separated, in place of keys/encryption.keys. First writes.",
     )
     access_token_seconds: int = Field(600, ge=30, le=900, description="Life of an access token.")
     id_token_seconds: int = Field(600, ge=30, le=3600, description="Life of an ID token.")
@@ -67,7 +70,10 @@ class Settings(BaseSettings):
     argon2_parallelism: int = Field(1, ge=1, le=8, description="Lanes of one password hash.")
     argon2_concurrency: int = Field(4, ge=1, le=64, description="Password hashes computed at once in one process.")
     password_min_length: int = Field(
-        15, ge=8, le=64, description="Shortest password where it is the only factor; 8 once a second factor is required."
+        15,
+        ge=8,
+        le=64,
+        description="Shortest password where it is the only factor; 8 once a second factor is required.",
     )
     require_second_factor: bool = Field(False, description="Every user must set up a second factor at sign-in.")
     rate_limits: bool = Field(True, description="Throttle guesses. Can be off only for an issuer on loopback.")
@@ -87,7 +93,13 @@ class Settings(BaseSettings):
     @classmethod
     def _issuer_is_an_identifier(cls, value: str) -> str:
         parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query or parts.fragment:
+        if (
+            parts.scheme not in ("http", "https")
+            or not parts.hostname
+            or parts.username
+            or parts.query
+            or parts.fragment
+        ):
             raise ValueError("must be an http(s) URL without user, query or fragment")
         if "?" in value or "#" in value or value.endswith("/"):
             raise ValueError("must not end in '/', and must have no '?' or '#'")
@@ -133,7 +145,7 @@ class Settings(BaseSettings):
         return tuple(self.signing_algorithms.split())
 
     def second_factor_required(self, *, is_admin: bool) -> bool:
-        """Whether a user may do nothing before a second factor is set up: everybody by setting, administrators beyond loopback."""
+        """Whether a user must set up a second factor first: everybody by setting, administrators beyond loopback."""
         return self.require_second_factor or (is_admin and not self.is_loopback)
 
     def cookie_name(self, name: str) -> str:
@@ -145,7 +157,7 @@ def load_settings(environment: Mapping[str, str] | None = None, **overrides: Any
     """The settings from the environment, or ``SettingsError`` with one line for each thing to change."""
     names = {f"MCP_{name.upper()}" for name in Settings.model_fields}
     problems = []
-    for name in os.environ if environment is None else environment:
+    for name in (*os.environ, *dotenv_values(ENV_FILE)) if environment is None else environment:
         if name.startswith("MCP_") and name not in names:
             close = difflib.get_close_matches(name, names, n=1)
             problems.append(f"{name} is not a setting." + (f" Did you mean {close[0]}?" if close else ""))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from sqlalchemy import update
 
@@ -26,13 +26,16 @@ _USERS = UserRow.__table__
 class ClientStore(Protocol):
     """What of the client registry is needed here."""
 
-    def register(self, tx: Transaction, origin: Origin, **metadata: Any) -> tuple[Client, str | None]: ...
+    @property
+    def register(self) -> Callable[..., tuple[Client, str | None]]: ...
 
     def list(
         self, tx: Transaction, *, owner_user_id: str | None = None, kind: str | None = None
     ) -> Sequence[Client]: ...
 
-    def revoke(self, tx: Transaction, origin: Origin, client_id: str, *, event: AuditEvent, actor: str | None) -> bool: ...
+    def revoke(
+        self, tx: Transaction, origin: Origin, client_id: str, *, event: AuditEvent, actor: str | None
+    ) -> bool: ...
 
 
 class ResourceCatalogue(Protocol):

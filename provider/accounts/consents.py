@@ -86,9 +86,7 @@ class Consents:
             consent_id = known.id
             union = tuple(dict.fromkeys((*known.scope, *scope)))
             tx.execute(
-                update(ConsentRow)
-                .where(_TABLE.c.id == consent_id)
-                .values(scope=" ".join(union), updated_at=origin.now)
+                update(ConsentRow).where(_TABLE.c.id == consent_id).values(scope=" ".join(union), updated_at=origin.now)
             )
         self._record(tx, origin, AuditEvent.CONSENT_GIVEN, user_id, consent_id, client=client.client_id, scope=scope)
         return consent_id

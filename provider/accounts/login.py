@@ -136,16 +136,12 @@ class Login:
         if user is None:
             raise StepExpired
         amr, left = self.check_code(tx, origin, user, code)
-        claim = update(LoginAttempt).where(
-            _TABLE.c.token_hash == self._hash(step_token), _TABLE.c.used_at.is_(None)
-        )
+        claim = update(LoginAttempt).where(_TABLE.c.token_hash == self._hash(step_token), _TABLE.c.used_at.is_(None))
         if tx.execute(claim.values(used_at=origin.now)).rowcount != 1:
             raise StepExpired
         return CompletedLogin(user, ("pwd", *amr), left)
 
-    def check_code(
-        self, tx: Transaction, origin: Origin, user: User, code: str
-    ) -> tuple[tuple[str, ...], int | None]:
+    def check_code(self, tx: Transaction, origin: Origin, user: User, code: str) -> tuple[tuple[str, ...], int | None]:
         """Checks one code of a user who is known already. Returns its methods and the recovery codes left, if one was used.
 
         Counted per account, whatever browser or address it comes from; recovery codes share the count. Raises
@@ -190,9 +186,7 @@ class Login:
             tx.execute(delete(LoginAttempt).where(_TABLE.c.token_hash.in_(keys)))
         return len(keys)
 
-    def _count(
-        self, tx: Transaction, origin: Origin, limits: tuple[Limit, ...], key: str
-    ) -> datetime.datetime | None:
+    def _count(self, tx: Transaction, origin: Origin, limits: tuple[Limit, ...], key: str) -> datetime.datetime | None:
         over = [self._rate_limits.hit(tx, limit, key, origin.now) for limit in limits]
         return max((until for until in over if until is not None), default=None)
 

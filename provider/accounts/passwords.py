@@ -33,9 +33,7 @@ class HashingBusy(Exception):
 class Passwords:
     """Hashes and checks passwords. Never call it with a transaction open: a hash takes tens of milliseconds."""
 
-    def __init__(
-        self, *, memory_kib: int, time_cost: int, parallelism: int, concurrency: int, min_length: int
-    ) -> None:
+    def __init__(self, *, memory_kib: int, time_cost: int, parallelism: int, concurrency: int, min_length: int) -> None:
         self._hasher = PasswordHasher(time_cost=time_cost, memory_cost=memory_kib, parallelism=parallelism)
         self._slots = threading.BoundedSemaphore(concurrency)
         self._min_length = min_length
@@ -53,10 +51,10 @@ class Passwords:
             self._dummy = self.hash("nobody has this password")
         with self._slot():
             try:
-                is_right = self._hasher.verify(password_hash or self._dummy, normalised(password))
+                self._hasher.verify(password_hash or self._dummy, normalised(password))
             except (VerificationError, InvalidHashError):
                 return False
-        return is_right and password_hash is not None
+        return password_hash is not None
 
     def needs_rehash(self, password_hash: str) -> bool:
         return self._hasher.check_needs_rehash(password_hash)

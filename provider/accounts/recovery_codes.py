@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from typing import Any
 
 from sqlalchemy import delete, func, insert, select, update
 
@@ -71,10 +72,8 @@ class RecoveryCodes:
         """Deletes all codes, when the second factor is switched off."""
         tx.execute(delete(RecoveryCode).where(_TABLE.c.user_id == user_id))
 
-    def _record(self, tx: Transaction, origin: Origin, event: AuditEvent, user_id: str, **details: int) -> None:
-        self._audit.record(
-            tx, event, origin, user_id=user_id, resource_type="users", resource_id=user_id, **details
-        )
+    def _record(self, tx: Transaction, origin: Origin, event: AuditEvent, user_id: str, **details: Any) -> None:
+        self._audit.record(tx, event, origin, user_id=user_id, resource_type="users", resource_id=user_id, **details)
 
 
 def grouped(code: str) -> str:

@@ -187,5 +187,15 @@ def acr_of(amr: tuple[str, ...]) -> str:
 
 
 def _parse(row: Mapping[Any, Any]) -> Session:
-    same = ("id", "user_id", "authenticated_at", "acr", "ip_address", "user_agent", "created_at", "last_seen_at", "expires_at")
+    same = (
+        "id",
+        "user_id",
+        "authenticated_at",
+        "acr",
+        "ip_address",
+        "user_agent",
+        "created_at",
+        "last_seen_at",
+        "expires_at",
+    )
     return Session(**{name: row[name] for name in same}, amr=tuple(row["amr"].split()))

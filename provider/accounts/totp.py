@@ -42,7 +42,7 @@ class Totp:
         self._keyring = keyring
         self._audit = audit
 
-    def begin(self, tx: Transaction, origin: Origin, session: Session) -> str:
+    def begin(self, tx: Transaction, session: Session) -> str:
         """A fresh secret of 160 bits (base32), kept with the session until it is confirmed. Changes no sign-in yet."""
         secret = pyotp.random_base32(32)
         sealed = self._keyring.encrypt(secret.encode(), _session_context(session.id))
@@ -114,9 +114,7 @@ class Totp:
     def _record(
         self, tx: Transaction, origin: Origin, event: AuditEvent, user_id: str, actor: str | None = None
     ) -> None:
-        self._audit.record(
-            tx, event, origin, user_id=user_id, actor=actor, resource_type="users", resource_id=user_id
-        )
+        self._audit.record(tx, event, origin, user_id=user_id, actor=actor, resource_type="users", resource_id=user_id)
 
 
 def matching_step(secret: str, code: str, now: datetime.datetime) -> int | None:

@@ -185,6 +185,10 @@ class Users:
     def record_login(self, tx: Transaction, user_id: str, now: datetime.datetime) -> None:
         tx.execute(update(UserRow).where(_TABLE.c.id == user_id).values(last_login_at=now))
 
+    def set_locale(self, tx: Transaction, now: datetime.datetime, user_id: str, locale: str) -> None:
+        """The language that the user has chosen for our pages."""
+        tx.execute(update(UserRow).where(_TABLE.c.id == user_id).values(locale=locale, updated_at=now))
+
     def set_password_hash(self, tx: Transaction, user_id: str, password_hash: str) -> None:
         """Stores the same password under newer hash parameters."""
         tx.execute(update(UserRow).where(_TABLE.c.id == user_id).values(password_hash=password_hash))

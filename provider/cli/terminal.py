@@ -73,7 +73,7 @@ def refusals() -> Iterator[None]:
     from sqlalchemy.exc import DBAPIError
 
     from database.connection import ConfigurationError
-    from database.init_db import MigrationError
+    from database.ledger import MigrationError
     from database.sql_files import SqlFileError
     from provider.key_files import KeyFilesError
     from provider.protocol.errors import OAuthError

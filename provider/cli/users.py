@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -55,7 +56,7 @@ def create(*, username: str, email: str, admin: bool, verified: bool, as_json: b
     from provider.accounts.passwords import MIN_WITH_SECOND_FACTOR, WeakPassword
     from provider.accounts.users import InvalidName, NameTaken
 
-    password = click.get_text_stream("stdin").readline().rstrip("\r\n")
+    password = sys.stdin.readline().rstrip("\r\n")
     chosen = settings()
     needs_second = chosen.second_factor_required(is_admin=admin)
     with opened() as terminal:

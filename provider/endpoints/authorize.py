@@ -90,9 +90,7 @@ class AuthorizeEndpoint:
             return ProtocolResponse(200 if request.method == "HEAD" else 204, [("Cache-Control", "no-store")])
         return self._store(request, tx, asked, step.path)
 
-    def _store(
-        self, request: ProtocolRequest, tx: Transaction, asked: AskedFor, page: str | None
-    ) -> ProtocolResponse:
+    def _store(self, request: ProtocolRequest, tx: Transaction, asked: AskedFor, page: str | None) -> ProtocolResponse:
         """Keeps the request for this browser and goes on with the page, or with the stored request itself."""
         browser = self._cookie(request, "browser")
         is_new = not is_secret("browser", browser)
@@ -131,5 +129,3 @@ def _error_page(error: OAuthError) -> ProtocolResponse:
     """Our own page: nothing proves yet that the request's redirect URI is the client's."""
     public = error if isinstance(error, UntrustedRedirect) else UntrustedRedirect(error.error, error.description)
     return ProtocolResponse.show(ERROR_PAGE, 400, error=public.error, description=public.description)
-
-

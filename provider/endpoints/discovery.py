@@ -63,10 +63,12 @@ def mount(server: OAuthServer) -> Sequence[Endpoint]:
     body = json.dumps(metadata(settings), separators=(",", ":")).encode()
     etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
 
-    def discovery(request: ProtocolRequest, tx: Transaction) -> ProtocolResponse:
+    def discovery(request: ProtocolRequest, _tx: Transaction) -> ProtocolResponse:
         return prepared(request, body, etag, MAX_AGE_SECONDS)
 
-    return [Endpoint(path, ("GET",), discovery, cors=True, bare=True) for path in well_known_paths(settings.issuer_path)]
+    return [
+        Endpoint(path, ("GET",), discovery, cors=True, bare=True) for path in well_known_paths(settings.issuer_path)
+    ]
 
 
 def well_known_paths(issuer_path: str) -> list[str]:

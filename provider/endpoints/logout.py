@@ -76,7 +76,10 @@ class LogoutEndpoint:
             return None
         client = self._services.clients.find(tx, hint["aud"]) if hint is not None else None
         if client is None or uri not in client.post_logout_redirect_uris or len(state or "") > MAX_STATE_CHARACTERS:
-            raise UntrustedRedirect("invalid_request", "The post_logout_redirect_uri is not registered, or comes without a valid id_token_hint.")
+            raise UntrustedRedirect(
+                "invalid_request",
+                "The post_logout_redirect_uri is not registered, or comes without a valid id_token_hint.",
+            )
         return add_to_query(uri, {"state": state} if state else {})
 
     def _session(self, request: ProtocolRequest, tx: Transaction) -> Session | None:

@@ -26,11 +26,10 @@ class PresentedCode:
         return self.stored.redirect_uri if self._redirect_uri_was_sent or not self.stored.code_challenge else None
 
 
-class AuthorizationCodeGrant(Grant, AuthlibAuthorizationCodeGrant):
+class AuthorizationCodeGrant(Grant, AuthlibAuthorizationCodeGrant):  # type: ignore[misc]
     """Authlib's order (client, grant type, code, redirect URI), then PKCE, then the claim, then the tokens."""
 
     def validate_token_request(self) -> None:
-        self.required_parameter_order()
         super().validate_token_request()
         stored: StoredCode = self.request.authorization_code.stored
         verifier = self.request.form.get("code_verifier")
@@ -38,11 +37,6 @@ class AuthorizationCodeGrant(Grant, AuthlibAuthorizationCodeGrant):
             raise OAuthError.invalid_grant("The code verifier and the code challenge do not belong together.")
         if stored.code_challenge is not None and not verifier_matches(stored.code_challenge, verifier or ""):
             raise OAuthError.invalid_grant("The code verifier does not match the code challenge.")
-
-    def required_parameter_order(self) -> None:
-        """Repeated parameters are refused before the client is authenticated, as for every other grant."""
-        for name in ("code", "redirect_uri", "code_verifier"):
-            self.request.form.get(name)
 
     def query_authorization_code(self, code: str, client: Client) -> PresentedCode | None:
         """The code, if it was issued to this client. Another client's attempt leaves it untouched."""
@@ -56,6 +50,7 @@ class AuthorizationCodeGrant(Grant, AuthlibAuthorizationCodeGrant):
         stored: StoredCode = self.request.authorization_code.stored
         grant = stored.grant
         resource = self.granted_resource(grant.resource)
+        scope = self.remaining_scope(resource, grant.user_id, grant.scope)
         self.services.codes.claim(self.tx, self.origin, stored)
         refresh_token = None
         if client.allows_grant("refresh_token"):
@@ -63,7 +58,7 @@ class AuthorizationCodeGrant(Grant, AuthlibAuthorizationCodeGrant):
         authorization = Authorization(
             client=client,
             grant_type=self.GRANT_TYPE,
-            scope=grant.scope,
+            scope=scope,
             resource=resource,
             user_id=grant.user_id,
             grant_id=grant.id,

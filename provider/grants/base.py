@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Collection
 from typing import Any
 
 from authlib.oauth2.rfc6749 import BaseGrant, OAuth2Request
@@ -10,16 +11,17 @@ from authlib.oauth2.rfc6749.grants.base import TokenEndpointMixin
 from authlib.oauth2.rfc6749.requests import OAuth2Payload
 
 from database.transaction import Transaction
+from provider.accounts.api_keys import scope_of_owner
 from provider.protocol.client import Client, Resource
 from provider.protocol.errors import OAuthError
 from provider.protocol.messages import Origin, Parameters, ProtocolRequest
 from provider.protocol.resources import single_resource
-from provider.protocol.scopes import OPENID
+from provider.protocol.scopes import IDENTITY_SCOPES, OPENID, grantable_scope
 from provider.services import Services
 from provider.tokens.authorization import Authorization
 
 
-class FormPayload(OAuth2Payload):
+class FormPayload(OAuth2Payload):  # type: ignore[misc]
     """The body's fields as Authlib reads them. The query string never counts (RFC 6749 §3.2)."""
 
     def __init__(self, form: Parameters) -> None:
@@ -34,8 +36,11 @@ class FormPayload(OAuth2Payload):
         return self._form.as_dict()
 
 
-class TokenRequest(OAuth2Request):
-    """Authlib's request made from ours, with the transaction that the answer is made in."""
+class TokenRequest(OAuth2Request):  # type: ignore[misc]
+    """Authlib's request made from ours, with the transaction that the answer is made in.
+
+    Raises ``invalid_request`` when the body is no form, or has a parameter other than ``resource`` twice.
+    """
 
     def __init__(self, message: ProtocolRequest, tx: Transaction, services: Services) -> None:
         # Whether plain HTTP is acceptable was decided at start from the issuer, which this URI stands for.
@@ -43,6 +48,7 @@ class TokenRequest(OAuth2Request):
         self.message = message
         self.tx = tx
         self.services = services
+        message.form.refuse_repeated("resource")
         self.payload = FormPayload(message.form)
 
     @property
@@ -50,7 +56,7 @@ class TokenRequest(OAuth2Request):
         return self.message.form
 
 
-class Grant(BaseGrant, TokenEndpointMixin):
+class Grant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]
     """One ``grant_type``: proves an ``Authorization`` and has it turned into tokens by the issuer."""
 
     request: TokenRequest
@@ -90,27 +96,44 @@ class Grant(BaseGrant, TokenEndpointMixin):
 
     def granted_resource(self, granted_uri: str) -> Resource:
         """The API of a grant. The token request may repeat it but not ask for another (RFC 8707 §2.2)."""
-        requested = self.requested_resource()
-        if requested is not None and requested.uri != granted_uri:
+        granted, requested = self.services.resources.get(self.tx, granted_uri), self.requested_resource()
+        if requested is not None and requested.uri != granted.uri:
             raise OAuthError.invalid_target("The resource differs from the one that was authorized.")
-        return requested or self.services.resources.get(self.tx, granted_uri)
+        return granted
+
+    def offered_scope(self, resource: Resource, person_id: str | None, scope: Collection[str]) -> Collection[str]:
+        """What of ``scope`` the API offers now, to this person if there is one: the catalogue and people change."""
+        if person_id is None or not set(scope) & set(resource.admin_scope):
+            return set(resource.scope) & set(scope)
+        person = self.services.users.find(self.tx, person_id)
+        return set(scope_of_owner(resource, is_admin=person is not None and person.is_admin)) & set(scope)
+
+    def remaining_scope(self, resource: Resource, user_id: str, scope: tuple[str, ...]) -> tuple[str, ...]:
+        """A grant's scope without what is gone since. Raises ``invalid_scope`` when all of it is."""
+        allowed = {*IDENTITY_SCOPES, *self.offered_scope(resource, user_id, scope)}
+        return grantable_scope(scope, default=(), allowed=allowed)
 
     def answer(
         self, authorization: Authorization, refresh_token: str | None = None
     ) -> tuple[int, dict[str, Any], list[tuple[str, str]]]:
-        """Mints and returns what Authlib hands to the server: status, fields and headers (RFC 6749 §5.1)."""
+        """Mints and returns what Authlib hands to the server: status, fields and headers (RFC 6749 §5.1).
+
+        ``scope`` is always said, unless it is empty, which its syntax does not allow.
+        """
         issuer = self.services.token_issuer
         access = issuer.issue_access_token(self.tx, authorization, self.now)
         fields: dict[str, Any] = {
             "access_token": access.token,
             "token_type": "Bearer",
             "expires_in": access.expires_in,
-            "scope": " ".join(access.scope),
         }
+        if access.scope:
+            fields["scope"] = " ".join(access.scope)
         if refresh_token is not None:
             fields["refresh_token"] = refresh_token
         if authorization.user_id is not None and OPENID in authorization.scope:
             fields["id_token"] = issuer.id_token(self.tx, authorization, self.now, access_token=access.token)
+        self.services.clients.touch(self.tx, authorization.client, self.now)
         return 200, fields, []
 
     def validate_requested_scope(self) -> None:

@@ -10,11 +10,11 @@ from provider.accounts.api_keys import scope_of_owner
 from provider.grants.base import Grant
 from provider.protocol.client import Client, Resource
 from provider.protocol.errors import OAuthError
-from provider.protocol.scopes import IDENTITY_SCOPES, grantable_scope, parse_scope
+from provider.protocol.scopes import grantable_scope, parse_scope
 from provider.tokens.authorization import Authorization
 
 
-class ClientCredentialsGrant(Grant, AuthlibClientCredentialsGrant):
+class ClientCredentialsGrant(Grant, AuthlibClientCredentialsGrant):  # type: ignore[misc]
     """Authlib authenticates the client and asks whether it may use this grant; the rest is the scope and the audience."""
 
     def validate_token_request(self) -> None:
@@ -24,9 +24,7 @@ class ClientCredentialsGrant(Grant, AuthlibClientCredentialsGrant):
 
     def create_token_response(self) -> tuple[int, dict[str, Any], list[tuple[str, str]]]:
         client = self.authenticated_client
-        wanted = tuple(
-            item for item in parse_scope(self.request.form.get("scope")) if item not in IDENTITY_SCOPES
-        )
+        wanted = parse_scope(self.request.form.get("scope"))
         resource = self._resource(client, wanted)
         authorization = Authorization(
             client=client,
@@ -35,9 +33,7 @@ class ClientCredentialsGrant(Grant, AuthlibClientCredentialsGrant):
             resource=resource,
             source=self.request.message.source,
         )
-        answer = self.answer(authorization)
-        self.services.clients.touch(self.tx, client, self.now)
-        return answer
+        return self.answer(authorization)
 
     def _resource(self, client: Client, wanted: tuple[str, ...]) -> Resource:
         """The API that is named, or the client's own, or the only one that has such scopes, or this server."""
@@ -56,11 +52,11 @@ class ClientCredentialsGrant(Grant, AuthlibClientCredentialsGrant):
         return candidates[0] if candidates else self.services.resources.default()
 
     def _scope(self, client: Client, resource: Resource, wanted: tuple[str, ...]) -> tuple[str, ...]:
-        """Never more than the client has, and for an API key never more than its owner has now."""
-        allowed = set(resource.scope)
-        if client.scope or client.is_api_key:
-            allowed &= set(client.scope)
-        if client.owner_user_id is not None and allowed & set(resource.admin_scope):
-            owner = self.services.users.find(self.tx, client.owner_user_id)
-            allowed &= set(scope_of_owner(resource, is_admin=owner is not None and owner.is_admin))
-        return grantable_scope(wanted, default=client.scope or resource.scope, allowed=allowed)
+        """Never more than the client has, and for an API key never more than its owner has now.
+
+        A client without a scope of its own may have what the API offers to everybody. No catalogue has scopes about
+        people (``openid`` and the like), so none is ever granted here.
+        """
+        has = client.scope if client.scope or client.is_api_key else scope_of_owner(resource, is_admin=False)
+        allowed = self.offered_scope(resource, client.owner_user_id, has)
+        return grantable_scope(wanted, default=has, allowed=allowed)

@@ -14,7 +14,7 @@ from provider.tokens.authorization import Authorization
 from provider.tokens.refresh_tokens import StoredRefreshToken
 
 
-class RefreshTokenGrant(Grant, AuthlibRefreshTokenGrant):
+class RefreshTokenGrant(Grant, AuthlibRefreshTokenGrant):  # type: ignore[misc]
     """Authlib authenticates the client and finds the token; everything is checked before the token is used."""
 
     def _validate_request_token(self, client: Client) -> StoredRefreshToken:
@@ -24,20 +24,21 @@ class RefreshTokenGrant(Grant, AuthlibRefreshTokenGrant):
         return stored
 
     def _validate_token_scope(self, token: StoredRefreshToken) -> None:
-        narrowed_scope(parse_scope(self.request.form.get("scope")), token.grant.scope)
+        self._asked_scope = narrowed_scope(parse_scope(self.request.form.get("scope")), token.grant.scope)
 
     def create_token_response(self) -> tuple[int, dict[str, Any], list[tuple[str, str]]]:
         client = self.authenticated_client
         stored: StoredRefreshToken = self.request.refresh_token
         grant = stored.grant
         resource = self.granted_resource(grant.resource)
+        scope = self.remaining_scope(resource, grant.user_id, self._asked_scope)
         refresh_token = self.services.refresh_tokens.redeem(
             self.tx, self.origin, stored, self.required("refresh_token"), rotate=client.rotate_refresh_tokens
         )
         authorization = Authorization(
             client=client,
             grant_type=self.GRANT_TYPE,
-            scope=narrowed_scope(parse_scope(self.request.form.get("scope")), grant.scope),
+            scope=scope,
             resource=resource,
             user_id=grant.user_id,
             grant_id=grant.id,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from flask import Blueprint
 from werkzeug.wrappers import Response
 
-from provider.authorization_flow import deny
+from provider.pages import waiting
 from provider.pages.words import scope_sentences
-from provider.web import current, error_pages, forms, waiting
+from provider.web import current, error_pages, forms
 from provider.web.guards import must_enrol
 from provider.web.rendering import render, see_other, send
 
@@ -42,7 +42,7 @@ def decide() -> Response:
     services, tx, origin = current.services(), current.tx(), current.origin()
     decision = forms.text("decision")
     if decision == "cancel":
-        return send(deny(current.server(), tx, origin, waiting.handle(), current.browser(), known.user.id))
+        return send(waiting.server().deny(tx, origin, waiting.handle(), current.browser(), known.user.id))
     if decision == "allow":
         services.authorization_requests.mark_consented(tx, origin.now, waiting.handle(), known.session.id)
     return see_other(waiting.destination())

@@ -10,7 +10,8 @@ from werkzeug.wrappers import Response
 
 from provider.accounts.login import StepExpired, Throttled, WrongCode, WrongCredentials
 from provider.accounts.users import User
-from provider.web import cookies, current, forms, waiting
+from provider.pages import waiting
+from provider.web import cookies, current, forms
 from provider.web.guards import must_enrol
 from provider.web.locale import clock_time
 from provider.web.rendering import render, see_other
@@ -87,10 +88,18 @@ def check_code() -> Response:
 
 
 def sign_in(user: User, amr: tuple[str, ...]) -> Response:
-    """Starts the session, after the last step: a new id, and whatever the browser held before stops working."""
-    services = current.services()
-    previous = current.cookie("session") or None
-    token = services.login.start_session(current.tx(), current.origin(), user, amr, previous_token=previous)
+    """Starts the session, after the last step: a new id, and whatever the browser held before stops working.
+
+    Somebody who signs in again (an application asked for it) stays in the same session, and other applications' access
+    that rests on it goes on.
+    """
+    services, tx, origin = current.services(), current.tx(), current.origin()
+    known = current.signed_in()
+    if known is not None and known.user.id == user.id:
+        token = services.sessions.rotate(tx, origin, known.session, amr)
+    else:
+        previous = current.cookie("session") or None
+        token = services.login.start_session(tx, origin, user, amr, previous_token=previous)
     target = waiting.passed_on("/login/second-factor") if must_enrol(user) else waiting.destination()
     response = see_other(target)
     cookies.set_cookie(response, "session", token)
@@ -104,12 +113,12 @@ def uses_recovery_code() -> bool:
 
 def wrong_code(*, is_recovery_code: bool) -> str:
     if is_recovery_code:
-        return _("That recovery code didn't work. Each one works once.")
-    return _("That code didn't work. Codes change every 30 seconds; check your phone's clock.")
+        return str(_("That recovery code didn't work. Each one works once."))
+    return str(_("That code didn't work. Codes change every 30 seconds; check your phone's clock."))
 
 
 def too_many_attempts(until: datetime.datetime) -> str:
-    return _("Too many attempts. Try again at %(time)s.", time=clock_time(until + datetime.timedelta(seconds=59)))
+    return str(_("Too many attempts. Try again at %(time)s.", time=clock_time(until + datetime.timedelta(seconds=59))))
 
 
 def throttled(response: Response, until: datetime.datetime) -> Response:

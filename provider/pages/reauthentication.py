@@ -6,10 +6,11 @@ from flask import Blueprint
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
-from provider.accounts.login import StepExpired, Throttled, WrongCode, WrongCredentials
+from provider.accounts.login import Throttled, WrongCode, WrongCredentials
 from provider.accounts.users import User
+from provider.pages import waiting
 from provider.pages.login import throttled, too_many_attempts, wrong_code
-from provider.web import cookies, current, forms, waiting
+from provider.web import cookies, current, forms
 from provider.web.rendering import render, see_other
 
 pages = Blueprint("reauthentication", __name__)
@@ -44,10 +45,11 @@ def check() -> Response:
         if proved.id != user.id:
             raise WrongCredentials
         if proved.two_factor_enabled:
-            amr = check_code(proved, code)
+            methods, _codes_left = services.login.check_code(tx, origin, proved, code)
+            amr = ("pwd", *methods)
     except WrongCredentials:
         problems.add("password", _("Wrong password."))
-    except (WrongCode, StepExpired):
+    except WrongCode:
         problems.add("code", wrong_code(is_recovery_code=False))
     except Throttled as refusal:
         problems.add("", too_many_attempts(refusal.until))
@@ -58,16 +60,6 @@ def check() -> Response:
     response = see_other(waiting.destination())
     cookies.set_cookie(response, "session", token)
     return response
-
-
-def check_code(user: User, code: str) -> tuple[str, ...]:
-    """Checks a TOTP or recovery code outside of signing in, with the same limits. Returns the methods used.
-
-    Raises ``WrongCode``, ``StepExpired`` or ``Throttled``.
-    """
-    login, tx, origin = current.services().login, current.tx(), current.origin()
-    step = login.begin_second_factor(tx, origin, user)
-    return login.check_second_factor(tx, origin, step, code).amr
 
 
 def _page(problems: forms.Problems, user: User) -> Response:

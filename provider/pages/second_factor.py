@@ -13,10 +13,10 @@ from flask_babel import gettext as _
 from markupsafe import Markup
 from werkzeug.wrappers import Response
 
-from provider.accounts.login import StepExpired, Throttled, WrongCode
+from provider.accounts.login import Throttled, WrongCode
+from provider.pages import waiting
 from provider.pages.login import throttled, too_many_attempts, wrong_code
-from provider.pages.reauthentication import check_code
-from provider.web import cookies, current, forms, waiting
+from provider.web import cookies, current, forms
 from provider.web.guards import here, is_recent, must_enrol, signed_in_only
 from provider.web.rendering import render, see_other
 
@@ -73,7 +73,7 @@ def _begin(page: str) -> Response:
     """A new secret for this session to confirm. Nothing is turned on by it."""
     known = here()
     if not known.user.two_factor_enabled:
-        current.services().totp.begin(current.tx(), current.origin(), known.session)
+        current.services().totp.begin(current.tx(), known.session)
     return see_other(page)
 
 
@@ -90,9 +90,7 @@ def _confirm(*, demanded: bool = False) -> Response:
         problems.add("code", wrong_code(is_recovery_code=False))
     if problems:
         return _page(problems, demanded=demanded)
-    services.sessions.end_all(tx, origin, known.user.id, except_id=known.session.id, reason="second_factor_changed")
-    token = services.sessions.rotate(tx, origin, known.session, ("pwd", "otp", "mfa"))
-    return _show_recovery_codes(token, demanded=demanded)
+    return _show_recovery_codes(("pwd", "otp", "mfa"), demanded=demanded)
 
 
 def _with_code(action: str) -> Response:
@@ -106,25 +104,25 @@ def _with_code(action: str) -> Response:
         problems.add(field, _("Enter the code."))
         return _page(problems)
     try:
-        amr = check_code(known.user, code)
-    except (WrongCode, StepExpired):
+        methods, _codes_left = services.login.check_code(tx, origin, known.user, code)
+    except WrongCode:
         problems.add(field, wrong_code(is_recovery_code=False))
         return _page(problems)
     except Throttled as refusal:
         problems.add("", too_many_attempts(refusal.until))
         return throttled(_page(problems), refusal.until)
     if action == "new-codes":
-        return _show_recovery_codes(services.sessions.rotate(tx, origin, known.session, amr))
+        return _show_recovery_codes(("pwd", *methods))
     if current.settings().second_factor_required(is_admin=known.user.is_admin):
         return see_other(_PAGE)
     services.totp.disable(tx, origin, known.user.id)
-    services.sessions.end_all(tx, origin, known.user.id, except_id=known.session.id, reason="second_factor_changed")
+    services.recovery_codes.forget(tx, known.user.id)
     response = see_other(f"{_PAGE}?notice=second-factor-off")
-    cookies.set_cookie(response, "session", services.sessions.rotate(tx, origin, known.session, ("pwd",)))
+    cookies.set_cookie(response, "session", _only_session_left(("pwd",)))
     return response
 
 
-def _show_recovery_codes(session_token: str, *, demanded: bool = False) -> Response:
+def _show_recovery_codes(amr: tuple[str, ...], *, demanded: bool = False) -> Response:
     """A new set, shown this once. The answer is no redirect, since nothing but this answer may ever hold the codes."""
     user = here().user
     codes = current.services().recovery_codes.generate(current.tx(), current.origin(), user.id)
@@ -135,8 +133,15 @@ def _show_recovery_codes(session_token: str, *, demanded: bool = False) -> Respo
         demanded=demanded,
         onward=waiting.destination() if demanded else "/account",
     )
-    cookies.set_cookie(response, "session", session_token)
+    cookies.set_cookie(response, "session", _only_session_left(amr))
     return response
+
+
+def _only_session_left(amr: tuple[str, ...]) -> str:
+    """Ends the user's other sessions and gives this one a new id, as after every change of how one signs in."""
+    known, sessions, tx, origin = here(), current.services().sessions, current.tx(), current.origin()
+    sessions.end_all(tx, origin, known.user.id, except_id=known.session.id, reason="second_factor_changed")
+    return sessions.rotate(tx, origin, known.session, amr)
 
 
 def _page(problems: forms.Problems, *, demanded: bool = False) -> Response:

@@ -69,7 +69,7 @@ def _way_back(sent: str) -> tuple[str, str]:
     """
     parts = urlsplit(sent)
     adapter = current_app.create_url_adapter(request)
-    assert adapter is not None
+    assert adapter is not None  # noqa: S101 - there is a request
     try:
         endpoint, _values = adapter.match(parts.path, method="GET")
     except HTTPException:

@@ -40,7 +40,7 @@ def weak_password(weakness: WeakPassword, shortest: int) -> str:
         "common": _("This password is easy to guess: attackers try ones like it first. Add another word or two."),
         "personal": _("Leave your name, your e-mail address and the name of this service out of the password."),
     }
-    return sentences.get(weakness.reason, _("Choose a password that is harder to guess."))
+    return str(sentences.get(weakness.reason, _("Choose a password that is harder to guess.")))
 
 
 def notice() -> str:
@@ -54,4 +54,4 @@ def notice() -> str:
         "app-disconnected": _("The app is disconnected."),
         "second-factor-off": _("Two-step sign-in is off. Your other devices have been signed out."),
     }
-    return sentences.get(request.args.get("notice", ""), "")
+    return str(sentences.get(request.args.get("notice", ""), ""))

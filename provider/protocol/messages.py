@@ -63,6 +63,12 @@ class Parameters:
         """The names that were sent more than once and are not in ``allowed``."""
         return [name for name, values in self._values.items() if len(values) > 1 and name not in allowed]
 
+    def refuse_repeated(self, *allowed: str) -> None:
+        """Raises ``invalid_request`` when a parameter was sent more than once (OAuth 2.1 §3.2)."""
+        names = self.repeated(*allowed)
+        if names:
+            raise OAuthError.invalid_request("A parameter was sent more than once.", detail=names[0][:64])
+
     def as_dict(self) -> dict[str, list[str]]:
         return {name: list(values) for name, values in self._values.items()}
 

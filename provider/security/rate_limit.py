@@ -14,11 +14,7 @@ from provider.security.crypto import Keyring
 
 _TABLE = RateCounter.__table__
 _FIND = select(_TABLE.c.count, _TABLE.c.expires_at).where(_TABLE.c.bucket == bindparam("bucket"))
-_ADD = (
-    update(RateCounter)
-    .where(_TABLE.c.bucket == bindparam("known_bucket"))
-    .values(count=_TABLE.c.count + 1)
-)
+_ADD = update(RateCounter).where(_TABLE.c.bucket == bindparam("known_bucket")).values(count=_TABLE.c.count + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +46,9 @@ class RateLimiter:
         count = tx.execute(_FIND, {"bucket": bucket}).scalar_one()
         return ends_at if count > limit.times else None
 
-    def blocked_until(self, tx: Transaction, limit: Limit, key: str, now: datetime.datetime) -> datetime.datetime | None:
+    def blocked_until(
+        self, tx: Transaction, limit: Limit, key: str, now: datetime.datetime
+    ) -> datetime.datetime | None:
         """When the next attempt is allowed, None if it is now. Counts nothing."""
         if not self._enabled:
             return None

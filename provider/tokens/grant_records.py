@@ -114,9 +114,7 @@ class GrantRecords:
         offline = (literal(" ") + _TABLE.c.scope + " ").contains(f" {OFFLINE_ACCESS} ", autoescape=True)
         return self._revoke(tx, origin, (_TABLE.c.session_id == session_id) & ~offline, reason, session_id)
 
-    def _revoke(
-        self, tx: Transaction, origin: Origin, which: ColumnElement[bool], reason: str, subject_id: str
-    ) -> int:
+    def _revoke(self, tx: Transaction, origin: Origin, which: ColumnElement[bool], reason: str, subject_id: str) -> int:
         count = tx.execute(
             update(GrantRow)
             .where(which, _TABLE.c.revoked_at.is_(None))

@@ -23,7 +23,18 @@ _CLIENTS = Client.__table__
 _GRANTS = GrantRecord.__table__
 _USERS = User.__table__
 _OWNERS = User.__table__.alias("owners")
-_ROW = ("jti", "client_id", "grant_id", "user_id", "grant_type", "scope", "audience", "ip_address", "issued_at", "expires_at")
+_ROW = (
+    "jti",
+    "client_id",
+    "grant_id",
+    "user_id",
+    "grant_type",
+    "scope",
+    "audience",
+    "ip_address",
+    "issued_at",
+    "expires_at",
+)
 _HASHES = {"RS256": hashlib.sha256, "ES256": hashlib.sha256, "EdDSA": hashlib.sha512}
 
 
@@ -195,9 +206,7 @@ class TokenIssuer:
         if tx.execute(statement, values).rowcount != 1:
             raise AuthorizationGone
 
-    def _sign(
-        self, tx: Transaction, algorithm: str, kind: str, claims: dict[str, Any], now: datetime.datetime
-    ) -> str:
+    def _sign(self, tx: Transaction, algorithm: str, kind: str, claims: dict[str, Any], now: datetime.datetime) -> str:
         key = self._signing_keys.current(tx, algorithm, now)
         header = {"alg": algorithm, "kid": key.kid, "typ": kind}
         return jwt.encode(header, claims, key.key, registry=REGISTRY)

@@ -104,9 +104,7 @@ class RefreshTokens:
             return token
         successor = self._keyring.derive_secret("rt", "refresh successor", token)
         if tx.execute(_CLAIM, {"claimed_hash": stored.token_hash, "now": origin.now}).rowcount == 1:
-            self._insert(
-                tx, origin.now, successor, stored.grant.id, stored.generation + 1, stored.family_expires_at
-            )
+            self._insert(tx, origin.now, successor, stored.grant.id, stored.generation + 1, stored.family_expires_at)
             return successor
         return self._retry(tx, origin, stored, successor)
 

@@ -10,7 +10,6 @@ from flask import current_app, g, request
 from database.transaction import Transaction
 from provider.accounts.sessions import Session
 from provider.accounts.users import User
-from provider.oauth_server import OAuthServer
 from provider.protocol.messages import Origin
 from provider.security.crypto import is_secret, new_secret
 from provider.services import Services
@@ -27,11 +26,6 @@ class SignedIn:
 
 def services() -> Services:
     found: Services = current_app.extensions["mcp_core"]
-    return found
-
-
-def server() -> OAuthServer:
-    found: OAuthServer = current_app.extensions["mcp_core_server"]
     return found
 
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 import logging
 
 from flask import Flask, Response
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
+from database.faults import DATABASE_ERRORS, is_database_fault
 from provider.accounts.passwords import HashingBusy
-from provider.edge import is_database_fault
 from provider.web import current
 from provider.web.forms import ForgedForm
 from provider.web.rendering import render
@@ -21,8 +19,8 @@ _WITH_OWN_TEXT = (400, 403, 404, 405, 429, 503)
 
 def install(app: Flask) -> None:
     app.register_error_handler(HTTPException, _refused)
-    app.register_error_handler(DBAPIError, _database_failed)
-    app.register_error_handler(PoolTimeout, _database_failed)
+    for kind in DATABASE_ERRORS:
+        app.register_error_handler(kind, _database_failed)
     app.register_error_handler(HashingBusy, _busy)
     app.register_error_handler(Exception, _failed)
 
@@ -40,8 +38,8 @@ def show(status: int, kind: str = "") -> Response:
 
 
 def _refused(error: HTTPException) -> Response:
-    if error.response is not None:  # a redirect of the router, or an answer that a view aborted with
-        return Response(error.response.get_data(), error.response.status_code, error.response.headers)
+    if isinstance(error.response, Response):  # an answer that a view aborted with
+        return error.response
     status = error.code or 500
     response = show(status, "forged" if isinstance(error, ForgedForm) else "")
     for name, value in error.get_headers():

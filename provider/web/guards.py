@@ -57,5 +57,5 @@ def signed_in_only(to: str, *, recently: bool = False) -> Callable[[View[P]], Vi
 def here() -> current.SignedIn:
     """The session behind a guarded page."""
     known = current.signed_in()
-    assert known is not None, "the page is guarded"
+    assert known is not None  # noqa: S101 - the page is guarded
     return known

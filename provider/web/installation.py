@@ -8,14 +8,14 @@ from flask import Flask, g, request
 from flask.typing import ResponseReturnValue
 from flask_babel import Babel
 
+from database.transaction import Transaction
 from provider.edge import Doorway
-from provider.oauth_server import OAuthServer
 from provider.protocol.messages import Origin
 from provider.services import Services
 from provider.web import cookies, current, error_pages, forms, headers, locale, rendering, transactions
 
 
-def install(app: Flask, services: Services, server: OAuthServer, doorway: Doorway) -> None:
+def install(app: Flask, services: Services, server: object, doorway: Doorway) -> None:
     """Transaction, origin, forged-form check, language, headers, template names and error pages."""
     app.extensions["mcp_core"] = services
     app.extensions["mcp_core_server"] = server
@@ -29,6 +29,7 @@ def install(app: Flask, services: Services, server: OAuthServer, doorway: Doorwa
             now=doorway.clock(),
         )
 
+    app.url_map.merge_slashes = False  # a wrong path is not found, it is never redirected with its body
     app.before_request(begin)
     app.before_request(forms.refuse_forged_form)
     app.after_request(headers.protect)
@@ -39,7 +40,7 @@ def install(app: Flask, services: Services, server: OAuthServer, doorway: Doorwa
     dispatch = app.dispatch_request
 
     def dispatch_in_transaction() -> ResponseReturnValue:
-        return transactions.surround(app, services.engine, dispatch)
+        return transactions.surround(app, lambda: Transaction(services.engine), dispatch)
 
     app.dispatch_request = dispatch_in_transaction  # type: ignore[method-assign]
 

@@ -26,7 +26,7 @@ def choose_locale() -> str:
     if waiting is not None:
         if chosen and for_request == request_mark(waiting.handle):
             return chosen
-        for tag in waiting.ui_locales:
+        for tag in (waiting.ui_locales or "").split():
             if tag.lower().split("-")[0] in LANGUAGES:
                 return str(tag.lower().split("-")[0])
     user = current.known_user()
@@ -70,11 +70,7 @@ def ago(moment: datetime.datetime) -> str:
     """``5 minutes ago`` for what is recent, the day for what is not."""
     passed = current.now() - moment
     if passed < datetime.timedelta(minutes=1):
-        return _("just now")
+        return str(_("just now"))
     if passed < datetime.timedelta(days=7):
         return str(format_timedelta(-passed, granularity="minute", add_direction=True))
     return day(moment)
-
-
-def length_of(seconds: float) -> str:
-    return str(format_timedelta(datetime.timedelta(seconds=seconds), granularity="minute", threshold=1))

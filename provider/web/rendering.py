@@ -35,7 +35,7 @@ def render(
 
 def render_answer(answer: ProtocolResponse) -> Response:
     """The page that a machine endpoint asks for, with the status and the headers that it gives."""
-    assert answer.page is not None
+    assert answer.page is not None  # noqa: S101 - callers look
     context = {"reference": current.origin().request_id, **answer.context}
     is_error = answer.page.startswith("errors/")
     response = render(

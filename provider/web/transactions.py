@@ -3,44 +3,43 @@
 from __future__ import annotations
 
 import logging
-import random
-import time
 from collections.abc import Callable
 
 from flask import Flask, g
 from flask.typing import ResponseReturnValue
-from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException
 
+from database.faults import DATABASE_ERRORS, is_passing_fault
 from database.transaction import Transaction
-from provider.edge import DATABASE_TRIES, abandon, is_passing_fault
+from provider.edge import DATABASE_TRIES, abandon, pause_before_retry
 
 log = logging.getLogger("mcp_core.web")
 _LOOKED_UP = ("signed_in", "waiting")
 
 
-def surround(app: Flask, engine: Engine, dispatch: Callable[[], ResponseReturnValue]) -> ResponseReturnValue:
+def surround(
+    app: Flask, begin: Callable[[], Transaction], dispatch: Callable[[], ResponseReturnValue]
+) -> ResponseReturnValue:
     """Runs a view to its commit.
 
     A deadlock or a lost connection repeats the view, since nothing outside has seen it yet. A fault of the commit itself
     is never repeated: the work may have been done.
     """
     for attempt in range(1, DATABASE_TRIES + 1):
-        g.tx = Transaction(engine)
+        g.tx = begin()
         try:
             response = app.make_response(dispatch())
         except HTTPException as refusal:
             _end(g.tx, refusal.code or 500)
             raise
-        except DBAPIError as error:
+        except DATABASE_ERRORS as error:
             abandon(g.tx)
             if attempt == DATABASE_TRIES or not is_passing_fault(error):
                 raise
             log.info("a page is tried again after %s [%s]", type(error).__name__, g.origin.request_id)
             for name in _LOOKED_UP:
                 g.pop(name, None)
-            time.sleep(random.uniform(0.01, 0.05) * attempt)  # noqa: S311 - jitter, not a secret
+            pause_before_retry(attempt)
         except BaseException:
             abandon(g.tx)
             raise

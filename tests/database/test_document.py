@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 import pty
 import re
+import select
 import subprocess
 import sys
+import termios
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from sqlalchemy import Engine, insert, inspect, select, text
+from sqlalchemy import Engine, insert, inspect, text
 
 from database.connection import DatabaseConnection, create_engine_for
 from database.init_db import main, migrate
@@ -112,6 +116,11 @@ def test_the_example_path_leaves_the_name_app_to_other_services() -> None:
 # --- the commands, typed into a terminal
 
 
+def read_some(terminal: int, deadline: float) -> bytes:
+    assert select.select([terminal], [], [], deadline - time.monotonic())[0], "the program says nothing more"
+    return os.read(terminal, 1000)
+
+
 def type_into_terminal(command: str, folder: Path, server: MariaDBServer) -> str:
     """Runs one printed line in bash and types the password where the program asks for it."""
     ours, theirs = pty.openpty()
@@ -127,11 +136,15 @@ def type_into_terminal(command: str, folder: Path, server: MariaDBServer) -> str
     )
     os.close(theirs)
     seen = b""
+    deadline = time.monotonic() + SECONDS
     while b"password:" not in seen:
-        seen += os.read(ours, 1000)
+        seen += read_some(ours, deadline)
+    while termios.tcgetattr(ours)[3] & termios.ECHO:  # what is typed before the program hides it may be thrown away
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
     os.write(ours, PASSWORD.encode() + b"\n")
     try:
-        while chunk := os.read(ours, 1000):
+        while chunk := read_some(ours, deadline):
             seen += chunk
     except OSError:
         pass  # the terminal's other end is closed
@@ -196,9 +209,9 @@ def test_backup_and_restore_as_printed_and_nothing_taken_back_since_comes_alive(
         connection.execute(text("UPDATE users SET display_name = '바뀜'"))
     type_into_terminal(by_hand_line("< backup_"), tmp_path, mariadb_server)
     with by_hand.connect() as connection:
-        names = connection.execute(select(User.username, User.display_name).order_by(User.username)).all()
+        names = connection.execute(sqlalchemy.select(User.username, User.display_name).order_by(User.username)).all()
         assert [tuple(row) for row in names] == [("kim", "김철수"), ("lee", None)]
-        assert connection.execute(select(GrantRecord.revoked_at)).scalar() is None
+        assert connection.execute(sqlalchemy.select(GrantRecord.revoked_at)).scalar() is None
     assert migrate(by_hand).applied == []
 
     monkeypatch.chdir(tmp_path)
@@ -208,7 +221,7 @@ def test_backup_and_restore_as_printed_and_nothing_taken_back_since_comes_alive(
     assert main(["--after-restore"]) == 0
     assert "1 grants ended" in capsys.readouterr().out
     with by_hand.connect() as connection:
-        assert connection.execute(select(GrantRecord.revoke_reason)).scalar() == "database_restored"
+        assert connection.execute(sqlalchemy.select(GrantRecord.revoke_reason)).scalar() == "database_restored"
         assert connection.execute(text("SELECT action FROM user_audit_log")).scalar() == "database.restored"
 
 

@@ -68,9 +68,7 @@ def test_a_translation_has_the_placeholders_of_its_original() -> None:
 def test_the_compiled_catalogue_is_fresh() -> None:
     compiled = io.BytesIO()
     write_mo(compiled, korean())
-    assert (KOREAN / "messages.mo").read_bytes() == compiled.getvalue(), (
-        "run: pybabel compile -d provider/translations"
-    )
+    assert (KOREAN / "messages.mo").read_bytes() == compiled.getvalue(), "run: pybabel compile -d provider/translations"
 
 
 def test_korean_never_joins_a_particle_to_a_value() -> None:

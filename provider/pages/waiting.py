@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from urllib.parse import urlencode
 
-from flask import abort, g, request
+from flask import abort, current_app, g, request
 
-from provider.authorization_flow import RequestDescription, describe_request
+from provider.authorization_flow import RequestDescription
+from provider.oauth_server import OAuthServer
 from provider.security.crypto import is_secret
 from provider.web import current, error_pages
 
@@ -18,6 +19,11 @@ DESTINATIONS = {
     "api-keys": "/account/api-keys",
     "new-api-key": "/account/api-keys/new",
 }
+
+
+def server() -> OAuthServer:
+    found: OAuthServer = current_app.extensions["mcp_core_server"]
+    return found
 
 
 def handle() -> str:
@@ -34,7 +40,7 @@ def find() -> RequestDescription | None:
     if "waiting" not in g:
         g.waiting = None
         if request.args.get("request"):
-            g.waiting = describe_request(current.server(), current.tx(), current.now(), handle(), current.browser())
+            g.waiting = server().describe_request(current.tx(), current.now(), handle(), current.browser())
             if g.waiting is None:
                 abort(error_pages.show(400, "expired"))
     found: RequestDescription | None = g.waiting

@@ -1,0 +1,3 @@
+dofile(os.getenv("WRK_FOLDER") .. "/report.lua")
+wrk.method = "GET"
+done = function(summary, latency) report(summary, latency) end

@@ -1,0 +1,33 @@
+"""Running servers for the journeys: one for each test file, on SQLite or on MariaDB with the documented variables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.database_servers import MariaDBServer, create_database
+from tests.serving import Server, serving
+
+
+def documented_variables(server: MariaDBServer, worker: str, story: str) -> dict[str, str]:
+    """``MYSQL_*`` of a new, empty database for this story; the server migrates it at its first start."""
+    name = re.sub(r"\W", "_", f"journey_{worker}_{story}")
+    create_database(server.url(), name)
+    return server.environment(name)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "mariadb"])
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, worker_name: str
+) -> Iterator[Server]:
+    """The server with nobody in it, on each database in turn."""
+    home: Path = tmp_path_factory.mktemp("home")
+    database = {}
+    if request.param == "mariadb":
+        mariadb: MariaDBServer = request.getfixturevalue("mariadb_server")
+        database = documented_variables(mariadb, worker_name, request.module.__name__.rpartition(".")[2])
+    with serving(home, database=database) as running:
+        yield running

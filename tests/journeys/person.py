@@ -1,0 +1,79 @@
+"""A person at a browser: what they remember, and what they do on our pages."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+
+import pyotp
+
+from tests.browser import Browser, Page
+
+STEP_SECONDS = 30
+
+
+@dataclass
+class Person:
+    """``secret`` is what their authenticator app holds once they have set it up."""
+
+    username: str
+    password: str = "violet kettle 71 harbour paints"
+    secret: str | None = None
+    _last_step: int = 0
+
+    @property
+    def email(self) -> str:
+        return f"{self.username}@example.com"
+
+    def next_code(self) -> str:
+        """A code that was not used before. Steps beside the present one count too, so that nobody has to wait."""
+        assert self.secret is not None
+        present = int(time.time()) // STEP_SECONDS
+        step = max(self._last_step + 1, present - 1)
+        while step > int(time.time()) // STEP_SECONDS + 1:
+            time.sleep(0.5)
+        self._last_step = step
+        return pyotp.TOTP(self.secret).at(step * STEP_SECONDS)
+
+    def set_up(self, browser: Browser, link: str) -> Page:
+        """The first account, through the setup link."""
+        browser.get(link)
+        page = browser.fill({"username": self.username, "email": self.email, "password": self.password})
+        assert (page.status, page.path) == (200, "/account/second-factor"), page.text
+        return page
+
+    def enrol(self, browser: Browser) -> list[str]:
+        """Turns on two-step sign-in and returns the recovery codes."""
+        page = browser.get(f"{_origin(browser)}/account/second-factor")
+        page = browser.submit(next(form for form in page.forms if any("begin" in it[1] for it in form.buttons)))
+        shown = re.search(r"\b(?:[A-Z2-7]{4} ){7,}[A-Z2-7]{1,4}\b", page.text)
+        assert shown, page.text
+        self.secret = shown[0].replace(" ", "")
+        page = browser.fill({"code": self.next_code()}, button="confirm")
+        codes = re.findall(r"<li>([0-9A-Za-z-]{10,})</li>", page.html)
+        assert (page.status, len(codes)) == (200, 10), page.text
+        return codes
+
+    def sign_in(self, browser: Browser) -> Page:
+        """From the sign-in page that the browser shows to whatever comes after it."""
+        page = browser.fill({"username": self.username, "password": self.password})
+        if self.secret is not None:
+            assert page.path == "/login/code", f"{page.status} {page.url}: {page.text}"
+            page = browser.fill({"code": self.next_code()})
+        return page
+
+    def answer(self, browser: Browser, url: str) -> Page:
+        """Opens an application's authorization request and does what is asked until the application has its answer."""
+        page = browser.get(url)
+        if page.path == "/login":
+            page = self.sign_in(browser)
+        if page.path == "/consent":
+            page = browser.submit(page.form(action="/consent"), button="allow")
+        assert page.status == 0, f"{page.status} {page.url}: {page.text}"
+        return page
+
+
+def _origin(browser: Browser) -> str:
+    assert browser.page is not None
+    return browser.page.url.split("/", 3)[0] + "//" + browser.page.url.split("/", 3)[2]

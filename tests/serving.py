@@ -1,0 +1,181 @@
+"""The real server: ``mcp-core serve`` in a process of its own, on a free port of 127.0.0.1, with its own folder.
+
+Everything a caller does goes through HTTP or the command line. What is started here is stopped here, by its id.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from tests.database_servers import free_port
+
+ROOT = Path(__file__).resolve().parents[1]
+START_SECONDS = 60
+STOP_SECONDS = 20
+COMMAND_SECONDS = 60
+_COMMAND = (sys.executable, "-c", "from provider.cli import main; raise SystemExit(main())")
+
+
+class CommandFailed(Exception):
+    """``mcp-core`` ended with ``code``; ``words`` is what it said."""
+
+    def __init__(self, code: int, words: str) -> None:
+        super().__init__(code, words)
+        self.code, self.words = code, words
+
+
+@dataclass
+class Server:
+    """``path`` is the issuer's path, empty for a bare-host issuer. ``database`` are ``MYSQL_*`` variables, if any."""
+
+    home: Path
+    path: str = "/oauth"
+    host: str = "localhost"
+    database: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
+    workers: int = 1
+    threads: int | None = None
+    prefix: Sequence[str] = ()
+    port: int = field(default_factory=free_port)
+
+    def __post_init__(self) -> None:
+        self.home.mkdir(parents=True, exist_ok=True)
+        self.origin = f"http://{self.host}:{self.port}"
+        self.issuer = self.origin + self.path
+        self.log = self.home / "server.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("MCP_", "MYSQL_"))}
+        return {
+            **kept,
+            "PYTHONPATH": str(ROOT),
+            "PYTHONUNBUFFERED": "1",
+            "MCP_HOME": str(self.home / "instance"),
+            "MCP_ISSUER": self.issuer,
+            **self.database,
+            **self.settings,
+        }
+
+    def start(self) -> None:
+        """Returns when the server answers. Raises ``RuntimeError`` with its log when it does not."""
+        arguments = ["serve", "--port", str(self.port), "--workers", str(self.workers)]
+        if self.threads is not None:
+            arguments += ["--threads", str(self.threads)]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [*self.prefix, *_COMMAND, *arguments],
+                cwd=self.home,
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            with contextlib.suppress(requests.RequestException):
+                if requests.get(f"{self.origin}/health", timeout=5).status_code == 200:
+                    return
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.kill()
+                raise RuntimeError(f"the server did not start:\n{self.log_text()[-4000:]}")
+            time.sleep(0.05)
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def processes(self) -> list[int]:
+        """The server's process and its workers."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            with contextlib.suppress(OSError, ValueError):
+                if entry.name.isdigit() and os.getpgid(int(entry.name)) == self.pid:
+                    found.append(int(entry.name))
+        return found
+
+    def resident_kib(self) -> int:
+        total = 0
+        for pid in self.processes():
+            with contextlib.suppress(OSError):
+                status = Path(f"/proc/{pid}/status").read_text()
+                total += int(match[1]) if (match := re.search(r"VmRSS:\s+(\d+)", status)) else 0
+        return total
+
+    def stop(self) -> None:
+        """As an operator stops it: SIGTERM, and a bounded wait."""
+        if self._process is not None:
+            self._process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(STOP_SECONDS)
+        self.kill()
+
+    def kill(self) -> None:
+        """SIGKILL to the server and its workers, whatever they are doing."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait(STOP_SECONDS)
+        self._process = None
+
+    def log_text(self) -> str:
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    @property
+    def setup_link(self) -> str:
+        """The link that the first start printed."""
+        found = re.findall(r"https?://\S+/setup/\S+", self.log_text())
+        assert found, f"no setup link:\n{self.log_text()}"
+        link: str = found[-1]
+        return link
+
+    def mcp_core(self, *arguments: str, given: str | None = None) -> str:
+        """What ``mcp-core …`` prints. Raises ``CommandFailed``."""
+        done = subprocess.run(
+            [*_COMMAND, *arguments],
+            cwd=self.home,
+            env=self.environment,
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_SECONDS,
+            check=False,
+        )
+        if done.returncode:
+            raise CommandFailed(done.returncode, done.stdout + done.stderr)
+        return done.stdout
+
+    def mcp_core_json(self, *arguments: str, given: str | None = None) -> Any:
+        return json.loads(self.mcp_core(*arguments, "--json", given=given))
+
+    def user(self, name: str, password: str, *options: str) -> Any:
+        return self.mcp_core_json(
+            *("user", "create", "--username", name, "--email", f"{name}@example.com", *options, "--password-stdin"),
+            given=password + "\n",
+        )
+
+
+@contextlib.contextmanager
+def serving(home: Path, **options: Any) -> Iterator[Server]:
+    """A running ``Server``, stopped at the end."""
+    server = Server(home, **options)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
