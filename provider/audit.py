@@ -42,11 +42,15 @@ class AuditEvent(StrEnum):
     API_KEY_CREATED = "api_key.created"
     API_KEY_REVOKED = "api_key.revoked"
     CLIENT_CREATED = "client.created"
+    CLIENT_UPDATED = "client.updated"
     CLIENT_DISABLED = "client.disabled"
     CLIENT_ENABLED = "client.enabled"
     CLIENT_DELETED = "client.deleted"
     CLIENT_SECRET_ROTATED = "client.secret_rotated"  # noqa: S105 - the name of an event
     CLIENT_AUTHENTICATION_FAILED = "client.authentication_failed"
+    REGISTRATION_TOKEN_CREATED = "registration_token.created"  # noqa: S105 - the name of an event
+    REGISTRATION_TOKEN_REVOKED = "registration_token.revoked"  # noqa: S105 - the name of an event
+    REGISTRATION_REFUSED = "registration.refused"
     RESOURCE_ADDED = "resource.added"
     RESOURCE_REMOVED = "resource.removed"
     CONSENT_GIVEN = "consent.given"
@@ -58,6 +62,7 @@ class AuditEvent(StrEnum):
     TOKEN_REVOKED = "token.revoked"  # noqa: S105 - the name of an event
     GRANT_REVOKED = "grant.revoked"
     LOGOUT_REQUESTED = "logout.requested"
+    LOGOUT_NOTICE_FAILED = "logout_notice.failed"
     KEYS_CREATED = "keys.created"
     KEYS_ROTATED = "keys.rotated"
     DECRYPTION_FAILED = "decryption.failed"

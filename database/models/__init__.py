@@ -10,6 +10,7 @@ from database.models.grants import (
     RefreshToken,
     SigningKey,
 )
+from database.models.registration import LogoutNotice, PushedRequest, RegistrationToken, ReplayGuard
 from database.models.sign_in import LoginAttempt, RateCounter, RecoveryCode, SetupLink
 from database.models.users import AuditRecord, EmailVerificationToken, PasswordResetToken, User, UserSession
 
@@ -24,10 +25,14 @@ __all__ = [
     "GrantRecord",
     "IssuedToken",
     "LoginAttempt",
+    "LogoutNotice",
     "PasswordResetToken",
+    "PushedRequest",
     "RateCounter",
     "RecoveryCode",
     "RefreshToken",
+    "RegistrationToken",
+    "ReplayGuard",
     "Resource",
     "SetupLink",
     "SigningKey",

@@ -19,6 +19,7 @@ class Client(Base):
     __table_args__ = (
         CheckConstraint("kind IN ('application', 'api_key', 'dynamic', 'metadata_document')", name="kind"),
         Index(None, "owner_user_id"),
+        Index(None, "kind", "created_at"),
     )
 
     id: Mapped[str] = mapped_column(IDENTIFIER, primary_key=True)
@@ -40,12 +41,14 @@ class Client(Base):
     is_vouched: Mapped[bool] = mapped_column(**OFF)
     is_active: Mapped[bool] = mapped_column(**ON)
     id_token_signed_response_alg: Mapped[str] = mapped_column(exact_text(16))
-    extra: Mapped[dict[str, Any] | None] = mapped_column("metadata", JSON(none_as_null=True))
+    details: Mapped[dict[str, Any] | None] = mapped_column("metadata", JSON(none_as_null=True))
     created_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime)
     updated_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime)
     last_used_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
     expires_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
     revoked_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
+    registration_token_hash: Mapped[str | None] = mapped_column(HASH)
+    document_fresh_until: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
 
 
 class Resource(Base):

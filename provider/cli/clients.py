@@ -104,21 +104,7 @@ def create(
             require_pkce=not no_pkce,
         ).checked()
         made, secret = services.clients.register(
-            tx,
-            terminal.origin,
-            kind="application",
-            name=checked.name.strip(),
-            application_type=checked.application_type,
-            token_endpoint_auth_method=checked.token_endpoint_auth_method or "client_secret_basic",
-            redirect_uris=checked.redirect_uris,
-            post_logout_redirect_uris=checked.post_logout_redirect_uris,
-            grant_types=checked.grant_types,
-            scope=checked.scope,
-            resource=checked.resource,
-            require_pkce=checked.require_pkce,
-            is_trusted=trusted,
-            is_vouched=True,
-            actor=terminal.actor,
+            tx, terminal.origin, kind="application", is_trusted=trusted, actor=terminal.actor, **checked.to_values()
         )
     _show_made(made, secret, as_json=as_json)
 

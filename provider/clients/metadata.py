@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
-from provider.protocol.client import AUTHENTICATION_METHODS, PUBLIC
+from provider.clients.detail_rules import check_details
+from provider.protocol.client import AUTHENTICATION_METHODS, PUBLIC, ClientDetails
 from provider.protocol.errors import OAuthError
 from provider.protocol.redirect_uris import check_redirect_uri
 from provider.protocol.resources import canonical_resource
@@ -32,6 +34,7 @@ class ClientMetadata:
     resource: str | None = None
     require_pkce: bool = True
     id_token_signed_response_alg: str = "RS256"  # noqa: S105 - an algorithm
+    details: ClientDetails = field(default_factory=ClientDetails)
 
     def checked(self) -> ClientMetadata:
         """The same with defaults filled in and repetitions left out.
@@ -54,11 +57,16 @@ class ClientMetadata:
         problem = _problem(filled)
         if problem is not None:
             raise OAuthError("invalid_client_metadata", problem)
+        check_details(filled.details, filled.token_endpoint_auth_method)
         for uri in (*filled.redirect_uris, *filled.post_logout_redirect_uris):
             check_redirect_uri(uri, filled.application_type)
         if filled.resource is not None:
             canonical_resource(filled.resource)
         return filled
+
+    def to_values(self) -> dict[str, Any]:
+        """The fields by name, as ``Clients.register`` takes them."""
+        return {item.name: getattr(self, item.name) for item in fields(self)}
 
 
 def _problem(asked: ClientMetadata) -> str | None:
@@ -69,7 +77,7 @@ def _problem(asked: ClientMetadata) -> str | None:
     if asked.application_type not in ("web", "native"):
         return "The application type must be web or native."
     if asked.token_endpoint_auth_method not in AUTHENTICATION_METHODS:
-        return "The authentication method must be none, client_secret_basic or client_secret_post."
+        return "The method must be none, client_secret_basic, client_secret_post or private_key_jwt."
     if not grants <= set(GRANT_TYPES):
         return "The grant must be authorization_code, refresh_token or client_credentials."
     if is_public and "client_credentials" in grants:

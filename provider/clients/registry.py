@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, delete, insert, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, exists, false, insert, select, update
 
 from database.models import Client as ClientRow
+from database.models import GrantRecord
 from database.models.columns import new_id
 from database.transaction import Transaction
 from provider.audit import AuditEvent, AuditRecorder
 from provider.clients.cache import ShortCache
-from provider.protocol.client import PUBLIC, Client
+from provider.clients.metadata import ClientMetadata
+from provider.clients.rows import SECRET_METHODS, metadata_columns, parse_client
+from provider.protocol.client import PUBLIC, Client, ClientDetails
 from provider.protocol.messages import Origin
 from provider.security.crypto import Keyring, new_name, new_secret
 from provider.tokens.grant_records import GrantRecords
@@ -25,6 +28,7 @@ TOUCH_SECONDS = 60
 # Blanks are out, which MySQL would ignore at the end (PAD SPACE).
 _CLIENT_ID = re.compile(r"[\x21-\x7E]{1,512}")
 _TABLE = ClientRow.__table__
+_GRANTS = GrantRecord.__table__
 _FIND = select(_TABLE).where(_TABLE.c.client_id == bindparam("client_id"))
 _GET = select(_TABLE).where(_TABLE.c.id == bindparam("row_id"))
 _TOUCH = (
@@ -64,7 +68,7 @@ class Clients:
 
     def get_by_row(self, tx: Transaction, row_id: str) -> Client | None:
         row = tx.execute(_GET, {"row_id": row_id}).mappings().first()
-        return None if row is None else _parse(row)
+        return None if row is None else parse_client(row)
 
     def list(self, tx: Transaction, *, owner_user_id: str | None = None, kind: str | None = None) -> list[Client]:
         statement = select(_TABLE).order_by(_TABLE.c.created_at, _TABLE.c.id)
@@ -72,7 +76,7 @@ class Clients:
             statement = statement.where(_TABLE.c.owner_user_id == owner_user_id)
         if kind is not None:
             statement = statement.where(_TABLE.c.kind == kind)
-        return [_parse(row) for row in tx.execute(statement).mappings()]
+        return [parse_client(row) for row in tx.execute(statement).mappings()]
 
     def register(
         self,
@@ -95,18 +99,22 @@ class Clients:
         is_vouched: bool = True,
         id_token_signed_response_alg: str = "RS256",  # noqa: S107 - an algorithm
         expires_at: datetime.datetime | None = None,
-        extra: Mapping[str, Any] | None = None,
+        details: ClientDetails | None = None,
+        client_id: str | None = None,
+        registration_token_hash: str | None = None,
+        document_fresh_until: datetime.datetime | None = None,
         actor: str | None = None,
     ) -> tuple[Client, str | None]:
-        """Inserts a checked client. Returns it with its secret in clear, which is shown once, or None for a public one.
+        """Inserts a checked client. Returns it with its secret in clear, which is shown once, or None if it has none.
 
-        An API key's event is recorded by who makes it.
+        ``client_id`` is given for a client-id metadata document only. An API key's event is recorded by who makes it.
         """
         is_public = token_endpoint_auth_method == PUBLIC
-        secret = None if is_public else new_secret("ak" if kind == "api_key" else "cs")
+        has_secret = token_endpoint_auth_method in SECRET_METHODS
+        secret = new_secret("ak" if kind == "api_key" else "cs") if has_secret else None
         row = {
             "id": new_id(origin.now),
-            "client_id": new_name("key" if kind == "api_key" else "app"),
+            "client_id": client_id or new_name("key" if kind == "api_key" else "app"),
             "kind": kind,
             "name": name,
             "owner_user_id": owner_user_id,
@@ -124,19 +132,76 @@ class Clients:
             "is_vouched": is_vouched,
             "is_active": True,
             "id_token_signed_response_alg": id_token_signed_response_alg,
-            "metadata": dict(extra) if extra else None,
+            "metadata": (details.to_dict() or None) if details else None,
             "created_at": origin.now,
             "updated_at": origin.now,
             "last_used_at": None,
             "expires_at": expires_at,
             "revoked_at": None,
+            "registration_token_hash": registration_token_hash,
+            "document_fresh_until": document_fresh_until,
         }
         tx.execute(insert(ClientRow), row)
-        client = _parse(row)
+        client = parse_client(row)
         self._cache.changed(tx, client.client_id)
         if not client.is_api_key:
             self._record(tx, origin, AuditEvent.CLIENT_CREATED, client, actor, name=name, kind=kind)
         return client, secret
+
+    def replace(
+        self,
+        tx: Transaction,
+        origin: Origin,
+        client: Client,
+        metadata: ClientMetadata,
+        *,
+        registration_token_hash: str | None = None,
+        document_fresh_until: datetime.datetime | None = None,
+        actor: str | None = None,
+    ) -> tuple[Client, str | None] | None:
+        """Puts checked metadata in the place of a client's own, all of it (RFC 7592 §2.2).
+
+        Returns the client as it is now, with a secret in clear if it needs one that it did not have. None when somebody
+        else has changed the client since it was read.
+        """
+        values: dict[str, Any] = {**metadata_columns(metadata), "document_fresh_until": document_fresh_until}
+        values["registration_token_hash"] = registration_token_hash or client.registration_token_hash
+        secret = None
+        if metadata.token_endpoint_auth_method not in SECRET_METHODS:
+            values["secret_hash"] = None
+        elif client.secret_hash is None:
+            secret = new_secret("cs")
+            values["secret_hash"] = self.secret_hash(secret)
+        if not self._change(tx, origin, client, _TABLE.c.updated_at == client.updated_at, **values):
+            return None
+        self._record(tx, origin, AuditEvent.CLIENT_UPDATED, client, actor, name=metadata.name)
+        changed = self.get_by_row(tx, client.id)
+        return None if changed is None else (changed, secret)
+
+    def set_document_fresh_until(self, tx: Transaction, client: Client, until: datetime.datetime) -> None:
+        """Notes that a client's metadata document was read and says what it said before. Changes nothing else."""
+        tx.execute(update(ClientRow).where(_TABLE.c.id == client.id).values(document_fresh_until=until))
+        self._cache.changed(tx, client.client_id)
+
+    def purge_unused(self, tx: Transaction, before: datetime.datetime, limit: int = 1000) -> int:
+        """Deletes clients that registered themselves before that time and never got a token nor were allowed anything."""
+        unused = (
+            select(_TABLE.c.id, _TABLE.c.client_id)
+            .where(
+                _TABLE.c.kind.in_(("dynamic", "metadata_document")),
+                _TABLE.c.is_vouched == false(),
+                _TABLE.c.created_at <= before,
+                _TABLE.c.last_used_at.is_(None),
+                ~exists().where(_GRANTS.c.client_id == _TABLE.c.id),
+            )
+            .limit(limit)
+        )
+        rows = tx.execute(unused).all()
+        if rows:
+            tx.execute(delete(ClientRow).where(_TABLE.c.id.in_([row.id for row in rows])))
+        for row in rows:
+            self._cache.changed(tx, row.client_id)
+        return len(rows)
 
     def set_active(
         self, tx: Transaction, origin: Origin, client_id: str, active: bool, *, actor: str | None = None
@@ -161,7 +226,7 @@ class Clients:
     def rotate_secret(self, tx: Transaction, origin: Origin, client_id: str, *, actor: str | None = None) -> str | None:
         """A new secret; the old one stops working at once. None for an unknown, ended or public client."""
         client = self.find(tx, client_id, fresh=True)
-        if client is None or client.is_public or client.revoked_at is not None:
+        if client is None or client.secret_hash is None or client.revoked_at is not None:
             return None
         secret = new_secret("ak" if client.is_api_key else "cs")
         self._change(tx, origin, client, secret_hash=self.secret_hash(secret))
@@ -200,7 +265,7 @@ class Clients:
 
     def _load(self, tx: Transaction, client_id: str) -> Client | None:
         row = tx.execute(_FIND, {"client_id": client_id}).mappings().first()
-        return None if row is None else _parse(row)
+        return None if row is None else parse_client(row)
 
     def _change(
         self, tx: Transaction, origin: Origin, client: Client, *conditions: ColumnElement[bool], **values: Any
@@ -226,33 +291,3 @@ class Clients:
             resource_id=client.client_id,
             **details,
         )
-
-
-def _parse(row: Mapping[Any, Any]) -> Client:
-    return Client(
-        id=row["id"],
-        client_id=row["client_id"],
-        kind=row["kind"],
-        name=row["name"],
-        owner_user_id=row["owner_user_id"],
-        secret_hash=row["secret_hash"],
-        token_endpoint_auth_method=row["token_endpoint_auth_method"],
-        application_type=row["application_type"],
-        redirect_uris=tuple(row["redirect_uris"]),
-        post_logout_redirect_uris=tuple(row["post_logout_redirect_uris"]),
-        grant_types=tuple(row["grant_types"]),
-        scope=tuple(row["scope"].split()),
-        resource=row["resource"],
-        require_pkce=row["require_pkce"],
-        rotate_refresh_tokens=row["rotate_refresh_tokens"],
-        is_trusted=row["is_trusted"],
-        is_vouched=row["is_vouched"],
-        is_active=row["is_active"],
-        id_token_signed_response_alg=row["id_token_signed_response_alg"],
-        created_at=row["created_at"],
-        updated_at=row["updated_at"],
-        last_used_at=row["last_used_at"],
-        expires_at=row["expires_at"],
-        revoked_at=row["revoked_at"],
-        extra=row["metadata"] or {},
-    )

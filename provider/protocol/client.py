@@ -1,14 +1,65 @@
-"""What the rules need to know of an application, an API and a person: plain values, parsed once."""
+"""What the rules need to know of an application and of an API: plain values, parsed once."""
 
 from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 PUBLIC = "none"
-AUTHENTICATION_METHODS = (PUBLIC, "client_secret_basic", "client_secret_post")
+PRIVATE_KEY_JWT = "private_key_jwt"
+AUTHENTICATION_METHODS = (PUBLIC, "client_secret_basic", "client_secret_post", PRIVATE_KEY_JWT)
+PAIRWISE = "pairwise"
+
+
+@dataclass(frozen=True, slots=True)
+class ClientDetails:
+    """Registered metadata that only some requests look at (RFC 7591 §2, OpenID Connect Registration §2 and its logouts).
+
+    ``authentication_methods`` are those that a client-id metadata document offers besides the one that it prefers.
+    """
+
+    client_uri: str | None = None
+    logo_uri: str | None = None
+    policy_uri: str | None = None
+    tos_uri: str | None = None
+    contacts: tuple[str, ...] = ()
+    software_id: str | None = None
+    software_version: str | None = None
+    jwks: Mapping[str, Any] | None = None
+    jwks_uri: str | None = None
+    token_endpoint_auth_signing_alg: str | None = None
+    authentication_methods: tuple[str, ...] = ()
+    userinfo_signed_response_alg: str | None = None
+    request_object_signing_alg: str | None = None
+    request_uris: tuple[str, ...] = ()
+    require_pushed_authorization_requests: bool = False
+    subject_type: str = "public"
+    sector_identifier_uri: str | None = None
+    default_max_age: int | None = None
+    require_auth_time: bool = False
+    default_acr_values: tuple[str, ...] = ()
+    initiate_login_uri: str | None = None
+    backchannel_logout_uri: str | None = None
+    backchannel_logout_session_required: bool = False
+    frontchannel_logout_uri: str | None = None
+    frontchannel_logout_session_required: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values of what differs from the defaults."""
+        said = {
+            item.name: getattr(self, item.name) for item in fields(self) if getattr(self, item.name) != item.default
+        }
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in said.items()}
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any] | None) -> ClientDetails:
+        """What ``to_dict`` gave, in this release or another: fields that are not known here are left out."""
+        said = stored or {}
+        known = {item.name: said[item.name] for item in fields(cls) if item.name in said}
+        values: dict[str, Any] = {name: tuple(it) if isinstance(it, list) else it for name, it in known.items()}
+        return cls(**values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +94,9 @@ class Client:
     last_used_at: datetime.datetime | None
     expires_at: datetime.datetime | None
     revoked_at: datetime.datetime | None
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    registration_token_hash: str | None = field(default=None, repr=False)
+    document_fresh_until: datetime.datetime | None = None
+    details: ClientDetails = field(default_factory=ClientDetails)
 
     @property
     def is_public(self) -> bool:

@@ -36,6 +36,14 @@ def check_redirect_uri(uri: str, application_type: str) -> None:
 
 def redirect_uri_problem(uri: str, application_type: str) -> str | None:
     """Why ``uri`` may not be registered, None when it may."""
+    problem = uri_problem(uri, application_type)
+    if problem is None and RESPONSE_PARAMETERS & {name for name, _ in parse_qsl(_query(uri), keep_blank_values=True)}:
+        return "A redirect URI must not have the parameters that an answer adds, such as code or state."
+    return problem
+
+
+def uri_problem(uri: str, application_type: str) -> str | None:
+    """The same without a look at the query: for addresses that get no authorization response."""
     if not uri or len(uri) > MAX_CHARACTERS:
         return "A redirect URI must have 1 to 2000 characters."
     if not _PRINTABLE.fullmatch(uri) or _FORBIDDEN & set(uri):
@@ -46,10 +54,7 @@ def redirect_uri_problem(uri: str, application_type: str) -> str | None:
         return "A redirect URI must not have wildcards: it is compared as it stands."
     if "@" in _authority(uri):
         return "A redirect URI must not have user information."
-    problem = _form_problem(uri, application_type)
-    if problem is None and RESPONSE_PARAMETERS & {name for name, _ in parse_qsl(_query(uri), keep_blank_values=True)}:
-        return "A redirect URI must not have the parameters that an answer adds, such as code or state."
-    return problem
+    return _form_problem(uri, application_type)
 
 
 def _form_problem(uri: str, application_type: str) -> str | None:

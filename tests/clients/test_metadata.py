@@ -125,6 +125,6 @@ def test_the_scope_and_the_resource_are_checked() -> None:
 
 def test_checked_metadata_is_what_the_registry_takes(clients: Clients, sqlite_engine: Engine, origin: Origin) -> None:
     with Transaction(sqlite_engine) as tx:
-        made, secret = clients.register(tx, origin, kind="application", **dataclasses.asdict(WEB.checked()))
+        made, secret = clients.register(tx, origin, kind="application", **WEB.checked().to_values())
     assert secret is not None
     assert made.redirect_uris == (CALLBACK,)

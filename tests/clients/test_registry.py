@@ -14,10 +14,18 @@ from database.models import Client as ClientRow
 from database.transaction import Transaction
 from provider.audit import AuditEvent
 from provider.clients.registry import CACHE_SIZE, Clients
-from provider.protocol.client import Client
+from provider.protocol.client import Client, ClientDetails
 from provider.protocol.messages import Origin
 from provider.security.crypto import is_secret
 from tests.clients.conftest import Events, Statements
+
+DETAILS = ClientDetails(
+    logo_uri="https://app.example/로고.png",
+    contacts=("ana@app.example",),
+    jwks={"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "AA"}]},
+    default_max_age=60,
+    backchannel_logout_session_required=True,
+)
 
 
 def register(clients: Clients, tx: Transaction, origin: Origin, **changes: object) -> tuple[Client, str | None]:
@@ -60,13 +68,13 @@ def test_every_field_of_a_client_survives_the_database(
             is_vouched=False,
             id_token_signed_response_alg="EdDSA",
             expires_at=origin.now + datetime.timedelta(days=1, microseconds=1),
-            extra={"logo": "https://app.example/로고.png"},
+            details=DETAILS,
         )
     with Transaction(engine) as tx:
         found = clients.find(tx, made.client_id)
         assert found == made
         assert clients.get_by_row(tx, made.id) == made
-    assert made.extra == {"logo": "https://app.example/로고.png"}
+    assert made.details == DETAILS
     assert (made.is_active, made.revoked_at, made.last_used_at) == (True, None, None)
 
 

@@ -1,0 +1,78 @@
+"""What the less common client metadata may say (OpenID Connect Registration §2 and its logouts, RFC 7591 §2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from provider.protocol.client import PAIRWISE, PRIVATE_KEY_JWT, ClientDetails
+from provider.protocol.errors import OAuthError
+from provider.protocol.redirect_uris import is_loopback, uri_problem
+
+SIGNING_ALGORITHMS = ("RS256", "ES256", "EdDSA")
+ASSERTION_ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
+REQUEST_OBJECT_ALGORITHMS = ASSERTION_ALGORITHMS
+MAX_KEYS = 20
+_PRIVATE_MEMBERS = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
+_KEY_TYPES = {"RSA", "EC", "OKP"}
+_SHOWN_URIS = ("client_uri", "logo_uri", "policy_uri", "tos_uri")
+_CALLED_URIS = ("jwks_uri", "sector_identifier_uri", "backchannel_logout_uri", "frontchannel_logout_uri")
+
+
+def check_details(details: ClientDetails, method: str | None) -> None:
+    """Raises ``invalid_client_metadata`` at the first rule that does not hold. ``method`` is how it proves itself."""
+    problem = _problem(details, method)
+    if problem is not None:
+        raise OAuthError("invalid_client_metadata", problem)
+
+
+def _problem(details: ClientDetails, method: str | None) -> str | None:
+    for name in (*_SHOWN_URIS, *_CALLED_URIS):
+        uri = getattr(details, name)
+        if uri is not None and not is_https_uri(uri, or_loopback=name in _SHOWN_URIS):
+            return f"{name} must be an https URI."
+    if details.initiate_login_uri is not None and not is_https_uri(details.initiate_login_uri):
+        return "initiate_login_uri must be an https URI."
+    if any(not is_https_uri(uri.partition("#")[0]) for uri in details.request_uris):
+        return "request_uris must be https URIs."
+    if len(details.request_uris) > MAX_KEYS:
+        return "At most 20 request_uris can be registered."
+    if details.jwks is not None and details.jwks_uri is not None:
+        return "Only one of jwks and jwks_uri can be given."
+    if details.jwks is not None and (problem := jwks_problem(details.jwks)) is not None:
+        return problem
+    if method == PRIVATE_KEY_JWT and details.jwks is None and details.jwks_uri is None:
+        return "private_key_jwt needs jwks or jwks_uri."
+    return _algorithm_problem(details)
+
+
+def _algorithm_problem(details: ClientDetails) -> str | None:
+    if details.token_endpoint_auth_signing_alg not in (None, *ASSERTION_ALGORITHMS):
+        return "Client assertions can be signed with RS256, PS256, ES256 or EdDSA."
+    if details.request_object_signing_alg not in (None, *REQUEST_OBJECT_ALGORITHMS):
+        return "Request objects can be signed with RS256, PS256, ES256 or EdDSA."
+    if details.userinfo_signed_response_alg not in (None, *SIGNING_ALGORITHMS):
+        return "UserInfo can be signed with RS256, ES256 or EdDSA."
+    if details.subject_type not in ("public", PAIRWISE):
+        return "The subject type must be public or pairwise."
+    if details.default_max_age is not None and not 0 <= details.default_max_age < 10**9:
+        return "default_max_age must be a number of seconds."
+    return None
+
+
+def is_https_uri(uri: str, *, or_loopback: bool = False) -> bool:
+    """Whether ``uri`` is an absolute https URI without fragment and user; ``or_loopback`` allows http to this machine."""
+    return uri_problem(uri, "web") is None and (uri.startswith("https://") or (or_loopback and is_loopback(uri)))
+
+
+def jwks_problem(jwks: Mapping[str, Any]) -> str | None:
+    """Why ``jwks`` is no set of public asymmetric keys (RFC 7517 §5), None when it is."""
+    keys = jwks.get("keys")
+    if not isinstance(keys, list) or not keys or len(keys) > MAX_KEYS:
+        return "jwks must have 1 to 20 keys."
+    for key in keys:
+        if not isinstance(key, dict) or key.get("kty") not in _KEY_TYPES:
+            return "Every key must be an RSA, EC or OKP key."
+        if _PRIVATE_MEMBERS & set(key):
+            return "Keys must be public ones."
+    return None

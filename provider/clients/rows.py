@@ -1,0 +1,63 @@
+"""A client as a row of ``oauth_clients``, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from provider.clients.metadata import ClientMetadata
+from provider.protocol.client import PUBLIC, Client, ClientDetails
+
+SECRET_METHODS = ("client_secret_basic", "client_secret_post")
+_SAME = (
+    "id", "client_id", "kind", "name", "owner_user_id", "secret_hash", "token_endpoint_auth_method", "application_type",
+    "resource", "require_pkce", "rotate_refresh_tokens", "is_trusted", "is_vouched", "is_active",
+    "id_token_signed_response_alg", "created_at", "updated_at", "last_used_at", "expires_at", "revoked_at",
+    "registration_token_hash", "document_fresh_until",
+)  # fmt: skip
+
+
+def parse_client(row: Mapping[Any, Any]) -> Client:
+    return Client(
+        **{name: row[name] for name in _SAME},
+        redirect_uris=tuple(row["redirect_uris"]),
+        post_logout_redirect_uris=tuple(row["post_logout_redirect_uris"]),
+        grant_types=tuple(row["grant_types"]),
+        scope=tuple(row["scope"].split()),
+        details=ClientDetails.from_dict(row["metadata"]),
+    )
+
+
+def metadata_columns(metadata: ClientMetadata) -> dict[str, Any]:
+    """The columns that checked metadata decides."""
+    return {
+        "name": metadata.name,
+        "token_endpoint_auth_method": metadata.token_endpoint_auth_method,
+        "application_type": metadata.application_type,
+        "redirect_uris": list(metadata.redirect_uris),
+        "post_logout_redirect_uris": list(metadata.post_logout_redirect_uris),
+        "grant_types": list(metadata.grant_types),
+        "scope": " ".join(metadata.scope),
+        "resource": metadata.resource,
+        "require_pkce": metadata.require_pkce,
+        "rotate_refresh_tokens": metadata.token_endpoint_auth_method == PUBLIC,
+        "id_token_signed_response_alg": metadata.id_token_signed_response_alg,
+        "metadata": metadata.details.to_dict() or None,
+    }
+
+
+def metadata_of(client: Client) -> ClientMetadata:
+    """What a client is registered with, as somebody could have asked for it."""
+    return ClientMetadata(
+        name=client.name,
+        application_type=client.application_type,
+        token_endpoint_auth_method=client.token_endpoint_auth_method,
+        redirect_uris=client.redirect_uris,
+        post_logout_redirect_uris=client.post_logout_redirect_uris,
+        grant_types=client.grant_types,
+        scope=client.scope,
+        resource=client.resource,
+        require_pkce=client.require_pkce,
+        id_token_signed_response_alg=client.id_token_signed_response_alg,
+        details=client.details,
+    )
