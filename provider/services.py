@@ -20,6 +20,7 @@ from provider.clients.authentication import ClientAuthentication
 from provider.clients.registry import Clients
 from provider.clients.resources import Resources
 from provider.security.crypto import Keyring
+from provider.security.outbound import Outbound
 from provider.security.rate_limit import RateLimiter
 from provider.settings import Settings
 from provider.tokens.grant_records import GrantRecords
@@ -37,6 +38,7 @@ class Services:
     keyring: Keyring
     audit: AuditRecorder
     rate_limits: RateLimiter
+    outbound: Outbound
     signing_keys: SigningKeys
     grants: GrantRecords
     codes: AuthorizationCodes
@@ -58,9 +60,15 @@ class Services:
     setup_links: SetupLinks
 
 
-def build_services(settings: Settings, engine: Engine, keyring: Keyring) -> Services:
+def build_services(
+    settings: Settings, engine: Engine, keyring: Keyring, *, outbound: Outbound | None = None
+) -> Services:
+    """``outbound`` takes the place of the guarded door to other servers, in tests."""
     audit = AuditRecorder()
     rate_limits = RateLimiter(keyring, enabled=settings.rate_limits)
+    outbound = outbound or Outbound(
+        allowed_hosts=settings.outbound_allowed_hosts.split(), ca_file=settings.outbound_ca_file
+    )
     signing_keys = SigningKeys(
         keyring,
         audit,
@@ -108,6 +116,7 @@ def build_services(settings: Settings, engine: Engine, keyring: Keyring) -> Serv
         keyring=keyring,
         audit=audit,
         rate_limits=rate_limits,
+        outbound=outbound,
         signing_keys=signing_keys,
         grants=grants,
         codes=AuthorizationCodes(keyring, grants, audit, settings.code_seconds),

@@ -76,6 +76,31 @@ class Settings(BaseSettings):
         description="Shortest password where it is the only factor; 8 once a second factor is required.",
     )
     require_second_factor: bool = Field(False, description="Every user must set up a second factor at sign-in.")
+    dynamic_registration: Literal["open", "token", "off"] = Field(
+        "open",
+        description="Who may register applications: anybody (public ones), holders of a registration token, nobody.",
+    )
+    registration_unused_days: int = Field(
+        30,
+        ge=1,
+        le=366,
+        description="An application that registered itself and was never used is deleted after these days.",
+    )
+    metadata_documents: Literal["open", "listed", "off"] = Field(
+        "open", description="Which client-id metadata documents are accepted: all, those of listed hosts, none."
+    )
+    metadata_document_hosts: str = Field(
+        "", description="Hosts of accepted metadata documents, space-separated, for MCP_METADATA_DOCUMENTS=listed."
+    )
+    pushed_request_seconds: int = Field(90, ge=10, le=600, description="Life of a pushed authorization request.")
+    outbound_allowed_hosts: str = Field(
+        "",
+        description="Hosts (`name` or `name:port`), space-separated, that may be asked although they are not on the public "
+        "internet or not on port 443: for keys, documents and logout notices inside a private network.",
+    )
+    outbound_ca_file: Path | None = Field(
+        None, description="PEM file of authorities whose certificates outbound requests accept besides the system's."
+    )
     rate_limits: bool = Field(True, description="Throttle guesses. Can be off only for an issuer on loopback.")
     signing_key_publish_seconds: int = Field(
         7200, ge=0, description="How long a new signing key is published before it signs."

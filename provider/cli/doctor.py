@@ -179,7 +179,8 @@ def _people(services: Services, tx: Transaction) -> Iterator[Finding]:
 
 
 def _issuer(settings: Settings) -> Iterator[Finding]:
-    from provider.security.outbound import FetchFailed, fetch_json
+    from provider.security.exchange import FetchFailed
+    from provider.security.own_origin import fetch_json
 
     for name, url in (
         ("OpenID Connect Discovery", f"{settings.issuer}/.well-known/openid-configuration"),
