@@ -35,7 +35,7 @@ class Exchange:
         """Sends the request and reads the head of the answer into ``response``. Raises ``FetchFailed``."""
         fixed = {"User-Agent": "mcp-core", "Accept-Encoding": "identity", "Connection": "close"}
         try:
-            self._connection.sock = self._connected()
+            self._connect()
             self._connection.request(method, path, body, {**fixed, **headers})
             self.response = self._connection.getresponse()
         except ssl.SSLError as error:
@@ -66,12 +66,12 @@ class Exchange:
     def __exit__(self, *_error: object) -> None:
         self._end()
 
-    def _connected(self) -> ssl.SSLSocket:
+    def _connect(self) -> None:
         plain = self._plain_connection()
         secured = self._context.wrap_socket(plain, server_hostname=self._host, do_handshake_on_connect=False)
+        self._connection.sock = secured
         self._watch(secured)
         secured.do_handshake()
-        return secured
 
     def _plain_connection(self) -> socket.socket:
         problem: OSError = TimeoutError()
