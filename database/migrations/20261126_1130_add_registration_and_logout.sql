@@ -6,13 +6,14 @@ ALTER TABLE oauth_grants ADD COLUMN claims JSON;
 CREATE INDEX ix_oauth_clients_kind_created_at ON oauth_clients (kind, created_at);
 
 CREATE TABLE registration_tokens (
-  id         CHAR(36) NOT NULL,
-  token_hash CHAR(64) NOT NULL,
-  name       VARCHAR(255) NOT NULL,
-  uses_left  INTEGER,
-  created_at DATETIME/*!(6)*/ NOT NULL,
-  expires_at DATETIME/*!(6)*/,
-  revoked_at DATETIME/*!(6)*/,
+  id           CHAR(36) NOT NULL,
+  token_hash   CHAR(64) NOT NULL,
+  name         VARCHAR(255) NOT NULL,
+  require_pkce BOOLEAN NOT NULL DEFAULT 1,
+  uses_left    INTEGER,
+  created_at   DATETIME/*!(6)*/ NOT NULL,
+  expires_at   DATETIME/*!(6)*/,
+  revoked_at   DATETIME/*!(6)*/,
   CONSTRAINT pk_registration_tokens PRIMARY KEY (id),
   CONSTRAINT uq_registration_tokens_token_hash UNIQUE (token_hash)
 ) /*! ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 */ /*M! COLLATE=utf8mb4_nopad_bin */ /*!80017 COLLATE=utf8mb4_0900_bin */;

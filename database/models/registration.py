@@ -9,17 +9,21 @@ from sqlalchemy import JSON, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from database.models.base import Base
-from database.models.columns import HASH, IDENTIFIER, UTCDateTime, exact_text
+from database.models.columns import HASH, IDENTIFIER, ON, UTCDateTime, exact_text
 
 
 class RegistrationToken(Base):
-    """An initial access token (RFC 7591 §1.2): who registers with it is vouched for. ``uses_left`` None is without end."""
+    """An initial access token (RFC 7591 §1.2): who registers with it is vouched for.
+
+    ``uses_left`` None is without end. ``require_pkce`` off lets confidential clients that it registers go without.
+    """
 
     __tablename__ = "registration_tokens"
 
     id: Mapped[str] = mapped_column(IDENTIFIER, primary_key=True)
     token_hash: Mapped[str] = mapped_column(HASH, unique=True)
     name: Mapped[str] = mapped_column(String(255))
+    require_pkce: Mapped[bool] = mapped_column(**ON)
     uses_left: Mapped[int | None]
     created_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime)
     expires_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)

@@ -78,6 +78,11 @@ def is_loopback(uri: str) -> bool:
     return _LOOPBACK.fullmatch(uri) is not None
 
 
+def is_private_scheme(uri: str) -> bool:
+    """Whether ``uri`` has a scheme of an application's own (RFC 8252 §7.1)."""
+    return _PRIVATE_SCHEME.fullmatch(uri.partition(":")[0]) is not None
+
+
 def redirect_uri_matches(registered: str, requested: str, application_type: str) -> bool:
     """Exact string comparison, except that a native client's loopback port is ignored (RFC 8252 §7.3).
 

@@ -22,7 +22,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-SecretKind = Literal["cs", "ak", "ac", "rt", "setup", "session", "step", "request", "browser", "reset", "verify"]
+SecretKind = Literal[
+    "cs", "ak", "ac", "rt", "setup", "session", "step", "request", "browser", "reset", "verify", "reg", "init", "par"
+]  # fmt: skip
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _RANDOM_CHARACTERS = 43
