@@ -17,6 +17,9 @@ from provider.accounts.totp import Totp
 from provider.accounts.users import Users
 from provider.audit import AuditRecorder
 from provider.clients.authentication import ClientAuthentication
+from provider.clients.metadata_documents import MetadataDocuments
+from provider.clients.registration import Registration
+from provider.clients.registration_tokens import RegistrationTokens
 from provider.clients.registry import Clients
 from provider.clients.resources import Resources
 from provider.security.crypto import Keyring
@@ -47,6 +50,9 @@ class Services:
     token_issuer: TokenIssuer
     token_verifier: TokenVerifier
     clients: Clients
+    metadata_documents: MetadataDocuments
+    registration: Registration
+    registration_tokens: RegistrationTokens
     resources: Resources
     client_authentication: ClientAuthentication
     users: Users
@@ -92,6 +98,7 @@ def build_services(
         grace_seconds=settings.refresh_grace_seconds,
     )
     clients = Clients(keyring, audit, grants)
+    registration_tokens = RegistrationTokens(keyring, audit)
     resources = Resources(audit, settings.issuer)
     users = Users(audit, grants)
     sessions = Sessions(
@@ -127,6 +134,23 @@ def build_services(
             settings.issuer, signing_keys, audit, clock_skew_seconds=settings.clock_skew_seconds
         ),
         clients=clients,
+        metadata_documents=MetadataDocuments(
+            clients,
+            outbound,
+            rate_limits,
+            policy=settings.metadata_documents,
+            hosts=settings.metadata_document_hosts.split(),
+        ),
+        registration=Registration(
+            clients,
+            registration_tokens,
+            keyring,
+            outbound,
+            rate_limits,
+            audit,
+            policy=settings.dynamic_registration,
+        ),
+        registration_tokens=registration_tokens,
         resources=resources,
         client_authentication=ClientAuthentication(clients, rate_limits, audit),
         users=users,

@@ -133,9 +133,16 @@ class Consents:
         return self._keyring.keyed_hash("consent redirect uri", redirect_uri)
 
     def _metadata_hash(self, client: Client) -> str:
-        """What the user was shown of the client: another name or other redirect URIs mean asking again."""
-        shown = [client.name, sorted(client.redirect_uris), client.token_endpoint_auth_method]
-        return self._keyring.keyed_hash("consent metadata", json.dumps(shown))
+        """What the user was shown of the client: another name, other redirect URIs or keys mean asking again."""
+        details = client.details
+        shown = [
+            client.name,
+            sorted(client.redirect_uris),
+            client.token_endpoint_auth_method,
+            details.jwks_uri,
+            details.jwks,
+        ]
+        return self._keyring.keyed_hash("consent metadata", json.dumps(shown, sort_keys=True))
 
     def _record(
         self, tx: Transaction, origin: Origin, event: AuditEvent, user_id: str, consent_id: str, **details: Any

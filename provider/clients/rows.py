@@ -40,7 +40,8 @@ def metadata_columns(metadata: ClientMetadata) -> dict[str, Any]:
         "scope": " ".join(metadata.scope),
         "resource": metadata.resource,
         "require_pkce": metadata.require_pkce,
-        "rotate_refresh_tokens": metadata.token_endpoint_auth_method == PUBLIC,
+        "rotate_refresh_tokens": PUBLIC
+        in (metadata.token_endpoint_auth_method, *metadata.details.authentication_methods),
         "id_token_signed_response_alg": metadata.id_token_signed_response_alg,
         "metadata": metadata.details.to_dict() or None,
     }

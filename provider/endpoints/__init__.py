@@ -4,7 +4,7 @@ An endpoint is a function of a ``ProtocolRequest`` and a ``Transaction``; it kno
 ``edge.py`` mount the same ones.
 """
 
-from provider.endpoints import authorize, discovery, introspect, jwks, logout, revoke, token, userinfo
+from provider.endpoints import authorize, discovery, introspect, jwks, logout, register, revoke, token, userinfo
 
 ALL = (
     token.mount,
@@ -14,5 +14,6 @@ ALL = (
     revoke.mount,
     userinfo.mount,
     authorize.mount,
+    register.mount,
     logout.mount,
 )

@@ -10,6 +10,8 @@ from provider.accounts.users import User
 from provider.authorization_flow import ERROR_PAGE, AskedFor, Ready, request_is_over
 from provider.edge import Endpoint
 from provider.oauth_server import OAuthServer
+from provider.protocol.client import Client
+from provider.protocol.document_rules import looks_like_document_url
 from provider.protocol.errors import OAuthError, UntrustedRedirect
 from provider.protocol.messages import ProtocolRequest, ProtocolResponse
 from provider.protocol.request_rules import (
@@ -44,9 +46,7 @@ class AuthorizeEndpoint:
         try:
             parameters = request.form if request.method == "POST" else request.query
             client_id = single_value(parameters, "client_id")
-            client = self._services.clients.find(tx, client_id) if client_id else None
-            if client is not None and not client.is_usable(request.received_at):
-                client = None
+            client = self._client(request, tx, client_id) if client_id else None
             redirect_uri = proven_redirect_uri(parameters, client)
         except OAuthError as error:
             return _error_page(error)
@@ -75,6 +75,14 @@ class AuthorizeEndpoint:
         if not self._services.authorization_requests.consume(tx, request.received_at, handle):
             return request_is_over()
         return self._flow.issue(tx, request.origin, asked, step)
+
+    def _client(self, request: ProtocolRequest, tx: Transaction, client_id: str) -> Client | None:
+        """The registered client, or the one that a metadata document describes. Raises ``UntrustedRedirect``."""
+        if looks_like_document_url(client_id):
+            client: Client | None = self._services.metadata_documents.client(tx, request.origin, client_id)
+        else:
+            client = self._services.clients.find(tx, client_id)
+        return client if client is not None and client.is_usable(request.received_at) else None
 
     def _begin_checked(self, request: ProtocolRequest, tx: Transaction, asked: AskedFor) -> ProtocolResponse:
         if request.method == "POST":

@@ -25,6 +25,7 @@ NAMES = ("openid-configuration", "oauth-authorization-server")
 def metadata(settings: Settings) -> dict[str, Any]:
     """What this server does, and nothing that it does not."""
     issuer = settings.issuer
+    registration = {} if settings.dynamic_registration == "off" else {"registration_endpoint": f"{issuer}/register"}
     confidential = [method for method in AUTHENTICATION_METHODS if method != PUBLIC]
     claims = ["sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "azp", "sid", "at_hash"]
     return {
@@ -36,6 +37,8 @@ def metadata(settings: Settings) -> dict[str, Any]:
         "introspection_endpoint": f"{issuer}/introspect",
         "revocation_endpoint": f"{issuer}/revoke",
         "end_session_endpoint": f"{issuer}/logout",
+        **registration,
+        "client_id_metadata_document_supported": settings.metadata_documents != "off",
         "scopes_supported": list(IDENTITY_SCOPES),
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
