@@ -18,7 +18,7 @@ from provider.accounts.users import Users
 from provider.audit import AuditRecorder
 from provider.clients.authentication import ClientAuthentication
 from provider.clients.registry import Clients
-from provider.clients.resources import Resources
+from provider.clients.resources import MAX_TOKEN_SECONDS, Resources
 from provider.security.crypto import Keyring
 from provider.security.rate_limit import RateLimiter
 from provider.settings import Settings
@@ -66,7 +66,8 @@ def build_services(settings: Settings, engine: Engine, keyring: Keyring) -> Serv
         audit,
         algorithms=settings.algorithms,
         publish_seconds=settings.signing_key_publish_seconds,
-        retire_seconds=max(settings.access_token_seconds, settings.id_token_seconds) + settings.clock_skew_seconds,
+        retire_seconds=max(settings.access_token_seconds, settings.id_token_seconds, MAX_TOKEN_SECONDS)
+        + settings.clock_skew_seconds,
     )
     grants = GrantRecords(audit)
     token_issuer = TokenIssuer(
