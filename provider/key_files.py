@@ -25,7 +25,9 @@ ENCRYPTION_FILE = "encryption.keys"
 _ADVICE = "Make a key with: openssl rand -base64 32"
 _STANDARD_ALPHABET = str.maketrans("-_", "+/")
 _KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,32}")
-_FEWEST_DISTINCT_BYTES = 12  # 32 random bytes have about 30 distinct ones, a typed or repeated text far fewer
+_FEWEST_DISTINCT = (
+    12  # 32 random bytes, and their letters, have about 30 distinct ones, a typed or repeated text far fewer
+)
 
 
 class KeyFilesError(Exception):
@@ -83,7 +85,7 @@ def decode_key(text: str, name: str) -> bytes:
         raise KeyFilesError(f"{name} is not base64. {_ADVICE}") from None
     if len(key) < KEY_BYTES:
         raise KeyFilesError(f"{name} is too short: {len(key)} bytes of {KEY_BYTES}. {_ADVICE}")
-    if len(set(key)) < _FEWEST_DISTINCT_BYTES or _is_text(key):
+    if min(len(set(key)), len(set(bare))) < _FEWEST_DISTINCT or _is_text(key):
         raise KeyFilesError(f"{name} is an example or a typed text, not a key. {_ADVICE}")
     return key
 

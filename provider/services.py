@@ -21,7 +21,7 @@ from provider.clients.metadata_documents import MetadataDocuments
 from provider.clients.registration import Registration
 from provider.clients.registration_tokens import RegistrationTokens
 from provider.clients.registry import Clients
-from provider.clients.resources import Resources
+from provider.clients.resources import MAX_TOKEN_SECONDS, Resources
 from provider.security.crypto import Keyring
 from provider.security.outbound import Outbound
 from provider.security.rate_limit import RateLimiter
@@ -80,7 +80,8 @@ def build_services(
         audit,
         algorithms=settings.algorithms,
         publish_seconds=settings.signing_key_publish_seconds,
-        retire_seconds=max(settings.access_token_seconds, settings.id_token_seconds) + settings.clock_skew_seconds,
+        retire_seconds=max(settings.access_token_seconds, settings.id_token_seconds, MAX_TOKEN_SECONDS)
+        + settings.clock_skew_seconds,
     )
     grants = GrantRecords(audit)
     token_issuer = TokenIssuer(

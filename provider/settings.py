@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
@@ -14,6 +15,8 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ENV_FILE = ".env"
+_ISSUER_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 
@@ -132,6 +135,13 @@ class Settings(BaseSettings):
             raise ValueError("must be ASCII without blanks")
         if parts.scheme == "http" and parts.hostname not in LOOPBACK_HOSTS:
             raise ValueError("must be https unless its host is localhost, 127.0.0.1 or [::1]")
+        # Browsers and clients send these forms of it, and they are compared as they are written.
+        if parts.netloc != parts.netloc.lower():
+            raise ValueError("must have its host in lower case")
+        if parts.netloc.endswith(":") or parts.port in (0, _DEFAULT_PORTS[parts.scheme]):
+            raise ValueError("must have no port where it is the default one, and no port 0")
+        if not _ISSUER_PATH.fullmatch(parts.path) or {".", ".."} & set(parts.path.split("/")):
+            raise ValueError("must have a path of letters, digits, '.', '_', '~' and '-' between single slashes")
         return value
 
     @model_validator(mode="after")
@@ -182,10 +192,10 @@ def load_settings(environment: Mapping[str, str] | None = None, **overrides: Any
     """The settings from the environment, or ``SettingsError`` with one line for each thing to change."""
     names = {f"MCP_{name.upper()}" for name in Settings.model_fields}
     problems = []
-    for name in (*os.environ, *dotenv_values(ENV_FILE)) if environment is None else environment:
+    for name in (*os.environ, *_names_in_file()) if environment is None else environment:
         if name.startswith("MCP_") and name not in names:
-            close = difflib.get_close_matches(name, names, n=1)
-            problems.append(f"{name} is not a setting." + (f" Did you mean {close[0]}?" if close else ""))
+            close = difflib.get_close_matches(name[4:], [known[4:] for known in names], n=1)
+            problems.append(f"{name} is not a setting." + (f" Did you mean MCP_{close[0]}?" if close else ""))
     if problems:
         raise SettingsError("\n".join(problems))
     try:
@@ -199,3 +209,10 @@ def load_settings(environment: Mapping[str, str] | None = None, **overrides: Any
             name = "MCP_" + str(problem["loc"][0]).upper() + ": " if problem["loc"] else ""
             lines.append(name + problem["msg"].removeprefix("Value error, "))
         raise SettingsError("\n".join(lines)) from None
+
+
+def _names_in_file() -> Iterable[str]:
+    try:
+        return dotenv_values(ENV_FILE)
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{ENV_FILE} cannot be read: {error}") from error

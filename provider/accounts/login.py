@@ -103,8 +103,7 @@ class Login:
             self._audit.record(tx, AuditEvent.LOGIN_FAILED, origin, user_id=user_id, outcome="failed")
             raise WrongCredentials
         if user.password_hash is not None and self._passwords.needs_rehash(user.password_hash):
-            renewed = self._passwords.hash(password)
-            self._users.set_password_hash(tx, user.id, renewed)
+            self._users.renew_password_hash(tx, user, self._passwords.hash(password))
         for limit in PASSWORD_PER_ACCOUNT:
             self._rate_limits.clear(tx, limit, account, origin.now)
         return user

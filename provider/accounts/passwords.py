@@ -13,6 +13,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from provider.accounts.common_passwords import COMMON_PASSWORDS, keyboard_spelling
 
 MAX_CHARACTERS = 256
+MAX_TYPED_CHARACTERS = 4 * MAX_CHARACTERS  # a syllable of Hangul can arrive as three characters
 MIN_WITH_SECOND_FACTOR = 8
 LOWEST_SCORE = 2
 QUEUE_SECONDS = 10
@@ -45,16 +46,17 @@ class Passwords:
 
     def verify(self, password_hash: str | None, password: str) -> bool:
         """Whether the password is right. Without a hash the same work is done, so that time tells nothing."""
-        if len(password) > MAX_CHARACTERS:
-            password, password_hash = "", None
+        text = normalised(password) if len(password) <= MAX_TYPED_CHARACTERS else None
+        if text is None or len(text) > MAX_CHARACTERS:
+            text, password_hash = "", None
         if self._dummy is None:
             self._dummy = self.hash("nobody has this password")
         with self._slot():
             try:
-                self._hasher.verify(password_hash or self._dummy, normalised(password))
+                self._hasher.verify(password_hash or self._dummy, text)
             except (VerificationError, InvalidHashError):
                 return False
-        return password_hash is not None
+        return bool(password_hash)
 
     def needs_rehash(self, password_hash: str) -> bool:
         return self._hasher.check_needs_rehash(password_hash)
@@ -71,7 +73,7 @@ class Passwords:
         if len(text) > MAX_CHARACTERS:
             raise WeakPassword("too_long")
         folded = text.casefold()
-        own = [word.casefold() for word in (username, email, email.partition("@")[0]) if len(word) > 3]
+        own = _words_about(username, email, email.partition("@")[0])
         if any(word in folded for word in own):
             raise WeakPassword("personal")
         known = {*COMMON_PASSWORDS, *(keyboard_spelling(word) for word in COMMON_PASSWORDS)}
@@ -93,6 +95,13 @@ class Passwords:
 def normalised(password: str) -> str:
     """NFKC: the same typed password on every system (Hangul arrives decomposed from some)."""
     return unicodedata.normalize("NFKC", password)
+
+
+def _words_about(*texts: str) -> set[str]:
+    """What a person is called, also as a two-set keyboard types it. Three Latin letters occur in too many words."""
+    words = {normalised(text).casefold() for text in texts}
+    spelled = {word: keyboard_spelling(word) for word in words}
+    return {form for word, typed in spelled.items() if len(typed) > 3 for form in (word, typed)}
 
 
 def _is_repetition(text: str, known: set[str]) -> bool:

@@ -52,21 +52,27 @@ class Totp:
     def pending_secret(self, tx: Transaction, session: Session) -> str | None:
         statement = select(_SESSIONS.c.totp_enrolment_encrypted).where(_SESSIONS.c.id == session.id)
         sealed = tx.execute(statement).scalar()
-        return None if sealed is None else self._open(sealed, _session_context(session.id))
+        try:
+            return None if sealed is None else self._open(sealed, _session_context(session.id))
+        except DecryptionFailed:  # its key is gone: the enrolment has to begin again
+            return None
 
     def provisioning_uri(self, secret: str, user: User, service_name: str) -> str:
         """The ``otpauth:`` URI that authenticator applications read from a QR code."""
         return pyotp.TOTP(secret).provisioning_uri(name=user.username, issuer_name=service_name)
 
     def confirm(self, tx: Transaction, origin: Origin, session: Session, user: User, code: str) -> bool:
-        """Switches the second factor on if ``code`` proves the session's pending secret. The code's step is used up."""
+        """Switches the second factor on if ``code`` proves the session's pending secret. The code's step is used up.
+
+        False as well while there is a second factor: it is never replaced, only removed first.
+        """
         secret = self.pending_secret(tx, session)
         step = None if secret is None else matching_step(secret, code, origin.now)
         if secret is None or step is None:
             return False
-        tx.execute(
+        statement = (
             update(UserRow)
-            .where(_USERS.c.id == user.id)
+            .where(_USERS.c.id == user.id, _USERS.c.two_factor_enabled.is_(False))
             .values(
                 two_factor_enabled=True,
                 two_factor_secret=self._keyring.encrypt(secret.encode(), _user_context(user.id)),
@@ -74,6 +80,8 @@ class Totp:
                 updated_at=origin.now,
             )
         )
+        if tx.execute(statement).rowcount != 1:
+            return False
         tx.execute(update(UserSession).where(_SESSIONS.c.user_id == user.id).values(totp_enrolment_encrypted=None))
         self._record(tx, origin, AuditEvent.SECOND_FACTOR_ENROLLED, user.id)
         return True

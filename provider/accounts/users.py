@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import bindparam, func, insert, select, true, update
+from sqlalchemy import bindparam, insert, select, true, update
 from sqlalchemy.exc import IntegrityError
 
 from database.models import User as UserRow
@@ -26,6 +26,8 @@ _FIND = select(_TABLE).where(_TABLE.c.id == bindparam("user_id"))
 _FIND_USERNAME = select(_TABLE).where(_TABLE.c.username_canonical == bindparam("name"))
 _FIND_EMAIL = select(_TABLE).where(_TABLE.c.email_canonical == bindparam("name"))
 _USERNAME = re.compile(r"\w[\w.-]{1,62}\w")
+# Letters to Unicode that are drawn as nothing: two names could look the same.
+_FILLERS = frozenset("\u115f\u1160\u3164\uffa0")
 _EMAIL = re.compile(r"[^@\s\"(),:;<>\[\\\]]{1,64}@[^@\s]{1,185}\.[^@\s.]{1,63}")
 
 
@@ -73,7 +75,7 @@ def canonical_username(text: str) -> str:
     3 to 64 letters, digits, ``.``, ``_`` or ``-``, of any script, so never an e-mail address.
     """
     name = unicodedata.normalize("NFKC", text).strip().casefold()
-    if not _USERNAME.fullmatch(name) or any(unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Cn") for c in name):
+    if not _USERNAME.fullmatch(name) or not name.isprintable() or _FILLERS & set(name):
         raise InvalidName("username")
     return name
 
@@ -81,7 +83,9 @@ def canonical_username(text: str) -> str:
 def canonical_email(text: str) -> str:
     """The one form of an address: NFKC, case folded, both parts. Raises ``InvalidName``."""
     address = unicodedata.normalize("NFKC", text).strip().casefold()
-    if len(address) > 254 or not _EMAIL.fullmatch(address) or ".." in address or not address.isprintable():
+    if len(address) > 254 or not _EMAIL.fullmatch(address) or ".." in address:
+        raise InvalidName("email")
+    if not address.isprintable() or _FILLERS & set(address):
         raise InvalidName("email")
     return address
 
@@ -110,7 +114,7 @@ class Users:
             "id": new_id(origin.now),
             "username": unicodedata.normalize("NFKC", username).strip(),
             "username_canonical": canonical_username(username),
-            "email": email.strip(),
+            "email": unicodedata.normalize("NFKC", email).strip(),
             "email_canonical": canonical_email(email),
             "password_hash": password_hash,
             "display_name": display_name,
@@ -159,16 +163,8 @@ class Users:
     def set_active(self, tx: Transaction, origin: Origin, user_id: str, active: bool, actor: str | None = None) -> bool:
         """Enables or disables a user. Disabling ends all sessions and grants. Raises ``LastAdministrator``."""
         statement = update(UserRow).where(_TABLE.c.id == user_id, _TABLE.c.is_active != active)
-        if not active:
-            others = _TABLE.alias("others")
-            alone = (
-                select(func.count())
-                .select_from(others)
-                .where(others.c.is_admin == true(), others.c.is_active == true(), others.c.id != user_id)
-            )
-            user = self.find(tx, user_id)
-            if user is not None and user.is_admin and user.is_active and not tx.execute(alone).scalar_one():
-                raise LastAdministrator
+        if not active and self._active_administrators(tx) == {user_id}:
+            raise LastAdministrator
         if tx.execute(statement.values(is_active=active, updated_at=origin.now)).rowcount != 1:
             return False
         if not active:
@@ -182,6 +178,12 @@ class Users:
         self._record(tx, origin, event, user_id, actor)
         return True
 
+    def _active_administrators(self, tx: Transaction) -> set[str]:
+        """Their ids. Nobody else can change them until the transaction ends: two can't disable each other at once."""
+        which = (_TABLE.c.is_admin == true(), _TABLE.c.is_active == true())
+        tx.execute(update(UserRow).where(*which).values(is_admin=true()))
+        return set(tx.execute(select(_TABLE.c.id).where(*which)).scalars())
+
     def record_login(self, tx: Transaction, user_id: str, now: datetime.datetime) -> None:
         tx.execute(update(UserRow).where(_TABLE.c.id == user_id).values(last_login_at=now))
 
@@ -189,9 +191,10 @@ class Users:
         """The language that the user has chosen for our pages."""
         tx.execute(update(UserRow).where(_TABLE.c.id == user_id).values(locale=locale, updated_at=now))
 
-    def set_password_hash(self, tx: Transaction, user_id: str, password_hash: str) -> None:
-        """Stores the same password under newer hash parameters."""
-        tx.execute(update(UserRow).where(_TABLE.c.id == user_id).values(password_hash=password_hash))
+    def renew_password_hash(self, tx: Transaction, user: User, password_hash: str) -> None:
+        """Stores the same password under newer hash parameters, unless it has been changed since ``user`` was read."""
+        unchanged = (_TABLE.c.id == user.id, _TABLE.c.password_hash == user.password_hash)
+        tx.execute(update(UserRow).where(*unchanged).values(password_hash=password_hash))
 
     def _record(
         self, tx: Transaction, origin: Origin, event: AuditEvent, user_id: str, actor: str | None, **details: Any

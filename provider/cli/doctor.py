@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from provider.cli.terminal import as_json, show_json
+from provider.cli.terminal import absent_database, as_json, show_json
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -86,17 +86,24 @@ def _database(settings: Settings) -> Iterator[Finding]:
 
     from database import DatabaseConnection
     from database.connection import ConfigurationError, check_server
+    from database.faults import explain_database_error
     from database.init_db import pending_files
+    from database.ledger import MigrationError
+    from database.sql_files import SqlFileError
 
     try:
+        absent = absent_database()
+        if absent is not None:
+            yield Finding("database", "fail", f"there is none at {absent} (mcp-core serve makes it)")
+            return
         DatabaseConnection.initialize()
         engine = DatabaseConnection.get_engine()
         problems, pending = check_server(engine), pending_files(engine)
-    except ConfigurationError as error:
+    except (ConfigurationError, MigrationError, SqlFileError) as error:
         yield Finding("database", "fail", str(error))
         return
     except SQLAlchemyError as error:
-        yield Finding("database", "fail", " ".join(str(getattr(error, "orig", None) or error).split()))
+        yield Finding("database", "fail", " ".join(explain_database_error(error).split()))
         return
     try:
         yield Finding("database", "ok", engine.url.render_as_string(hide_password=True))

@@ -13,7 +13,7 @@ _COLUMNS = ("kid", "algorithm", "state", "created_at", "activates_at", "retires_
 def keys() -> None:
     """Keys that sign tokens.
 
-    A key is `next` (published, does not sign yet), `active`, or `retiring` (still published for what it signed).
+    A key is `next` (published, does not sign yet), `active` (signs), or `retiring` (published for what it signed).
     """
 
 
@@ -29,7 +29,14 @@ def list_keys(*, as_json: bool) -> None:
         now = terminal.origin.now
         found = terminal.services.signing_keys.list(terminal.tx, now)
         names = ("kid", "algorithm", "created_at", "activates_at", "retires_at")
-        rows = [{**{name: getattr(key, name) for name in names}, "state": key.state(now)} for key in found]
+        signing = {key.algorithm: key.kid for key in found if key.activates_at <= now}  # the one that began last
+        rows = [
+            {
+                **{name: getattr(key, name) for name in names},
+                "state": "active" if signing.get(key.algorithm) == key.kid else key.state(now),
+            }
+            for key in found
+        ]
     if as_json:
         show_json(rows)
     else:

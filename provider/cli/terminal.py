@@ -9,6 +9,7 @@ import json
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -73,6 +74,7 @@ def refusals() -> Iterator[None]:
     from sqlalchemy.exc import DBAPIError
 
     from database.connection import ConfigurationError
+    from database.faults import explain_database_error
     from database.ledger import MigrationError
     from database.sql_files import SqlFileError
     from provider.key_files import KeyFilesError
@@ -90,7 +92,7 @@ def refusals() -> Iterator[None]:
             "The stored keys do not open with these key files. Restore the folder of keys that belongs to the database."
         )
     except DBAPIError as error:
-        refuse(f"The database failed: {' '.join(str(error.orig).split())}")
+        refuse(f"The database failed: {explain_database_error(error)}")
 
 
 @contextlib.contextmanager
@@ -106,6 +108,9 @@ def opened() -> Iterator[Terminal]:
     with refusals():
         chosen = settings()
         configure_logs("warning", chosen.log_format)
+        absent = absent_database()
+        if absent is not None:
+            refuse(f"There is no database at {absent}. Run `mcp-core serve` once, or name the right MCP_HOME.")
         DatabaseConnection.initialize()
         engine = DatabaseConnection.get_engine()
         try:
@@ -118,6 +123,15 @@ def opened() -> Iterator[Terminal]:
                 yield Terminal(build_services(chosen, engine, keyring), tx, origin, actor)
         finally:
             DatabaseConnection.dispose()
+
+
+def absent_database() -> Path | None:
+    """Where the SQLite database is not made yet. Looks only. Raises ``ConfigurationError``."""
+    from database.connection import database_url_from_environment, environment
+
+    url = database_url_from_environment(environment())
+    path = Path(str(url.database))
+    return path if url.get_backend_name() == "sqlite" and not path.exists() else None
 
 
 def _account() -> str:

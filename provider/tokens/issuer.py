@@ -35,6 +35,13 @@ _ROW = (
     "issued_at",
     "expires_at",
 )
+# What subject claims can never set, said or not by this token (OpenID Connect Core §2, RFC 7519 §4.1, RFC 9068 §2.2).
+_PROTOCOL_CLAIMS = frozenset(
+    (
+        *("iss", "sub", "aud", "azp", "exp", "iat", "nbf", "jti", "typ", "nonce", "auth_time", "acr", "amr", "sid"),
+        *("at_hash", "c_hash", "s_hash", "act", "may_act", "cnf", "client_id", "scope", "events", "sub_jwk"),
+    )
+)
 _HASHES = {"RS256": hashlib.sha256, "ES256": hashlib.sha256, "EdDSA": hashlib.sha512}
 
 
@@ -155,7 +162,7 @@ class TokenIssuer:
         issued_at = int(now.timestamp())
         algorithm = authorization.client.id_token_signed_response_alg
         claims: dict[str, Any] = {
-            **(subject_claims or {}),
+            **{name: value for name, value in (subject_claims or {}).items() if name not in _PROTOCOL_CLAIMS},
             "iss": self._issuer,
             "sub": authorization.user_id,
             "aud": authorization.client.client_id,
@@ -164,8 +171,6 @@ class TokenIssuer:
             "exp": issued_at + self._id_token_seconds,
             **_authentication_claims(authorization),
         }
-        for name in ("nonce", "at_hash", "c_hash", "act", "cnf"):
-            claims.pop(name, None)
         if authorization.nonce is not None:
             claims["nonce"] = authorization.nonce
         if access_token is not None:

@@ -144,11 +144,14 @@ class SigningKeys:
         return made
 
     def current(self, tx: Transaction, algorithm: str, now: datetime.datetime) -> SigningKey:
-        """The key that signs now: of those that have begun, the one that began last. Raises ``LookupError``."""
+        """The key that signs now: of those that have begun, the one that began last. Raises ``LookupError``.
+
+        One that was replaced before it began signs only where nothing better has begun.
+        """
         usable = [key for key in self._load(tx, now) if key.algorithm == algorithm and key.activates_at <= now]
         if not usable:
             raise LookupError(f"there is no signing key for {algorithm}")
-        return usable[-1]
+        return max(usable, key=lambda key: (key.retires_at is None, key.activates_at, key.kid))
 
     def find(self, tx: Transaction, kid: str, now: datetime.datetime) -> SigningKey | None:
         """A key whose signatures count now. A key id that is not known asks the database again, at most once a second."""
@@ -196,7 +199,7 @@ class SigningKeys:
         try:
             rows = tx.execute(_ALL).mappings().all()
         except (OperationalError, InterfaceError, PoolTimeout):
-            if before is None:
+            if before is None or was_open:  # what was done in the transaction is lost: nothing may be signed for it
                 raise
             log.warning("the signing keys could not be read again; the known ones go on")
             tx.rollback()

@@ -22,6 +22,7 @@ from provider.tokens.signing_keys import REGISTRY, SigningKeys
 
 MAX_TOKEN_CHARACTERS = 8192
 _ALLOWED_HEADER = {"alg", "kid", "typ"}
+_TEXT_CLAIMS = ("sub", "aud", "client_id", "scope", "jti")
 _TOKENS = IssuedToken.__table__
 _GRANTS = GrantRecord.__table__
 _CLIENTS = Client.__table__
@@ -90,7 +91,9 @@ class TokenVerifier:
         claims = self._verify(tx, token, "at+jwt", now)
         if claims is None or not self._is_in_time(claims, now):
             return None
-        row = tx.execute(_ALIVE, {"jti": claims.get("jti")}).mappings().first()
+        if not all(isinstance(claims.get(name), str) for name in _TEXT_CLAIMS):
+            return None
+        row = tx.execute(_ALIVE, {"jti": claims["jti"]}).mappings().first()
         if row is None:
             return None
         return VerifiedAccessToken(

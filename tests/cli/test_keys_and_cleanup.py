@@ -1,0 +1,179 @@
+"""``mcp-core keys`` and ``mcp-core cleanup``."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import JSON, Boolean, Integer, insert, select
+
+from database.models import (
+    AuthorizationCode,
+    AuthorizationRequest,
+    Client,
+    GrantRecord,
+    IssuedToken,
+    LoginAttempt,
+    RateCounter,
+    RefreshToken,
+    User,
+    UserSession,
+)
+from database.models.columns import UTCDateTime
+from provider.cli import upkeep
+from tests.cli.conftest import Terminal
+
+COUNTED = {
+    "authorization_codes", "authorization_requests", "refresh_tokens", "issued_tokens", "login_attempts",
+    "rate_counters", "user_sessions", "signing_keys",
+}  # fmt: skip
+
+
+def states(terminal: Terminal) -> list[tuple[str, str]]:
+    return sorted((key["algorithm"], key["state"]) for key in terminal.json("keys", "list"))
+
+
+def test_the_list_is_empty_before_the_first_start(terminal: Terminal) -> None:
+    assert terminal.json("keys", "list") == []
+    assert "first start" in terminal.ok("keys", "list")
+
+
+def test_rotation_publishes_new_keys_before_they_sign(terminal: Terminal) -> None:
+    terminal.ok("keys", "rotate", "--now")
+    rotated = terminal.json("keys", "rotate")
+    assert (len(rotated["kids"]), rotated["immediately"]) == (3, False)
+    assert states(terminal) == [(name, state) for name in ("ES256", "EdDSA", "RS256") for state in ("active", "next")]
+    listed = {key["kid"]: key for key in terminal.json("keys", "list")}
+    for kid in rotated["kids"]:
+        assert set(listed[kid]) == {"kid", "algorithm", "state", "created_at", "activates_at", "retires_at"}
+        published = datetime.datetime.fromisoformat(listed[kid]["activates_at"]) - datetime.datetime.fromisoformat(
+            listed[kid]["created_at"]
+        )
+        assert published == datetime.timedelta(hours=2)
+        assert listed[kid]["retires_at"] is None
+    old = [key for kid, key in listed.items() if kid not in rotated["kids"]]
+    newest = max(key["activates_at"] for key in listed.values())
+    assert all(key["retires_at"] > newest for key in old), "an old key outlives what it signs until the new one does"
+
+
+def test_rotation_at_once_signs_with_the_new_keys(terminal: Terminal) -> None:
+    first = terminal.json("keys", "rotate", "--now")["kids"]
+    second = terminal.json("keys", "rotate", "--now")
+    assert second["immediately"] is True
+    listed = {key["kid"]: key["state"] for key in terminal.json("keys", "list")}
+    assert {listed[kid] for kid in second["kids"]} == {"active"}
+    assert {listed[kid] for kid in first} == {"retiring"}
+    assert len(terminal.audit("keys.rotated")) == 2
+
+
+def test_for_people_rotation_names_the_new_keys_and_the_list_is_a_table(terminal: Terminal) -> None:
+    assert terminal.ok("keys", "rotate").startswith("New keys: ")
+    assert terminal.ok("keys", "list").splitlines()[0].split()[:3] == ["KID", "ALGORITHM", "STATE"]
+
+
+def test_only_the_algorithms_of_the_settings_get_keys(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MCP_SIGNING_ALGORITHMS", "RS256")
+    terminal.ok("keys", "rotate", "--now")
+    assert states(terminal) == [("RS256", "active")]
+
+
+def test_private_keys_are_stored_sealed(terminal: Terminal) -> None:
+    terminal.ok("keys", "rotate")
+    for row in terminal.rows("SELECT private_key_encrypted, public_jwk FROM signing_keys"):
+        assert row["private_key_encrypted"].startswith("v1.")
+        assert '"d"' not in row["public_jwk"]
+
+
+def filled(terminal: Terminal, now: datetime.datetime) -> None:
+    """Two things of each kind: one that is long over and one that is not."""
+    long_ago, soon = now - datetime.timedelta(days=60), now + datetime.timedelta(days=1)
+    user = {"id": "u", "username": "u", "username_canonical": "u", "email": "u", "email_canonical": "u"}
+    common = {"created_at": long_ago, "updated_at": long_ago}
+    client = {
+        "id": "c", "client_id": "app_c", "kind": "application", "name": "c", "token_endpoint_auth_method": "none",
+        "application_type": "web", "redirect_uris": [], "post_logout_redirect_uris": [], "grant_types": [], "scope": "",
+        "require_pkce": True, "rotate_refresh_tokens": True, "is_trusted": False, "is_vouched": True, "is_active": True,
+        "id_token_signed_response_alg": "RS256",
+    }  # fmt: skip
+    flags = {"is_active": True, "is_verified": True, "is_admin": False, "two_factor_enabled": False}
+    engine = terminal.engine()
+    with engine.begin() as connection:
+        connection.execute(insert(User), {**user, **flags, **common})
+        connection.execute(insert(Client), {**client, **common})
+        grant = {"id": "g", "client_id": "c", "user_id": "u", "scope": "", "resource": "r", "created_at": long_ago}
+        connection.execute(insert(GrantRecord), {**_required(GrantRecord), **grant})
+        for name, expires_at in (("over", long_ago), ("live", soon)):
+            times = {"created_at": long_ago, "expires_at": expires_at}
+            for model, values in (
+                (AuthorizationCode, {"code_hash": name, "grant_id": "g"}),
+                (AuthorizationRequest, {"handle_hash": name, "client_id": "c"}),
+                (RefreshToken, {"token_hash": name, "grant_id": "g", "family_expires_at": expires_at}),
+                (IssuedToken, {"jti": name, "client_id": "c", "grant_id": None, "user_id": None}),
+                (LoginAttempt, {"token_hash": name, "user_id": "u"}),
+                (RateCounter, {"bucket": name, "count": 1}),
+                (UserSession, {"id": name, "session_token": name, "user_id": "u"}),
+            ):
+                row = {**_required(model), **values, **times}
+                columns = model.__table__.columns
+                connection.execute(insert(model), {key: row[key] for key in row if key in columns})
+    engine.dispose()
+
+
+def _required(model: Any) -> dict[str, Any]:
+    """Some value for each column that must have one."""
+    values = (
+        (UTCDateTime, datetime.datetime(2026, 7, 1, tzinfo=datetime.UTC)),
+        (Boolean, False),
+        (Integer, 1),
+        (JSON, {}),
+    )
+    return {
+        column.key: next((value for kind, value in values if isinstance(column.type, kind)), "x")
+        for column in model.__table__.columns
+        if not column.nullable
+    }
+
+
+def test_cleanup_deletes_what_is_over_and_nothing_else(terminal: Terminal) -> None:
+    now = datetime.datetime.now(datetime.UTC)
+    filled(terminal, now)
+    terminal.ok("keys", "rotate", "--now")
+    terminal.ok("keys", "rotate", "--now")
+    engine = terminal.engine()
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE signing_keys SET retires_at = '2026-01-01' WHERE retires_at IS NOT NULL")
+    before = len(terminal.rows("SELECT id FROM user_audit_log"))
+    deleted = terminal.json("cleanup")
+    assert deleted == {name: 3 if name == "signing_keys" else 1 for name in COUNTED}
+    assert terminal.json("cleanup") == dict.fromkeys(COUNTED, 0)
+    with engine.connect() as connection:
+        for column in (
+            AuthorizationCode.__table__.c.code_hash,
+            AuthorizationRequest.__table__.c.handle_hash,
+            RefreshToken.__table__.c.token_hash,
+            IssuedToken.__table__.c.jti,
+            LoginAttempt.__table__.c.token_hash,
+            RateCounter.__table__.c.bucket,
+            UserSession.__table__.c.id,
+        ):
+            assert connection.execute(select(column)).scalars().all() == ["live"], column
+    engine.dispose()
+    assert len(terminal.rows("SELECT id FROM user_audit_log")) == before, "the audit log is kept"
+
+
+def test_cleanup_works_in_batches_until_nothing_is_left(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upkeep, "BATCH", 10)
+    over = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    engine = terminal.engine()
+    with engine.begin() as connection:
+        rows = [{"bucket": f"bucket-{number}", "count": 1, "expires_at": over} for number in range(35)]
+        connection.execute(insert(RateCounter), rows)
+    engine.dispose()
+    assert terminal.json("cleanup")["rate_counters"] == 35
+    assert terminal.rows("SELECT * FROM rate_counters") == []
+
+
+def test_for_people_cleanup_is_a_list_of_counts(terminal: Terminal) -> None:
+    shown = dict(line.split() for line in terminal.ok("cleanup").splitlines())
+    assert shown == dict.fromkeys(COUNTED, "0")

@@ -1,0 +1,119 @@
+"""What our own verifier lets through (RFC 8725, RFC 9068 §4): each trick, at each endpoint that takes a token."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from tests.endpoints.forging import altered, forgeries, signed
+from tests.endpoints.provider import KnownClient, Provider, claims_of, header_of
+
+
+def tokens_of(provider: Provider) -> tuple[KnownClient, Any]:
+    client = provider.client()
+    return client, provider.tokens(provider.user(), client, ("openid", "profile"))
+
+
+def is_active(provider: Provider, client: KnownClient, token: str) -> bool:
+    answer = provider.introspect(client, token)
+    assert answer.status == 200
+    if not answer.json["active"]:
+        assert answer.json == {"active": False}
+    return bool(answer.json["active"])
+
+
+def test_no_forgery_gets_through_and_none_is_a_fault(provider: Provider) -> None:
+    client, tokens = tokens_of(provider)
+    token = tokens["access_token"]
+    assert is_active(provider, client, altered(provider, token))  # signing it again changes nothing
+    for trick, forged in forgeries(provider, token).items():
+        if trick != "not ASCII":  # which a header cannot carry as text
+            assert provider.userinfo(forged).error == (401, "invalid_token"), trick
+        assert not is_active(provider, client, forged), trick
+        assert provider.revoke(client, forged).status == 200, trick
+    assert is_active(provider, client, token)  # no forgery has revoked it either
+
+
+@pytest.mark.parametrize("change", [
+    {"iss": None}, {"iss": "http://localhost:8000"}, {"iss": "http://localhost:8000/oauth/"}, {"iss": ["http://localhost:8000/oauth"]},
+    {"exp": None}, {"exp": "9999999999"}, {"exp": True}, {"exp": 1}, {"exp": -1},
+    {"iat": None}, {"iat": "1"}, {"jti": None}, {"jti": "unknown"}, {"jti": 7}, {"jti": ["x"]}, {"jti": {"a": 1}},
+    {"sub": None}, {"sub": 1}, {"aud": None},
+    {"aud": ["http://localhost:8000/oauth"]}, {"scope": None}, {"scope": ["openid"]}, {"client_id": None},
+])  # fmt: skip
+def test_a_claim_that_is_missing_or_wrong_makes_it_no_token(provider: Provider, change: dict[str, Any]) -> None:
+    client, tokens = tokens_of(provider)
+    forged = altered(provider, tokens["access_token"], **change)
+    assert not is_active(provider, client, forged)
+    assert provider.userinfo(forged).error == (401, "invalid_token")
+
+
+@pytest.mark.parametrize(
+    "ahead, accepted", [(0, True), (9, True), (11, True), (30, True), (59, False), (61, False), (3600, False)]
+)
+def test_a_clock_may_be_a_little_ahead(provider: Provider, ahead: int, accepted: bool) -> None:
+    client, tokens = tokens_of(provider)
+    now = int(provider.clock.now.timestamp())
+    assert is_active(provider, client, altered(provider, tokens["access_token"], iat=now + ahead)) is accepted
+
+
+def test_expiry_has_no_tolerance_and_one_clock(provider: Provider) -> None:
+    client, tokens = tokens_of(provider)
+    provider.clock.advance(599)
+    assert is_active(provider, client, tokens["access_token"])
+    provider.clock.advance(1)
+    assert not is_active(provider, client, tokens["access_token"])
+    assert provider.userinfo(tokens["access_token"]).error == (401, "invalid_token")
+
+
+@pytest.mark.parametrize("kind", ["id_token", "refresh_token"])
+def test_a_token_of_one_kind_is_none_of_another(provider: Provider, kind: str) -> None:
+    client, tokens = tokens_of(provider)
+    assert provider.userinfo(tokens[kind]).error == (401, "invalid_token")
+    if kind == "id_token":
+        assert not is_active(provider, client, tokens[kind])
+    for field, grant_type in (("code", "authorization_code"), ("refresh_token", "refresh_token")):
+        for name in {"access_token", "id_token", "refresh_token"} - {field}:
+            answer = provider.token(client, {"grant_type": grant_type, field: tokens[name]})
+            assert answer.error == (400, "invalid_grant")
+    with provider.begin() as tx:
+        verifier, now = provider.services.token_verifier, provider.clock.now
+        assert verifier.verify_id_token_hint(tx, tokens["id_token"], now) is not None
+        assert verifier.verify_id_token_hint(tx, tokens["access_token"], now) is None
+        assert verifier.verify_id_token_hint(tx, tokens["refresh_token"], now) is None
+
+
+def test_an_id_token_relabelled_is_still_no_access_token(provider: Provider) -> None:
+    client, tokens = tokens_of(provider)
+    forged = signed(provider, {**header_of(tokens["id_token"]), "typ": "at+jwt"}, claims_of(tokens["id_token"]))
+    assert not is_active(provider, client, forged)
+
+
+def test_large_and_deep_tokens_are_refused_quickly(provider: Provider) -> None:
+    client, tokens = tokens_of(provider)
+    head, body, signature = tokens["access_token"].split(".")
+    hostile = ["a" * 60_000, "." * 60_000, f"{head}.{body * 40}.{signature}", f"{'W1tb' * 2000}.{body}.{signature}"]
+    began = time.process_time()
+    for token in hostile:
+        assert not is_active(provider, client, token)
+    assert time.process_time() - began < 1
+
+
+def test_a_kid_that_nobody_knows_does_not_ask_the_database_again_and_again(provider: Provider) -> None:
+    client, tokens = tokens_of(provider)
+    forged = altered(provider, tokens["access_token"], {"kid": "unknown"})
+    provider.clock.advance(2)
+    asked: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        if "signing_keys" in statement:
+            asked.append(statement)
+
+    event.listen(provider.engine, "before_cursor_execute", note)
+    for _ in range(5):
+        assert not is_active(provider, client, forged)
+    event.remove(provider.engine, "before_cursor_execute", note)
+    assert len(asked) == 1

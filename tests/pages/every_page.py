@@ -1,0 +1,256 @@
+"""Every page there is, and a walk that shows each of them: what a crawl checks, and what it must not forget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.browser import Page
+from tests.pages.document import Document
+from tests.pages.site import CALLBACK, LOOPBACK, PASSWORD, Site, Visitor
+
+# Each rule of each page with its methods. A new page is added here and to the walk below.
+ROUTES = {
+    "/": {"GET"},
+    "/.well-known/change-password": {"GET"},
+    "/account": {"GET"},
+    "/account/api-keys": {"GET"},
+    "/account/api-keys/<client_id>/revoke": {"GET", "POST"},
+    "/account/api-keys/new": {"GET", "POST"},
+    "/account/apps": {"GET", "POST"},
+    "/account/second-factor": {"GET", "POST"},
+    "/account/sessions": {"GET", "POST"},
+    "/consent": {"GET", "POST"},
+    "/health": {"GET"},
+    "/language": {"POST"},
+    "/login": {"GET", "POST"},
+    "/login/again": {"GET", "POST"},
+    "/login/code": {"GET", "POST"},
+    "/login/second-factor": {"GET", "POST"},
+    "/setup/<token>": {"GET", "POST"},
+    "/sign-out": {"GET", "POST"},
+}
+HOSTILE = '<script>alert("x")</script><img src=x onerror=alert(1)>\'"&{{7*7}}'
+
+
+@dataclass
+class Visit:
+    """One answer on the walk."""
+
+    name: str
+    method: str
+    page: Page
+    cookies: list[str]
+
+    @property
+    def document(self) -> Document:
+        return Document(self.page.html)
+
+    @property
+    def is_html(self) -> bool:
+        return self.page.headers.get("Content-Type", "").startswith("text/html") and bool(self.page.html)
+
+
+class Walk:
+    def __init__(self) -> None:
+        self.visits: list[Visit] = []
+
+    def saw(self, name: str, visitor: Visitor, status: int = 200) -> None:
+        assert visitor.page.status == status, f"{name}: {visitor.page.status} {visitor.to} {visitor.page.text[:300]}"
+        cookies = visitor.answer.headers.getlist("Set-Cookie")
+        self.visits.append(Visit(name, visitor.answer.request.method, visitor.page, cookies))
+
+
+def walk(make: Callable[..., Site], language: str = "en") -> list[Visit]:
+    """Shows every page in every state that has markup of its own."""
+    seen = Walk()
+    _setting_up(seen, make(), language)
+    site = make()
+    _signing_in(seen, site, language)
+    _account(seen, site, language)
+    _applications(seen, site, language)
+    _errors(seen, site, language)
+    return seen.visits
+
+
+def _setting_up(seen: Walk, site: Site, language: str) -> None:
+    visitor = Visitor(site, language=language)
+    link = site.setup_link()
+    visitor.get(link)
+    seen.saw("setup", visitor)
+    visitor.post(link, {"username": "x", "email": "x", "password": "short"})
+    seen.saw("setup with mistakes", visitor, 400)
+    visitor.post(link, {"username": "root", "email": "root@example.com", "password": PASSWORD})
+    seen.saw("setup done", visitor, 303)
+    visitor.follow()
+    seen.saw("second factor demanded", visitor)
+    visitor.post("/login/second-factor", {"action": "begin"})
+    seen.saw("second factor begun", visitor, 303)
+    visitor.follow()
+    seen.saw("second factor demanded, QR code", visitor)
+    visitor.post("/login/second-factor", {"action": "confirm", "code": "1"})
+    seen.saw("second factor demanded, wrong code", visitor, 400)
+    visitor.get("/setup/gone")
+    seen.saw("setup link gone", visitor, 404)
+
+
+def _signing_in(seen: Walk, site: Site, language: str) -> None:
+    bora = site.account("bora", second_factor=True)
+    visitor = Visitor(site, language=language)
+    visitor.get("/login")
+    seen.saw("login", visitor)
+    visitor.post("/login", {"username": "", "password": ""})
+    seen.saw("login, nothing typed", visitor, 400)
+    visitor.post("/login", {"username": HOSTILE, "password": "wrong"})
+    seen.saw("login, wrong", visitor, 400)
+    for _ in range(11):
+        visitor.post("/login", {"username": "nobody", "password": "wrong"})
+    seen.saw("login, throttled", visitor, 429)
+    visitor.post("/login", {"username": "bora", "password": PASSWORD})
+    seen.saw("password right", visitor, 303)
+    visitor.get("/login/code")
+    seen.saw("code", visitor)
+    visitor.get("/login/code?with=recovery-code")
+    seen.saw("recovery code", visitor)
+    visitor.post("/login/code", {"code": "000000"})
+    seen.saw("code, wrong", visitor, 400)
+    visitor.post("/login/code", {"code": site.fresh_code(bora)})
+    seen.saw("signed in", visitor, 303)
+    visitor.get("/account/second-factor")
+    seen.saw("second factor on", visitor)
+    visitor.post("/account/second-factor", {"action": "turn-off", "code": ""})
+    seen.saw("second factor, no code", visitor, 400)
+    site.later(minutes=20)
+    visitor.get("/account/api-keys/new")
+    seen.saw("sent to prove it again", visitor, 303)
+    visitor.get("/login/again?to=new-api-key")
+    seen.saw("again", visitor)
+    visitor.post("/login/again", {"password": "", "code": ""})
+    seen.saw("again, nothing typed", visitor, 400)
+    visitor.get("/sign-out")
+    seen.saw("sign out?", visitor)
+    visitor.post("/sign-out")
+    seen.saw("signed out", visitor, 303)
+    visitor.follow()
+    seen.saw("login, after signing out", visitor)
+
+
+def _account(seen: Walk, site: Site, language: str) -> None:
+    ana = site.account("ana")
+    other = Visitor(site, language=language)
+    other.sign_in(ana)
+    visitor = Visitor(site, language=language)
+    visitor.sign_in(ana)
+    for path in ("", "/second-factor", "/sessions", "/apps", "/api-keys", "/api-keys/new"):
+        visitor.get(f"/account{path}")
+        seen.saw(f"account{path}", visitor)
+    visitor.post("/account/second-factor", {"action": "begin"})
+    visitor.follow()
+    seen.saw("account, QR code", visitor)
+    ana.secret = next(it.text for it in visitor.document.all("code") if "secret" in it.get("class")).replace(" ", "")
+    visitor.post("/account/second-factor", {"action": "confirm", "code": "12"})
+    seen.saw("account, wrong first code", visitor, 400)
+    visitor.post("/account/second-factor", {"action": "confirm", "code": site.code(ana)})
+    seen.saw("recovery codes", visitor)
+    site.resource(name=HOSTILE[:60])
+    visitor.get("/account/api-keys/new")
+    seen.saw("new key, with APIs", visitor)
+    visitor.post("/account/api-keys/new", {"name": "", "days": "1", "scope": "admin", "resource": "https://x.example"})
+    seen.saw("new key, with mistakes", visitor, 400)
+    visitor.post("/account/api-keys/new", {"name": "backup", "days": "30", "scope": "admin"})
+    seen.saw("new key, too much", visitor, 400)
+    visitor.post("/account/api-keys/new", {"name": HOSTILE[:64], "days": "30"})
+    seen.saw("key made", visitor)
+    visitor.get("/account/api-keys")
+    seen.saw("keys", visitor)
+    revoke = next(it.get("href") for it in visitor.document.all("a") if it.get("href").endswith("/revoke"))
+    visitor.get(revoke)
+    seen.saw("revoke?", visitor)
+    visitor.post(revoke)
+    seen.saw("revoked", visitor, 303)
+    visitor.follow()
+    seen.saw("keys, after revoking", visitor)
+    visitor.post("/account/sessions", {"action": "end-others"})
+    seen.saw("sessions ended", visitor, 303)
+    visitor.follow()
+    seen.saw("sessions, after ending", visitor)
+    visitor.get("/")
+    seen.saw("front door", visitor, 303)
+    visitor.get("/.well-known/change-password")
+    seen.saw("change-password", visitor, 303)
+    visitor.get("/health")
+    seen.saw("health", visitor)
+    visitor.post("/language", {"language": language, "back": "/account"})
+    seen.saw("language", visitor, 303)
+
+
+def _applications(seen: Walk, site: Site, language: str) -> None:
+    cyrus = site.account("cyrus")
+    vouched = site.client(HOSTILE)
+    unvouched = site.client("Self Made", is_vouched=False, redirect_uris=["https://self.example/cb"])
+    native = site.client(
+        "Editor",
+        is_vouched=False,
+        application_type="native",
+        redirect_uris=[LOOPBACK],
+        token_endpoint_auth_method="none",
+        resource="https://reports.example/api",
+        scope=("reports:read",),
+    )
+    visitor = Visitor(site, language=language)
+    visitor.ask(vouched)
+    seen.saw("login for an application", visitor)
+    visitor.sign_in(cyrus, visitor.page.url)
+    visitor.follow()
+    seen.saw("consent", visitor)
+    visitor.post(visitor.page.url, {"decision": "allow"})
+    seen.saw("allowed", visitor, 303)
+    visitor.follow()
+    assert visitor.to.startswith(CALLBACK)
+    visitor.get("/account/apps")
+    seen.saw("apps", visitor)
+    visitor.post("/account/apps", {"consent": visitor.page.form("consent").fields["consent"][0]})
+    seen.saw("disconnected", visitor, 303)
+    visitor.follow()
+    seen.saw("apps, after disconnecting", visitor)
+    visitor.ask(unvouched)
+    seen.saw("consent, unvouched", visitor)
+    visitor.ask(native, scope="reports:read", redirect_uri="http://127.0.0.1:4711/callback")
+    seen.saw("consent, loopback", visitor)
+    visitor.post(visitor.page.url, {"decision": "cancel"})
+    seen.saw("cancelled", visitor, 303)
+    visitor.ask(unvouched, scope="nonsense")
+    seen.saw("authorization error with a way back", visitor, 400)
+    visitor.ask(vouched, client_id="app_nobody")
+    seen.saw("authorization error", visitor, 400)
+    visitor.get("/login?request=nothing")
+    seen.saw("request over", visitor, 400)
+
+
+def _errors(seen: Walk, site: Site, language: str) -> None:
+    visitor = Visitor(site, language=language)
+    visitor.get("/nothing/here")
+    seen.saw("404", visitor, 404)
+    visitor.post("/account")
+    seen.saw("405", visitor, 405)
+    visitor.post("/login", {"username": "x"}, token="0" * 64)
+    seen.saw("forged", visitor, 403)
+    visitor.post("/login", {"username": "x" * 70_000})
+    seen.saw("413", visitor, 413)
+    _without_database(seen, site, visitor)
+
+
+def _without_database(seen: Walk, site: Site, visitor: Visitor) -> None:
+    database = Path(str(site.engine.url.database))
+    token = visitor.token()
+    site.engine.dispose()
+    database.parent.rename(database.parent.with_suffix(".away"))
+    try:
+        visitor.post("/login", {"username": "ana", "password": PASSWORD}, token=token)
+        seen.saw("503", visitor, 503)
+        visitor.get("/health")
+        seen.saw("health, down", visitor, 503)
+    finally:
+        site.engine.dispose()
+        database.parent.with_suffix(".away").rename(database.parent)

@@ -1,0 +1,233 @@
+"""Every rule about settings: what is taken, what is refused and with which words."""
+
+from __future__ import annotations
+
+import base64
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from provider.settings import Settings, SettingsError, load_settings
+
+HTTPS = {"MCP_ISSUER": "https://id.example/oauth"}
+BOUNDS = [
+    ("TRUSTED_PROXY_COUNT", 0, 8), ("ACCESS_TOKEN_SECONDS", 30, 900), ("ID_TOKEN_SECONDS", 30, 3600),
+    ("CODE_SECONDS", 10, 60), ("AUTHORIZATION_REQUEST_SECONDS", 60, 7200), ("REFRESH_TOKEN_IDLE_SECONDS", 600, None),
+    ("REFRESH_TOKEN_SECONDS", 600, None), ("REFRESH_GRACE_SECONDS", 0, 60), ("SESSION_IDLE_SECONDS", 60, None),
+    ("SESSION_SECONDS", 300, None), ("RECENT_LOGIN_SECONDS", 60, None), ("SETUP_LINK_SECONDS", 60, None),
+    ("ARGON2_MEMORY_KIB", 19456, None), ("ARGON2_TIME_COST", 1, None), ("ARGON2_PARALLELISM", 1, 8),
+    ("ARGON2_CONCURRENCY", 1, 64), ("PASSWORD_MIN_LENGTH", 8, 64), ("SIGNING_KEY_PUBLISH_SECONDS", 0, None),
+    ("CLOCK_SKEW_SECONDS", 0, 60),
+]  # fmt: skip
+
+
+def refused(environment: dict[str, str]) -> str:
+    with pytest.raises(SettingsError) as refusal:
+        load_settings(environment)
+    return str(refusal.value)
+
+
+def test_without_any_variable_the_defaults_are_those_of_the_documents() -> None:
+    settings = load_settings({})
+    assert settings.issuer == "http://localhost:8000/oauth"
+    assert settings.home == Path("instance")
+    assert (settings.access_token_seconds, settings.code_seconds, settings.refresh_grace_seconds) == (600, 60, 30)
+    assert (settings.refresh_token_idle_seconds, settings.refresh_token_seconds) == (14 * 86400, 30 * 86400)
+    assert (settings.session_idle_seconds, settings.session_seconds) == (3600, 86400)
+    assert (settings.password_min_length, settings.require_second_factor, settings.rate_limits) == (15, False, True)
+    assert settings.algorithms == ("RS256", "ES256", "EdDSA")
+    assert (settings.behind_tls_proxy, settings.trusted_proxy_count) == (False, 0)
+
+
+def test_every_number_with_a_limit_is_in_the_table_here() -> None:
+    limited = {name.upper() for name, field in Settings.model_fields.items() if field.annotation is int}
+    assert limited == {name for name, _, _ in BOUNDS}
+
+
+@pytest.mark.parametrize("name, least, most", BOUNDS)
+def test_numbers_are_taken_up_to_their_limits_and_not_beyond(name: str, least: int, most: int | None) -> None:
+    field, variable = name.lower(), f"MCP_{name}"
+    others = {"MCP_REFRESH_TOKEN_IDLE_SECONDS": "600"} if name == "REFRESH_TOKEN_SECONDS" else {}
+    assert getattr(load_settings({**others, variable: str(least)}), field) == least
+    assert refused({variable: str(least - 1)}).startswith(f"{variable}: ")
+    if most is not None:
+        assert getattr(load_settings({variable: str(most)}), field) == most
+        assert refused({variable: str(most + 1)}).startswith(f"{variable}: ")
+    for text in ("", "many", "1.5", "10s"):
+        assert refused({variable: text}).startswith(f"{variable}: ")
+
+
+@pytest.mark.parametrize(
+    "issuer, origin, path",
+    [
+        ("https://id.example/oauth", "https://id.example", "/oauth"),
+        ("https://id.example", "https://id.example", ""),
+        ("https://id.example:8443/a/b-c_d.e~f", "https://id.example:8443", "/a/b-c_d.e~f"),
+        ("http://localhost:8000/oauth", "http://localhost:8000", "/oauth"),
+        ("http://127.0.0.1:1", "http://127.0.0.1:1", ""),
+        ("http://[::1]:8000/oauth", "http://[::1]:8000", "/oauth"),
+        ("https://xn--bcher-kva.example", "https://xn--bcher-kva.example", ""),
+    ],
+)
+def test_an_issuer_is_kept_byte_for_byte(issuer: str, origin: str, path: str) -> None:
+    settings = load_settings({"MCP_ISSUER": issuer})
+    assert (settings.issuer, settings.origin, settings.issuer_path) == (issuer, origin, path)
+
+
+@pytest.mark.parametrize(
+    "issuer, words",
+    [
+        ("", "http(s) URL"),
+        ("id.example/oauth", "http(s) URL"),
+        ("ftp://id.example/oauth", "http(s) URL"),
+        ("https:///oauth", "http(s) URL"),
+        ("https://ana@id.example/oauth", "without user"),
+        ("https://id.example/oauth?a=b", "query"),
+        ("https://id.example/oauth#a", "fragment"),
+        ("https://id.example/oauth?", "'?'"),
+        ("https://id.example/oauth#", "'#'"),
+        ("https://id.example/oauth/", "must not end in '/'"),
+        ("https://id.example/", "must not end in '/'"),
+        ("https://id.example/o auth", "without blanks"),
+        ("https://id.example/oauth ", "without blanks"),
+        ("https://bücher.example", "ASCII"),
+        ("http://id.example/oauth", "must be https"),
+        ("http://127.0.0.2:8000/oauth", "must be https"),
+        ("http://localhost.example/oauth", "must be https"),
+        ("http://0.0.0.0:8000/oauth", "must be https"),
+        ("https://ID.example/oauth", "lower case"),
+        ("HTTPS://ID.example/oauth", "lower case"),
+        ("https://id.example:443/oauth", "no port"),
+        ("http://localhost:80/oauth", "no port"),
+        ("https://id.example:/oauth", "no port"),
+        ("http://localhost:0/oauth", "no port"),
+        ("http://localhost:65536/oauth", "Port out of range"),
+        ("http://localhost:port/oauth", "Port"),
+        ("http://[::1/oauth", "IPv6"),
+        ("https://id.example//oauth", "single slashes"),
+        ("https://id.example/a//b", "single slashes"),
+        ("https://id.example/../oauth", "path of letters"),
+        ("https://id.example/./oauth", "path of letters"),
+        ("https://id.example/%6Fauth", "path of letters"),
+        ("https://id.example/<handle>", "path of letters"),
+    ],
+)
+def test_what_is_no_issuer_is_refused_with_its_reason(issuer: str, words: str) -> None:
+    shown = refused({"MCP_ISSUER": issuer})
+    assert shown.startswith("MCP_ISSUER: ")
+    assert words in shown
+
+
+@pytest.mark.parametrize(
+    "text, expected", [("true", True), ("1", True), ("yes", True), ("on", True), ("false", False), ("0", False)]
+)
+def test_switches(text: str, expected: bool) -> None:
+    assert load_settings({"MCP_BEHIND_TLS_PROXY": text}).behind_tls_proxy is expected
+    assert load_settings({"MCP_REQUIRE_SECOND_FACTOR": text}).require_second_factor is expected
+
+
+@pytest.mark.parametrize("name", ["BEHIND_TLS_PROXY", "REQUIRE_SECOND_FACTOR", "RATE_LIMITS"])
+def test_a_switch_is_on_or_off(name: str) -> None:
+    assert refused({f"MCP_{name}": "maybe"}).startswith(f"MCP_{name}: ")
+
+
+@pytest.mark.parametrize(
+    "name, good, bad",
+    [
+        ("DEFAULT_LOCALE", ["en", "ko"], ["de", "EN", ""]),
+        ("LOG_LEVEL", ["debug", "info", "warning", "error"], ["critical", "INFO", ""]),
+        ("LOG_FORMAT", ["text", "json"], ["xml", ""]),
+        ("SERVICE_NAME", ["Acme", "가" * 64], ["x" * 65]),
+    ],
+)
+def test_choices(name: str, good: list[str], bad: list[str]) -> None:
+    for text in good:
+        assert getattr(load_settings({f"MCP_{name}": text}), name.lower()) == text
+    for text in bad:
+        assert refused({f"MCP_{name}": text}).startswith(f"MCP_{name}: ")
+
+
+@pytest.mark.parametrize("text, words", [
+    ("ES256 EdDSA", "must contain RS256"), ("", "must contain RS256"), ("RS256 HS256", "unknown values: HS256"),
+    ("RS256 none", "unknown values: none"), ("rs256", "must contain RS256"),
+])  # fmt: skip
+def test_algorithms_that_cannot_be_are_refused(text: str, words: str) -> None:
+    assert words in refused({"MCP_SIGNING_ALGORITHMS": text})
+
+
+def test_algorithms_may_be_fewer() -> None:
+    assert load_settings({"MCP_SIGNING_ALGORITHMS": "RS256"}).algorithms == ("RS256",)
+
+
+def test_limits_on_guesses_can_be_off_on_loopback_alone() -> None:
+    assert load_settings({"MCP_RATE_LIMITS": "false"}).rate_limits is False
+    assert "only for an issuer on loopback" in refused({**HTTPS, "MCP_RATE_LIMITS": "false"})
+
+
+def test_an_idle_limit_beyond_the_absolute_one_is_refused() -> None:
+    words = refused({"MCP_REFRESH_TOKEN_IDLE_SECONDS": "7200", "MCP_REFRESH_TOKEN_SECONDS": "3600"})
+    assert words == "MCP_REFRESH_TOKEN_IDLE_SECONDS must not exceed MCP_REFRESH_TOKEN_SECONDS"
+
+
+def test_all_that_is_wrong_is_said_at_once() -> None:
+    shown = refused({"MCP_ISSUER": "nothing", "MCP_CODE_SECONDS": "0"})
+    assert [line.partition(":")[0] for line in shown.splitlines()] == ["MCP_ISSUER", "MCP_CODE_SECONDS"]
+
+
+@pytest.mark.parametrize(
+    "name, suggestion",
+    [
+        ("MCP_ISUER", "MCP_ISSUER"), ("MCP_HASH_KEY", "MCP_HASHING_KEY"), ("MCP_ENCRYPTION_KEY", "MCP_ENCRYPTION_KEYS"),
+        ("MCP_TLS_PROXY", "MCP_BEHIND_TLS_PROXY"), ("MCP_Q", None), ("MCP_", None),
+    ],
+)  # fmt: skip
+def test_an_unknown_variable_is_refused_with_a_suggestion_where_one_is_near(name: str, suggestion: str | None) -> None:
+    assert refused({name: "x"}) == f"{name} is not a setting." + (f" Did you mean {suggestion}?" if suggestion else "")
+
+
+def test_variables_of_others_are_none_of_our_business() -> None:
+    assert load_settings({"PATH": "/bin", "MCPX": "1", "MYSQL_HOST": "x"}).issuer == "http://localhost:8000/oauth"
+
+
+def test_an_override_wins_over_the_environment() -> None:
+    assert load_settings({"MCP_CODE_SECONDS": "30"}, code_seconds=20).code_seconds == 20
+
+
+def test_settings_cannot_be_changed_afterwards() -> None:
+    settings: Any = load_settings({})
+    with pytest.raises(ValidationError):
+        settings.issuer = "https://other.example"
+
+
+def test_keys_never_show_in_what_is_printed_of_the_settings() -> None:
+    key = base64.b64encode(bytes(range(32))).decode()
+    settings = load_settings({"MCP_HASHING_KEY": key, "MCP_ENCRYPTION_KEYS": f"k1:{key}"})
+    assert key not in repr(settings) + str(settings) + settings.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    "environment, is_admin, required",
+    [
+        ({}, True, False),
+        ({}, False, False),
+        (HTTPS, True, True),
+        (HTTPS, False, False),
+        ({"MCP_REQUIRE_SECOND_FACTOR": "true"}, False, True),
+    ],
+)
+def test_who_needs_a_second_factor(environment: dict[str, str], is_admin: bool, required: bool) -> None:
+    assert load_settings(environment).second_factor_required(is_admin=is_admin) is required
+
+
+def test_cookies_have_the_host_prefix_where_there_is_tls() -> None:
+    assert load_settings(HTTPS).cookie_name("session") == "__Host-mcp_session"
+    assert load_settings({}).cookie_name("session") == "mcp_session"
+
+
+def test_every_setting_has_a_meaning_in_one_sentence_or_more() -> None:
+    for name, field in Settings.model_fields.items():
+        assert field.description, name
+        assert re.search(r"[.]$", field.description), name

@@ -1,0 +1,117 @@
+"""Grant records: what a revocation ends, and what it leaves alone."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+
+import pytest
+
+from database.models import GrantRecord as GrantRow
+from database.models.columns import new_id
+from database.transaction import Transaction
+from provider.protocol.messages import Origin
+from tests.tokens.conftest import API, Events, Tokens, make_client, make_grant, make_user
+
+SESSION, OTHER_SESSION = "01900000-0000-7000-8000-00000000000a", "01900000-0000-7000-8000-00000000000b"
+CONSENT = "01900000-0000-7000-8000-00000000000c"
+
+
+def test_a_grant_keeps_what_was_authorized(tokens: Tokens, origin: Origin) -> None:
+    authenticated_at = origin.now - datetime.timedelta(seconds=90, microseconds=7)
+    with tokens.transaction() as tx:
+        user, client = make_user(tokens, tx, origin), make_client(tokens, tx, origin)
+        grant_id = make_grant(
+            tokens,
+            tx,
+            origin.now,
+            user,
+            client,
+            session_id=SESSION,
+            consent_id=CONSENT,
+            scope=("openid", "mcp:read", "offline_access"),
+            authenticated_at=authenticated_at,
+            amr=("pwd", "otp", "mfa"),
+            acr="urn:mcp-core:two-factor",
+        )
+    with tokens.transaction() as tx:
+        grant = tokens.grants.find(tx, grant_id)
+        assert tokens.grants.find(tx, new_id(origin.now)) is None
+    assert grant is not None
+    assert (grant.user_id, grant.client_row_id, grant.session_id, grant.consent_id) == (
+        user.id,
+        client.id,
+        SESSION,
+        CONSENT,
+    )
+    assert grant.scope == ("openid", "mcp:read", "offline_access")
+    assert (grant.resource, grant.authenticated_at, grant.created_at) == (API.uri, authenticated_at, origin.now)
+    assert (grant.amr, grant.acr, grant.revoked_at) == (("pwd", "otp", "mfa"), "urn:mcp-core:two-factor", None)
+
+
+Revoke = Callable[[Tokens, Transaction, Origin, dict[str, str]], int]
+REVOCATIONS: list[tuple[str, Revoke, set[str]]] = [
+    ("one grant", lambda t, tx, o, ids: t.grants.revoke(tx, o, ids["plain"], "test"), {"plain"}),
+    (
+        "all of a user",
+        lambda t, tx, o, ids: t.grants.revoke_for_user(tx, o, ids["user"], "test"),
+        {"plain", "offline", "offline first", "lookalike", "other session", "other client", "consent"},
+    ),
+    (
+        "all of a client",
+        lambda t, tx, o, ids: t.grants.revoke_for_client(tx, o, ids["client"], "test"),
+        {"plain", "offline", "offline first", "lookalike", "other session", "other user", "consent"},
+    ),
+    (
+        "what a consent allowed",
+        lambda t, tx, o, ids: t.grants.revoke_for_consent(tx, o, CONSENT, "test"),
+        {"consent"},
+    ),
+    (
+        "what rests on a session, except for offline access",
+        lambda t, tx, o, ids: t.grants.revoke_for_session(tx, o, SESSION, "test"),
+        {"plain", "lookalike", "other user"},
+    ),
+]
+
+
+@pytest.mark.parametrize("revoke, ended", [row[1:] for row in REVOCATIONS], ids=[row[0] for row in REVOCATIONS])
+def test_a_revocation_ends_what_it_names_and_nothing_else(
+    tokens: Tokens, origin: Origin, events: Events, revoke: Revoke, ended: set[str]
+) -> None:
+    with tokens.transaction() as tx:
+        user, other = make_user(tokens, tx, origin), make_user(tokens, tx, origin, "bob")
+        client, second = make_client(tokens, tx, origin), make_client(tokens, tx, origin)
+        made = {
+            "plain": (user, client, {"session_id": SESSION}),
+            "offline": (user, client, {"session_id": SESSION, "scope": ("openid", "offline_access")}),
+            "offline first": (user, client, {"session_id": SESSION, "scope": ("offline_access", "openid")}),
+            "lookalike": (user, client, {"session_id": SESSION, "scope": ("offline_access2", "x:offline_access")}),
+            "other session": (user, client, {"session_id": OTHER_SESSION}),
+            "other user": (other, client, {"session_id": SESSION}),
+            "other client": (user, second, {}),
+            "consent": (user, client, {"consent_id": CONSENT}),
+        }
+        ids = {name: make_grant(tokens, tx, origin.now, *who, **more) for name, (*who, more) in made.items()}  # type: ignore[misc, arg-type]
+    names = {**ids, "user": user.id, "client": client.id}
+    with tokens.transaction() as tx:
+        assert int(revoke(tokens, tx, origin, names)) == len(ended)
+    assert {row["id"] for row in tokens.rows(GrantRow) if row["revoked_at"]} == {ids[name] for name in ended}
+    assert {row["revoke_reason"] for row in tokens.rows(GrantRow) if row["revoked_at"]} == {"test"}
+    assert events().count(("grant.revoked", "test")) == 1
+    with tokens.transaction() as tx:
+        assert int(revoke(tokens, tx, origin, names)) == 0
+    assert events().count(("grant.revoked", "test")) == 1
+
+
+def test_a_revocation_that_is_rolled_back_leaves_neither_change_nor_record(
+    tokens: Tokens, origin: Origin, events: Events
+) -> None:
+    with tokens.transaction() as tx:
+        grant_id = make_grant(tokens, tx, origin.now, make_user(tokens, tx, origin), make_client(tokens, tx, origin))
+    before = events()
+    tx = tokens.transaction()
+    assert tokens.grants.revoke(tx, origin, grant_id, "test")
+    tx.rollback()
+    assert events() == before
+    assert tokens.rows(GrantRow)[0]["revoked_at"] is None

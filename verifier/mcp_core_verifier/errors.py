@@ -1,0 +1,108 @@
+"""Why a request may not pass, as the answer that says so (RFC 6750 §3, RFC 9728 §5.1).
+
+Every error has two texts: ``description``, which is fixed and goes out, and ``detail``, which is for the log only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+from mcp_core_verifier.resource import Answer
+
+
+class AccessDenied(Exception):
+    """Base of all refusals. ``status``, ``headers`` and ``body`` are the complete answer.
+
+    ``challenge`` is the value of ``WWW-Authenticate``; None where a new token would not help.
+    """
+
+    status = 401
+    error: str | None = None
+    description = "This needs an access token."
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__(detail or self.description)
+        self.detail = detail
+        self.challenge: str | None = "Bearer"
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        found = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
+        if self.challenge is not None:
+            found.insert(0, ("WWW-Authenticate", self.challenge))
+        return found
+
+    @property
+    def body(self) -> bytes:
+        content = {"error_description": self.description}
+        return json.dumps({"error": self.error, **content} if self.error else content).encode()
+
+    @property
+    def answer(self) -> Answer:
+        return self.status, self.headers, self.body
+
+    def name_challenge(self, scopes: Iterable[str], metadata_url: str | None) -> None:
+        """Fills ``challenge``: the code if there is one, all scopes of the operation, where to read more."""
+        parts = []
+        if self.error is not None:
+            parts += [f'error="{self.error}"', f'error_description="{self.description}"']
+        if scope := " ".join(scopes):
+            parts.append(f'scope="{scope}"')
+        if metadata_url is not None:
+            parts.append(f'resource_metadata="{metadata_url}"')
+        self.challenge = f"Bearer {', '.join(parts)}" if parts else "Bearer"
+
+
+class NoToken(AccessDenied):
+    """No bearer token came with the request. The challenge carries no error code then (RFC 6750 §3.1)."""
+
+
+class InvalidRequest(AccessDenied):
+    """The ``Authorization`` header cannot be read: sent twice, or something else than one word after ``Bearer``."""
+
+    status = 400
+    error = "invalid_request"
+    description = "The Authorization header is malformed."
+
+
+class InvalidToken(AccessDenied):
+    """A token that is not, or no longer, good here."""
+
+    error = "invalid_token"
+    description = "The access token is expired, revoked or not meant for this service."
+
+
+class InsufficientScope(AccessDenied):
+    """A good token that does not allow this. ``missing`` are the scopes that it lacks."""
+
+    status = 403
+    error = "insufficient_scope"
+    description = "The access token does not allow this."
+
+    def __init__(self, missing: Iterable[str]) -> None:
+        self.missing = tuple(missing)
+        super().__init__(f"the token lacks {' '.join(self.missing)}")
+
+
+class Unavailable(AccessDenied):
+    """Nobody can say whether the token is good: the provider does not answer and nothing usable is remembered.
+
+    503 and no challenge, so that clients keep their tokens and try again.
+    """
+
+    status = 503
+    error = "temporarily_unavailable"
+    description = "Access tokens cannot be checked at the moment."
+
+    def __init__(self, detail: str = "", *, retry_after_seconds: int = 10) -> None:
+        super().__init__(detail)
+        self.challenge = None
+        self.retry_after_seconds = retry_after_seconds
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        return [*super().headers, ("Retry-After", str(self.retry_after_seconds))]
+
+    def name_challenge(self, scopes: Iterable[str], metadata_url: str | None) -> None:
+        """There is none."""
