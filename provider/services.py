@@ -16,7 +16,9 @@ from provider.accounts.setup_links import SetupLinks
 from provider.accounts.totp import Totp
 from provider.accounts.users import Users
 from provider.audit import AuditRecorder
+from provider.clients.assertions import ClientAssertions
 from provider.clients.authentication import ClientAuthentication
+from provider.clients.client_keys import ClientKeys
 from provider.clients.metadata_documents import MetadataDocuments
 from provider.clients.registration import Registration
 from provider.clients.registration_tokens import RegistrationTokens
@@ -25,6 +27,7 @@ from provider.clients.resources import MAX_TOKEN_SECONDS, Resources
 from provider.security.crypto import Keyring
 from provider.security.outbound import Outbound
 from provider.security.rate_limit import RateLimiter
+from provider.security.replay import ReplayGuard
 from provider.settings import Settings
 from provider.tokens.grant_records import GrantRecords
 from provider.tokens.issuer import TokenIssuer
@@ -55,6 +58,8 @@ class Services:
     registration_tokens: RegistrationTokens
     resources: Resources
     client_authentication: ClientAuthentication
+    client_keys: ClientKeys
+    replay: ReplayGuard
     users: Users
     passwords: Passwords
     login: Login
@@ -99,6 +104,15 @@ def build_services(
         grace_seconds=settings.refresh_grace_seconds,
     )
     clients = Clients(keyring, audit, grants)
+    client_keys = ClientKeys(outbound)
+    replay = ReplayGuard(keyring)
+    assertions = ClientAssertions(
+        client_keys,
+        replay,
+        audiences=(settings.issuer, f"{settings.issuer}/token"),
+        seconds=settings.client_assertion_seconds,
+        skew_seconds=settings.clock_skew_seconds,
+    )
     registration_tokens = RegistrationTokens(keyring, audit)
     resources = Resources(audit, settings.issuer)
     users = Users(audit, grants)
@@ -153,7 +167,9 @@ def build_services(
         ),
         registration_tokens=registration_tokens,
         resources=resources,
-        client_authentication=ClientAuthentication(clients, rate_limits, audit),
+        client_authentication=ClientAuthentication(clients, assertions, rate_limits, audit),
+        client_keys=client_keys,
+        replay=replay,
         users=users,
         passwords=passwords,
         login=Login(users, passwords, totp, recovery_codes, sessions, rate_limits, audit, keyring),

@@ -95,6 +95,9 @@ class Settings(BaseSettings):
     metadata_document_hosts: str = Field(
         "", description="Hosts of accepted metadata documents, space-separated, for MCP_METADATA_DOCUMENTS=listed."
     )
+    client_assertion_seconds: int = Field(
+        300, ge=60, le=3600, description="How far in the future a client's signed assertion may expire."
+    )
     pushed_request_seconds: int = Field(90, ge=10, le=600, description="Life of a pushed authorization request.")
     outbound_allowed_hosts: str = Field(
         "",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import secrets
+import threading
 import uuid
 from typing import Any
 
@@ -75,14 +76,32 @@ class UTCDateTime(TypeDecorator[datetime.datetime]):
 def new_id(now: datetime.datetime) -> str:
     """A UUIDv7 for a new row: time-ordered, so that inserts stay at the end of the index (RFC 9562 §5.7).
 
+    Ids of one process and one millisecond count upwards, so that what a request wrote is read in the order of writing.
     An id is a name and never a secret.
     """
-    random = secrets.randbits(74)
     milliseconds = int(now.timestamp() * 1000) & ((1 << 48) - 1)
+    random = _SEQUENCE.next_in(milliseconds)
     value = milliseconds << 80 | 0x7 << 76 | (random >> 62) << 64 | 0b10 << 62 | random & ((1 << 62) - 1)
     return str(uuid.UUID(int=value))
 
 
+class _Sequence:
+    """74 bits for each id of a millisecond: random for the first one, a little more for each that follows."""
+
+    def __init__(self) -> None:
+        self._milliseconds = self._last = -1
+        self._lock = threading.Lock()
+
+    def next_in(self, milliseconds: int) -> int:
+        with self._lock:
+            if milliseconds == self._milliseconds:
+                self._last += 1 + secrets.randbits(32)
+            else:
+                self._milliseconds, self._last = milliseconds, secrets.randbits(73)
+            return self._last
+
+
+_SEQUENCE = _Sequence()
 IDENTIFIER = exact_char(36)
 HASH = exact_char(64)
 

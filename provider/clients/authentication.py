@@ -9,8 +9,10 @@ from urllib.parse import unquote
 
 from database.transaction import Transaction
 from provider.audit import AuditEvent, AuditRecorder, printable
+from provider.clients.assertions import ASSERTION_TYPE, ClientAssertions
 from provider.clients.registry import Clients
-from provider.protocol.client import PUBLIC, Client
+from provider.clients.rows import SECRET_METHODS
+from provider.protocol.client import PRIVATE_KEY_JWT, PUBLIC, Client
 from provider.protocol.errors import OAuthError
 from provider.protocol.messages import ProtocolRequest
 from provider.security.crypto import SECRET_PATTERN, constant_time_equal, is_secret
@@ -18,7 +20,6 @@ from provider.security.rate_limit import Limit, RateLimiter
 
 BASIC: Final = "client_secret_basic"
 POST: Final = "client_secret_post"
-SECRET_METHODS = (BASIC, POST)
 PER_CLIENT = Limit("client authentication per client", 20, 60)
 PER_SOURCE = Limit("client authentication per source", 60, 60)
 _NO_SECRET = "0" * 64
@@ -31,20 +32,24 @@ class _Credential:
     client_id: str | None
     method: str
     secret: str = ""
+    assertion: str = ""
 
     @property
     def can_be_right(self) -> bool:
         """Whether it is worth looking for the client: the checksum of a secret tells most typing errors."""
         if self.method in SECRET_METHODS:
             return bool(self.client_id) and (is_secret("cs", self.secret) or is_secret("ak", self.secret))
-        return bool(self.client_id) and self.method == PUBLIC
+        return bool(self.client_id) and self.method in (PUBLIC, PRIVATE_KEY_JWT)
 
 
 class ClientAuthentication:
     """Finds out which client calls, or refuses with one and the same ``invalid_client``."""
 
-    def __init__(self, clients: Clients, rate_limits: RateLimiter, audit: AuditRecorder) -> None:
+    def __init__(
+        self, clients: Clients, assertions: ClientAssertions, rate_limits: RateLimiter, audit: AuditRecorder
+    ) -> None:
         self._clients = clients
+        self._assertions = assertions
         self._rate_limits = rate_limits
         self._audit = audit
 
@@ -58,8 +63,12 @@ class ClientAuthentication:
         ``fresh`` is for endpoints that mint nothing: the mint notices a client that another process has changed in the
         last seconds, the others have to ask.
         """
-        credential = _read(request)
-        if credential.can_be_right and credential.client_id is not None:
+        credential = self._read(request)
+        if credential.method == PRIVATE_KEY_JWT and credential.can_be_right:
+            client = self._clients.find(tx, credential.client_id or "", fresh=True)
+            if client is not None and self._is_signed(tx, client, credential, request):
+                return client
+        elif credential.can_be_right and credential.client_id is not None:
             presented = self._clients.secret_hash(credential.secret)
             client = None if fresh else self._clients.cached(tx, credential.client_id)
             if not _is_proven(client, credential, presented, request):
@@ -72,7 +81,38 @@ class ClientAuthentication:
 
     def forget(self, request: ProtocolRequest) -> None:
         """Drops the cached client of a request, which the database knows otherwise by now."""
-        self._clients.invalidate(_read(request).client_id or "")
+        self._clients.invalidate(self._read(request).client_id or "")
+
+    def _is_signed(self, tx: Transaction, client: Client, credential: _Credential, request: ProtocolRequest) -> bool:
+        """Whether the assertion is the client's own. It is used up only where the method is the client's as well."""
+        if not client.is_usable(request.received_at) or not _may_use(client, PRIVATE_KEY_JWT):
+            return False
+        return self._assertions.is_proof(tx, client, credential.assertion, request.received_at)
+
+    def _read(self, request: ProtocolRequest) -> _Credential:
+        """What the request brought. Raises ``invalid_client`` for nothing at all, which is no attempt either."""
+        form = request.form
+        claimed, secret = form.get("client_id"), form.get("client_secret")
+        assertion, kind = form.get("client_assertion"), form.get("client_assertion_type")
+        authorization = request.headers.get("authorization")
+        if (authorization is not None) + (secret is not None) + (assertion is not None or kind is not None) > 1:
+            raise OAuthError.invalid_request("The client used two authentication methods at once.")
+        if authorization is not None:
+            credential = _basic(authorization)
+        elif assertion is not None and kind == ASSERTION_TYPE:
+            subject = self._assertions.claimed_client_id(assertion)
+            credential = _Credential(subject, PRIVATE_KEY_JWT, assertion=assertion)
+        elif assertion is not None or kind is not None:
+            return _Credential(claimed, "client_assertion")
+        elif claimed is None:
+            raise OAuthError.invalid_client(detail="no client_id")
+        else:
+            return _Credential(claimed, PUBLIC) if secret is None else _Credential(claimed, POST, secret)
+        if claimed is not None and credential.client_id is not None and claimed != credential.client_id:
+            if credential.method == PRIVATE_KEY_JWT:
+                return _Credential(claimed, "client_assertion")
+            raise OAuthError.invalid_request("client_id differs from the client that authenticated.")
+        return credential
 
     def _count_failure(self, tx: Transaction, request: ProtocolRequest, credential: _Credential) -> None:
         """Counts and records a failure. Past the limit nothing is written any more, so that guessing fills no table."""
@@ -102,32 +142,14 @@ def _is_proven(client: Client | None, credential: _Credential, presented: str, r
     is_right = constant_time_equal(presented, stored)
     if client is None or not client.is_usable(request.received_at) or not _may_use(client, credential.method):
         return False
-    return is_right or client.is_public
+    return is_right if credential.method in SECRET_METHODS else credential.method == PUBLIC
 
 
 def _may_use(client: Client, method: str) -> bool:
-    """Only the registered method; scripts may send an API key either way."""
-    return method == client.token_endpoint_auth_method or (client.is_api_key and method in SECRET_METHODS)
-
-
-def _read(request: ProtocolRequest) -> _Credential:
-    """What the request brought. Raises ``invalid_client`` when that is nothing at all, which is no attempt either."""
-    form = request.form
-    claimed, secret = form.get("client_id"), form.get("client_secret")
-    has_assertion = any(form.get(name) for name in ("client_assertion", "client_assertion_type"))
-    authorization = request.headers.get("authorization")
-    if (authorization is not None) + (secret is not None) + has_assertion > 1:
-        raise OAuthError.invalid_request("The client used two authentication methods at once.")
-    if authorization is not None:
-        credential = _basic(authorization)
-        if claimed is not None and credential.client_id is not None and claimed != credential.client_id:
-            raise OAuthError.invalid_request("client_id differs from the client that authenticated.")
-        return credential
-    if has_assertion:
-        return _Credential(claimed, "client_assertion")
-    if claimed is None:
-        raise OAuthError.invalid_client(detail="no client_id")
-    return _Credential(claimed, PUBLIC) if secret is None else _Credential(claimed, POST, secret)
+    """Only the registered method, or one that the client's metadata document offers; an API key may be sent either way."""
+    if client.is_api_key:
+        return method in SECRET_METHODS
+    return method in (client.token_endpoint_auth_method, *client.details.authentication_methods)
 
 
 def _basic(header: str) -> _Credential:

@@ -9,6 +9,7 @@ from typing import Any
 
 from database.transaction import Transaction
 from provider import grants
+from provider.clients.detail_rules import ASSERTION_ALGORITHMS
 from provider.edge import Endpoint
 from provider.endpoints.jwks import prepared
 from provider.oauth_server import OAuthServer
@@ -46,8 +47,11 @@ def metadata(settings: Settings) -> dict[str, Any]:
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": list(settings.algorithms),
         "token_endpoint_auth_methods_supported": list(AUTHENTICATION_METHODS),
+        "token_endpoint_auth_signing_alg_values_supported": list(ASSERTION_ALGORITHMS),
         "introspection_endpoint_auth_methods_supported": confidential,
+        "introspection_endpoint_auth_signing_alg_values_supported": list(ASSERTION_ALGORITHMS),
         "revocation_endpoint_auth_methods_supported": list(AUTHENTICATION_METHODS),
+        "revocation_endpoint_auth_signing_alg_values_supported": list(ASSERTION_ALGORITHMS),
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": True,
         "claim_types_supported": ["normal"],

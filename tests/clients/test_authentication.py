@@ -16,13 +16,17 @@ from sqlalchemy import Engine, select, text
 from database.models import RateCounter
 from database.transaction import Transaction
 from provider.audit import AuditEvent, AuditRecorder
+from provider.clients.assertions import ClientAssertions
 from provider.clients.authentication import PER_CLIENT, PER_SOURCE, ClientAuthentication
+from provider.clients.client_keys import ClientKeys
 from provider.clients.registry import Clients
 from provider.protocol.client import Client
 from provider.protocol.errors import OAuthError
 from provider.protocol.messages import Origin, ProtocolRequest
 from provider.security.crypto import Keyring, new_secret
+from provider.security.outbound import Outbound
 from provider.security.rate_limit import RateLimiter
+from provider.security.replay import ReplayGuard
 from tests.clients.conftest import Events, Statements
 
 NOW = datetime.datetime(2026, 7, 1, 12, 0, tzinfo=datetime.UTC)
@@ -59,9 +63,15 @@ def message(
     )
 
 
+def assertions(keyring: Keyring) -> ClientAssertions:
+    return ClientAssertions(
+        ClientKeys(Outbound()), ReplayGuard(keyring), audiences=["https://id.example"], seconds=300, skew_seconds=30
+    )
+
+
 @pytest.fixture
 def authentication(clients: Clients, keyring: Keyring) -> ClientAuthentication:
-    return ClientAuthentication(clients, RateLimiter(keyring), AuditRecorder())
+    return ClientAuthentication(clients, assertions(keyring), RateLimiter(keyring), AuditRecorder())
 
 
 @pytest.fixture
@@ -538,7 +548,7 @@ def test_an_untrusted_client_id_can_forge_no_line(attempt: Attempt, events: Even
 def test_whatever_is_sent_is_refused_with_an_oauth_error(
     keyring: Keyring, sqlite_engine: Engine, clients: Clients, authorization: str | None, body: bytes
 ) -> None:
-    authentication = ClientAuthentication(clients, RateLimiter(keyring), AuditRecorder())
+    authentication = ClientAuthentication(clients, assertions(keyring), RateLimiter(keyring), AuditRecorder())
     tx = Transaction(sqlite_engine)
     with pytest.raises(OAuthError) as refusal:
         authentication.authenticate(tx, message(authorization=authorization, body=body))
