@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -78,9 +79,11 @@ def test_a_host_that_nobody_knows_is_refused(bare_terminal: Terminal, monkeypatc
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Server:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A folder for the tests below, which start and stop the server in it one after the other."""
-    return Server(tmp_path_factory.mktemp("serve"))
+    made = Server(tmp_path_factory.mktemp("serve"))
+    yield made
+    made.stop()
 
 
 def page_of(link: str) -> requests.Response:

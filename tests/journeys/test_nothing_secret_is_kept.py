@@ -64,6 +64,7 @@ def play(server: Server) -> dict[str, str]:
     known["request handle"] = re.findall(r"request=(\w+)", visitor.page.url if visitor.page else "")[0]
     known |= {"state": party.state, "nonce": party.nonce, "verifier": party.verifier}
     visitor.fill({"username": "ana", "password": WRONG_PASSWORD})
+    visitor.fill({"username": ana.password, "password": ana.password})  # typed into the wrong field
     known["wrong password"] = WRONG_PASSWORD
     visitor.get(party.authorization_url(scope="openid profile email offline_access"))
     known |= {"state 2": party.state, "nonce 2": party.nonce, "verifier 2": party.verifier}
