@@ -116,6 +116,13 @@ class Doorway:
             received_at=self.clock(),
         )
 
+    def respond(self, endpoint: Endpoint, environ: WSGIEnvironment) -> ProtocolResponse:
+        """What both doors send: the endpoint's answer, or the refusal of a request that cannot be read."""
+        request = self.read(environ)
+        if isinstance(request, ProtocolResponse):
+            return self._finish(endpoint, request)
+        return self.answer(endpoint, request)
+
     def answer(self, endpoint: Endpoint, request: ProtocolRequest) -> ProtocolResponse:
         """Calls the endpoint in one transaction: committed below status 500, rolled back otherwise.
 
@@ -215,8 +222,7 @@ class BareDoor:
         endpoint = self._endpoints.get(environ.get("PATH_INFO", ""))
         if endpoint is None:
             return self._behind(environ, start_response)
-        request = self._doorway.read(environ)
-        response = request if isinstance(request, ProtocolResponse) else self._doorway.answer(endpoint, request)
+        response = self._doorway.respond(endpoint, environ)
         body = b"" if environ["REQUEST_METHOD"] == "HEAD" else response.body
         headers = [*response.headers]
         if response.status not in (204, 304):

@@ -100,6 +100,10 @@ class Server:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def has_ended(self) -> bool:
+        return self._process is None or self._process.poll() is not None
+
     def processes(self) -> list[int]:
         """The server's process and its workers."""
         found = []

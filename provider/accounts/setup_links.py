@@ -50,9 +50,10 @@ class SetupLinks:
         """Uses the link up. True for exactly one caller, and only while there is no user."""
         if not self.find(tx, origin.now, token):
             return False
-        statement = update(SetupLink).where(_TABLE.c.token_hash == self._hash(token), _TABLE.c.used_at.is_(None))
-        if tx.execute(statement.values(used_at=origin.now)).rowcount != 1:
+        unused = update(SetupLink).where(_TABLE.c.used_at.is_(None)).values(used_at=origin.now)
+        if tx.execute(unused.where(_TABLE.c.token_hash == self._hash(token))).rowcount != 1:
             return False
+        tx.execute(unused)  # servers that started together made one each: a claim of another one has to wait for ours
         self._audit.record(tx, AuditEvent.SETUP_COMPLETED, origin, resource_type="setup_links")
         return True
 

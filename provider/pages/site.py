@@ -67,7 +67,10 @@ def _way_back(sent: str) -> tuple[str, str]:
 
     Only a path that a page of ours answers, and only the parameters that we know, so that nobody can be sent elsewhere.
     """
-    parts = urlsplit(sent)
+    try:
+        parts = urlsplit(sent)
+    except ValueError:  # no address at all
+        return "/account", ""
     adapter = current_app.create_url_adapter(request)
     assert adapter is not None  # noqa: S101 - there is a request
     try:

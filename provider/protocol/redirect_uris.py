@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from urllib.parse import parse_qsl, quote, urlsplit
@@ -18,7 +19,9 @@ _FORBIDDEN = set('"<>\\^`{|}')
 _PORT = r"(?::(?P<port>[0-9]{1,5}))?"
 _CHARACTERS = r"(?:[A-Za-z0-9._~:/?@!$&'()+,;=-]|%[0-9A-Fa-f]{2})"
 _REST = rf"(?P<rest>(?:[/?]{_CHARACTERS}*)?)"
-_HTTPS = re.compile(rf"https://(?:[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]{{2,45}}\]){_PORT}{_REST}")
+_HTTPS = re.compile(
+    rf"https://(?:[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*|\[(?P<ipv6>[0-9A-Fa-f:.]{{2,45}})\]){_PORT}{_REST}"
+)
 _LOOPBACK = re.compile(rf"http://(?P<host>localhost|127\.0\.0\.1|\[::1\]){_PORT}{_REST}")
 _PRIVATE_SCHEME = re.compile(r"[a-z][a-z0-9+-]*(?:\.[a-z0-9+-]+)+")
 _PRIVATE = re.compile(rf"{_PRIVATE_SCHEME.pattern}:{_CHARACTERS}+")
@@ -60,7 +63,8 @@ def uri_problem(uri: str, application_type: str) -> str | None:
 def _form_problem(uri: str, application_type: str) -> str | None:
     if uri.startswith("https://"):
         known = _HTTPS.fullmatch(uri)
-        return None if known and _is_port(known["port"]) else "A redirect URI must name a host, and be a valid URI."
+        names_a_host = known is not None and _is_port(known["port"]) and _is_ipv6(known["ipv6"])
+        return None if names_a_host else "A redirect URI must name a host, and be a valid URI."
     if uri.startswith("http://"):
         known = _LOOPBACK.fullmatch(uri)
         is_loopback_uri = known is not None and _is_port(known["port"])
@@ -132,3 +136,14 @@ def _query(uri: str) -> str:
 
 def _is_port(text: str | None) -> bool:
     return text is None or 1 <= int(text) <= 65535
+
+
+def _is_ipv6(text: str | None) -> bool:
+    """Whether what stands between brackets is an address. Without brackets nothing does."""
+    if text is None:
+        return True
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from flask import Response, g, make_response, redirect, render_template, url_for
+from flask import Response, current_app, g, make_response, redirect, render_template
 from markupsafe import Markup
 
 from provider.protocol.messages import ProtocolResponse
@@ -74,8 +74,11 @@ def _version_of(name: str) -> str:
 
 
 def static_url(name: str) -> str:
-    """The address of a static file, with its content in it: cached for good, and new when the file is."""
-    return url_for("static", filename=name, v=_version_of(name))
+    """The address of a static file, with its content in it: cached for good, and new when the file is.
+
+    Put together here: Flask can build no address for a request whose Host is none, and its error page needs one.
+    """
+    return f"{current_app.static_url_path}/{name}?v={_version_of(name)}"
 
 
 def strong(text: str) -> Markup:

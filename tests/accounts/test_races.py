@@ -1,0 +1,190 @@
+"""What works once and what is counted, asked for by many at one moment on MariaDB."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pyotp
+import pytest
+
+from database.transaction import Transaction
+from provider.accounts.login import CompletedLogin
+from provider.accounts.users import User
+from provider.protocol.messages import Origin
+from provider.services import Services
+from tests.accounts.conftest import added, elsewhere, events_on, later
+from tests.accounts.test_login import enrolled
+from tests.together import Call, at_once
+
+SIX = 6
+
+
+@pytest.fixture
+def ana(on_mariadb: Services, origin: Origin) -> User:
+    return added(on_mariadb, origin, "ana")
+
+
+def kinds(answers: list[Any]) -> dict[str, int]:
+    return dict(Counter(type(answer).__name__ for answer in answers))
+
+
+def finishing(services: Services, origin: Origin, user: User, code: str) -> list[Call]:
+    """Six browsers of one person, each past the password, all with one code."""
+    with Transaction(services.engine) as tx:
+        steps = [services.login.begin_second_factor(tx, origin, user) for _ in range(SIX)]
+
+    def finish(number: int, step: str) -> Callable[[Transaction], CompletedLogin]:
+        return lambda tx: services.login.check_second_factor(tx, elsewhere(origin, number), step, code)
+
+    return [finish(number, step) for number, step in enumerate(steps)]
+
+
+def unlimited(services: Services) -> None:
+    """The races are about the code itself; that guesses are counted has a test of its own."""
+    services.rate_limits._enabled = False
+
+
+@pytest.mark.parametrize("is_limited", [True, False])
+def test_one_totp_code_lets_one_of_six_in(on_mariadb: Services, origin: Origin, ana: User, is_limited: bool) -> None:
+    generator = enrolled(on_mariadb, origin, ana)
+    if not is_limited:
+        unlimited(on_mariadb)
+    for round_number in range(4):
+        moment = later(origin, 600 * round_number)
+        code = generator.at(moment.now)
+        answers = at_once(on_mariadb.engine, finishing(on_mariadb, moment, ana, code))
+        assert kinds(answers) == {"CompletedLogin": 1, "WrongCode": SIX - 1}
+
+
+def test_one_totp_code_finishes_one_sign_in_once(on_mariadb: Services, origin: Origin, ana: User) -> None:
+    generator = enrolled(on_mariadb, origin, ana)
+    with Transaction(on_mariadb.engine) as tx:
+        step = on_mariadb.login.begin_second_factor(tx, origin, ana)
+    codes = [generator.at(later(origin, 30 * (number % 3 - 1)).now) for number in range(SIX)]
+    calls = [lambda tx, code=code: on_mariadb.login.check_second_factor(tx, origin, step, code) for code in codes]
+    assert kinds(at_once(on_mariadb.engine, calls))["CompletedLogin"] == 1
+
+
+@pytest.mark.parametrize("is_limited", [True, False])
+def test_one_recovery_code_lets_one_of_six_in(
+    on_mariadb: Services, origin: Origin, ana: User, is_limited: bool
+) -> None:
+    enrolled(on_mariadb, origin, ana)
+    if not is_limited:
+        unlimited(on_mariadb)
+    with Transaction(on_mariadb.engine) as tx:
+        codes = on_mariadb.recovery_codes.generate(tx, origin, ana.id)
+    for round_number in range(3):
+        moment = later(origin, 600 * round_number)
+        answers = at_once(on_mariadb.engine, finishing(on_mariadb, moment, ana, codes[round_number]))
+        found = kinds(answers)
+        assert found.pop("CompletedLogin") == 1
+        assert set(found) <= {"WrongCode", "Throttled"}
+        assert sum(found.values()) == SIX - 1
+    with Transaction(on_mariadb.engine) as tx:
+        assert on_mariadb.recovery_codes.count(tx, ana.id) == 7
+    assert len(events_on(on_mariadb.engine, "recovery_codes.used")) == 3
+
+
+def create_first(services: Services, origin: Origin, token: str, number: int) -> Callable[[Transaction], bool]:
+    """As the setup page does it."""
+
+    def run(tx: Transaction) -> bool:
+        if not services.setup_links.find(tx, origin.now, token):
+            return False
+        tx.commit()
+        if not services.setup_links.claim(tx, origin, token):
+            return False
+        name = f"first{number}"
+        services.users.create(tx, origin, username=name, email=f"{name}@example.com", password_hash=None, is_admin=True)
+        return True
+
+    return run
+
+
+def test_one_setup_link_makes_one_of_six_the_administrator(on_mariadb: Services, origin: Origin) -> None:
+    with Transaction(on_mariadb.engine) as tx:
+        token, _until = on_mariadb.setup_links.create(tx, origin.now)
+    answers = at_once(on_mariadb.engine, [create_first(on_mariadb, origin, token, number) for number in range(SIX)])
+    assert sorted(answers) == [False] * (SIX - 1) + [True]
+    with Transaction(on_mariadb.engine) as tx:
+        assert len(on_mariadb.users.list(tx)) == 1
+    assert len(events_on(on_mariadb.engine, "setup.completed")) == 1
+
+
+def test_links_made_at_one_moment_make_one_administrator(on_mariadb: Services, origin: Origin) -> None:
+    """Servers that start together on an empty database each print a link."""
+    made = at_once(on_mariadb.engine, [lambda tx: on_mariadb.setup_links.create(tx, origin.now)] * SIX)
+    tokens = [answer[0] for answer in made if isinstance(answer, tuple)]
+    assert tokens
+    answers = at_once(
+        on_mariadb.engine,
+        [create_first(on_mariadb, origin, token, number) for number, token in enumerate(tokens)],
+        tries=10,
+    )
+    assert sorted(map(str, answers)) == ["False"] * (len(tokens) - 1) + ["True"]
+    with Transaction(on_mariadb.engine) as tx:
+        assert len(on_mariadb.users.list(tx)) == 1
+
+
+def test_parallel_guesses_of_a_password_do_not_slip_past_the_limit(
+    on_mariadb: Services, origin: Origin, ana: User
+) -> None:
+    def guess(number: int) -> Callable[[Transaction], User]:
+        return lambda tx: on_mariadb.login.check_password(tx, elsewhere(origin, number), "ana", "wrong")
+
+    answers = at_once(on_mariadb.engine, [guess(number) for number in range(15)])
+    assert kinds(answers) == {"WrongCredentials": 10, "Throttled": 5}
+    assert len(events_on(on_mariadb.engine, "login.failed")) == 10
+    assert len(events_on(on_mariadb.engine, "login.throttled")) == 5
+
+
+def test_parallel_guesses_from_one_address_do_not_slip_past_its_limit(on_mariadb: Services, origin: Origin) -> None:
+    def guess(number: int) -> Callable[[Transaction], User]:
+        return lambda tx: on_mariadb.login.check_password(tx, origin, f"name{number}", "wrong")
+
+    answers: list[Any] = []
+    for start in range(0, 60, 15):
+        answers += at_once(on_mariadb.engine, [guess(number) for number in range(start, start + 15)])
+    assert kinds(answers) == {"WrongCredentials": 50, "Throttled": 10}
+
+
+@pytest.mark.parametrize("code", ["000000", "aaaaaaa-aaaaaaa"])
+def test_parallel_guesses_of_a_code_do_not_slip_past_the_limit(
+    on_mariadb: Services, origin: Origin, ana: User, code: str
+) -> None:
+    enrolled(on_mariadb, origin, ana)
+    with Transaction(on_mariadb.engine) as tx:
+        on_mariadb.recovery_codes.generate(tx, origin, ana.id)
+    calls = [call for _ in range(2) for call in finishing(on_mariadb, origin, ana, code)]
+    assert kinds(at_once(on_mariadb.engine, calls)) == {"WrongCode": 5, "Throttled": 7}
+    assert len(events_on(on_mariadb.engine, "second_factor.failed")) == 5
+
+
+def test_two_enrolments_that_are_confirmed_at_once_leave_one_secret(
+    on_mariadb: Services, origin: Origin, ana: User
+) -> None:
+    sessions = []
+    with Transaction(on_mariadb.engine) as tx:
+        for _ in range(4):
+            found = on_mariadb.sessions.find(tx, origin.now, on_mariadb.sessions.start(tx, origin, ana.id, ("pwd",)))
+            assert found is not None
+            sessions.append((found[0], pyotp.TOTP(on_mariadb.totp.begin(tx, found[0]))))
+    answers = at_once(
+        on_mariadb.engine,
+        [
+            lambda tx, session=session, generator=generator: on_mariadb.totp.confirm(
+                tx, origin, session, ana, generator.at(origin.now)
+            )
+            for session, generator in sessions
+        ],
+    )
+    assert sorted(answers) == [False, False, False, True]
+    winner = sessions[answers.index(True)][1]
+    after = later(origin, 60)
+    with Transaction(on_mariadb.engine) as tx:
+        works = [on_mariadb.totp.verify(tx, after, ana.id, generator.at(after.now)) for _, generator in sessions]
+        assert works.count(True) == 1
+        assert sessions[works.index(True)][1] is winner

@@ -1,0 +1,99 @@
+"""Anything at all, sent to every machine endpoint through both doors."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+
+from provider.endpoints.discovery import well_known_paths
+from tests.fuzz import hostile
+from tests.fuzz.expectations import check, check_alike
+from tests.fuzz.world import FORM, Sent, World, post
+
+BARE = tuple(f"/oauth/{name}" for name in ("token", "introspect", "revoke", "userinfo", "jwks"))
+PATHS = (*BARE, *well_known_paths("/oauth"), "/oauth/authorize", "/oauth/logout", "/oauth/authorize/nothing")
+
+
+def both(world: World, sent: Sent) -> None:
+    one, other = world.through("bare", sent), world.through("flask", sent)
+    check(one, sent, may_go_to=world.registered_redirect_uris())
+    check(other, sent, may_go_to=world.registered_redirect_uris())
+    if not any(name == "Host" for name, _ in sent.headers):  # which only Flask looks at
+        check_alike(one, other)
+
+
+def test_every_machine_endpoint_is_tried(world: World) -> None:
+    rules = {rule.rule for rule in world.flask.url_map.iter_rules() if rule.endpoint.startswith("endpoint ")}
+    assert {path.replace("nothing", "<handle>") for path in PATHS} == rules
+
+
+@pytest.mark.parametrize("path", PATHS)
+@hostile.bounded(35)
+@given(hostile.methods, hostile.encoded(), hostile.headers, hostile.bodies, hostile.lengths)
+def test_anything_gets_a_standard_answer(
+    world: World,
+    path: str,
+    method: str,
+    query: str,
+    headers: list[tuple[str, str]],
+    body: bytes,
+    length: str | None,
+) -> None:
+    both(world, Sent(method, path, query, headers, body, length))
+
+
+@pytest.mark.parametrize("path", [*BARE[:4], "/oauth/authorize", "/oauth/logout"])
+@hostile.bounded(60)
+@given(hostile.encoded(), hostile.headers)
+def test_any_form_gets_a_standard_answer(world: World, path: str, body: str, headers: list[tuple[str, str]]) -> None:
+    both(world, Sent("POST", path, "", [("Content-Type", FORM), *headers], body.encode()))
+
+
+@pytest.mark.parametrize("path", ["/oauth/authorize", "/oauth/logout"])
+@hostile.bounded(60)
+@given(hostile.encoded(), hostile.headers)
+def test_any_query_gets_a_standard_answer(world: World, path: str, query: str, headers: list[tuple[str, str]]) -> None:
+    both(world, Sent("GET", path, query, headers))
+
+
+@pytest.mark.parametrize("path", BARE[:3])
+@hostile.bounded(80)
+@given(hostile.basic_headers(), hostile.pairs)
+def test_any_basic_header_is_refused(world: World, path: str, header: str, fields: list[tuple[str, str]]) -> None:
+    sent = post(path, [("grant_type", "client_credentials"), *fields], ("Authorization", header))
+    assert world.through("bare", sent).status in (400, 401)
+    both(world, sent)
+
+
+@hostile.bounded(150)
+@given(hostile.tokens())
+def test_what_only_looks_like_a_token_counts_nowhere(world: World, token: str) -> None:
+    asked = post("/oauth/introspect", {"token": token}, world.basic("machine"))
+    assert world.through("bare", asked).body == b'{"active":false}'
+    bearer = Sent("GET", "/oauth/userinfo", headers=[("Authorization", f"Bearer {token}")])
+    assert world.through("bare", bearer).status == 401
+    both(world, bearer)
+    both(world, Sent("GET", "/oauth/logout", f"id_token_hint={token}", [world.signed_in]))
+    both(world, post("/oauth/revoke", {"token": token}, world.basic("machine")))
+
+
+@pytest.mark.parametrize("name", ["access", "api", "id"])
+@hostile.bounded(60)
+@given(hostile.st.data())
+def test_a_real_token_changed_in_one_place_counts_nowhere(world: World, name: str, data: hostile.st.DataObject) -> None:
+    token = world.tokens[name]
+    at = data.draw(hostile.st.integers(0, len(token) - 1))
+    put = data.draw(hostile.st.sampled_from(("", ".", "=", "A", "-", "é", "\x00", token[at] * 2)))
+    changed = token[:at] + put + token[at + 1 :]
+    asked = post("/oauth/introspect", {"token": changed}, world.basic("web"))
+    answer = world.through("bare", asked)
+    check(answer, asked)
+    if put not in ("\x00", token[at]):
+        assert answer.body == b'{"active":false}'
+
+
+def test_a_real_token_does_count(world: World) -> None:
+    answer = world.through("bare", post("/oauth/introspect", {"token": world.tokens["access"]}, world.basic("web")))
+    assert b'"active":true' in answer.body
+    bearer = Sent("GET", "/oauth/userinfo", headers=[("Authorization", f"Bearer {world.tokens['access']}")])
+    assert world.through("bare", bearer).status == 200

@@ -1,0 +1,309 @@
+"""The end that nobody expects, under load: of the server, of its database; and the ordinary end. Nothing is lost or doubled.
+
+Clients remember what they got. Afterwards the tokens they hold must work, and what they asked for without an answer can be
+asked for again.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from sqlalchemy import text
+
+from database.connection import create_engine_for
+from tests.browser import Browser, Page
+from tests.database_servers import MariaDBServer
+from tests.journeys.application import Application, Code, Storm, is_refusal
+from tests.journeys.conftest import documented_variables
+from tests.journeys.person import Person
+from tests.serving import serving
+
+CLIENTS = 6
+BACK_SECONDS = 30
+
+Rows = Callable[[str], list[Any]]
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = BACK_SECONDS) -> float:
+    """How long it took until ``holds``."""
+    start = time.monotonic()
+    while not holds():
+        assert time.monotonic() < start + seconds, f"not within {seconds} seconds"
+        time.sleep(0.005)
+    return time.monotonic() - start
+
+
+@pytest.fixture(params=["mariadb", "sqlite"])
+def crashing(request: pytest.FixtureRequest, tmp_path: Path, worker_name: str) -> Iterator[tuple[Application, Rows]]:
+    """A server of two workers that a test may kill, and a look into its database."""
+    database, url = {}, f"sqlite:///{tmp_path / 'instance' / 'mcp-core.db'}"
+    if request.param == "mariadb":
+        mariadb: MariaDBServer = request.getfixturevalue("mariadb_server")
+        database = documented_variables(mariadb, worker_name, "crashes")
+        url = mariadb.url(database["MYSQL_DATABASE"]).render_as_string(hide_password=False)
+    with serving(tmp_path, database=database, workers=2) as server:
+        engine = create_engine_for(url)
+
+        def rows(statement: str) -> list[Any]:
+            with engine.connect() as connection:
+                return [tuple(row) for row in connection.execute(text(statement))]
+
+        yield Application(server, Person("rosa")), rows
+        engine.dispose()
+        assert "Traceback" not in server.log_text()
+
+
+class Redemptions:
+    """Clients that redeem ``codes`` one after the other, and what each code has given them."""
+
+    def __init__(self, app: Application, codes: list[Code]) -> None:
+        self._app = app
+        self._left = iter(codes)
+        self.given: dict[Code, dict[str, Any]] = {}
+        self.unanswered: list[Code] = []
+
+    def step(self, _number: int) -> None:
+        code = next(self._left, None)
+        if code is None:
+            time.sleep(0.01)
+            return
+        try:
+            answer = self._app.redeem(code)
+        except requests.RequestException:
+            self.unanswered.append(code)
+        else:
+            assert answer.status_code == 200, answer.text
+            self.given[code] = answer.json()
+
+
+@pytest.mark.slow
+def test_a_killed_server_has_given_each_code_its_tokens_once_or_not_at_all(crashing: tuple[Application, Rows]) -> None:
+    app, rows = crashing
+    for _ in range(2):
+        clients = Redemptions(app, app.codes(80))
+        with Storm(CLIENTS, clients.step):
+            wait_until(lambda given=clients.given: len(given) >= 20)  # type: ignore[misc]
+            app.server.kill()
+        app.server.start()
+        assert clients.unanswered, "the server was killed after the storm"
+        for fields in clients.given.values():
+            assert app.is_alive(fields["access_token"]), "a token that was handed out is gone"
+        again = [app.redeem(code) for code in clients.unanswered]
+        refused = [answer for answer in again if answer.status_code != 200]
+        assert all(map(is_refusal, refused)), [answer.text for answer in refused]
+        assert len(refused) <= CLIENTS, "only a request that was under way may have used its code up"
+        assert all(app.is_alive(answer.json()["access_token"]) for answer in again if answer.status_code == 200)
+        print(f"{len(clients.given)} answered, {len(again)} asked again, {len(refused)} of them had been used up")
+
+    doubled = "SELECT grant_id FROM {} GROUP BY grant_id HAVING COUNT(*) > 1"
+    assert rows(doubled.format("issued_tokens")) == []
+    assert rows(doubled.format("refresh_tokens")) == []
+    used = sorted(rows("SELECT grant_id FROM authorization_codes WHERE used_at IS NOT NULL"))
+    assert used == sorted(rows("SELECT grant_id FROM issued_tokens"))
+    assert used == sorted(rows("SELECT grant_id FROM refresh_tokens"))
+
+
+@pytest.mark.slow
+def test_refreshing_goes_on_after_a_killed_server(crashing: tuple[Application, Rows]) -> None:
+    """A client that got no answer asks again with the token it has. No family ends, none has two living tokens."""
+    app, rows = crashing
+    held = [app.tokens()["refresh_token"] for _ in range(CLIENTS)]
+    seen: Counter[str] = Counter()
+
+    def refresh(number: int) -> None:
+        try:
+            answer = app.refresh(held[number])
+        except requests.RequestException:
+            seen["unanswered"] += 1
+            time.sleep(0.02)
+            return
+        assert answer.status_code == 200, answer.text
+        held[number] = answer.json()["refresh_token"]
+        seen["refreshed"] += 1
+
+    with Storm(CLIENTS, refresh):
+        for _ in range(3):
+            goal = seen["refreshed"] + 30
+            wait_until(lambda goal=goal: seen["refreshed"] >= goal)  # type: ignore[misc]
+            app.server.kill()
+            app.server.start()
+        goal = seen["refreshed"] + 30
+        wait_until(lambda: seen["refreshed"] >= goal)
+    print(dict(seen))
+    assert seen["unanswered"]
+    assert all(app.refresh(token).status_code == 200 for token in held)
+    families = defaultdict(list)
+    for grant_id, generation, used_at in rows("SELECT grant_id, generation, used_at FROM refresh_tokens"):
+        families[grant_id].append((generation, used_at is not None))
+    assert len(families) == CLIENTS
+    for family in families.values():
+        assert sorted(family) == [(number, number < len(family) - 1) for number in range(len(family))]
+    assert rows("SELECT id FROM oauth_grants WHERE revoked_at IS NOT NULL") == []
+
+
+class Watched:
+    """Answers by kind of request, in a time of faults. ``good`` is what a kind says when all is well."""
+
+    def __init__(self, good: dict[str, int]) -> None:
+        self.good = good
+        self.seen: Counter[tuple[str, int]] = Counter()
+        self.last: dict[str, float] = {}
+
+    def note(self, kind: str, answer: requests.Response | Page) -> bool:
+        """Whether it was the good answer. Anything but that or an honest 503 ends the test."""
+        status = answer.status if isinstance(answer, Page) else answer.status_code
+        self.seen[kind, status] += 1
+        if status == self.good[kind]:
+            self.last[kind] = time.monotonic()
+            return True
+        assert status == 503, f"{kind}: {status}"
+        assert int(answer.headers["Retry-After"]) > 0
+        time.sleep(0.05)
+        return False
+
+    def all_good_since(self, moment: float) -> bool:
+        return all(self.last.get(kind, 0) > moment for kind in self.good)
+
+
+@pytest.fixture(scope="module")
+def own_mariadb() -> Iterator[MariaDBServer]:
+    server = MariaDBServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def on_mariadb(
+    own_mariadb: MariaDBServer, tmp_path_factory: pytest.TempPathFactory, worker_name: str
+) -> Iterator[Application]:
+    database = documented_variables(own_mariadb, worker_name, "outage")
+    with serving(tmp_path_factory.mktemp("home"), database=database, workers=2) as server:
+        yield Application(server, Person("rosa"))
+        assert "Traceback" not in server.log_text()
+
+
+@pytest.mark.slow
+def test_the_service_comes_back_by_itself_after_its_database(
+    on_mariadb: Application, own_mariadb: MariaDBServer
+) -> None:
+    app, server = on_mariadb, on_mariadb.server
+    person = Person("paula")
+    server.user(person.username, person.password, "--verified")
+    service = server.mcp_core_json("client", "create", "--name", "Backup", "--grant", "client_credentials")
+    secret = (service["client_id"], service["client_secret"])
+    held = [app.tokens()["refresh_token"] for _ in range(2)]
+    watched = Watched({"refresh": 200, "service": 200, "code": 200, "sign in": 200, "metadata": 200, "jwks": 200})
+
+    def step(number: int) -> None:
+        if number < 2:
+            answer = app.refresh(held[number])
+            if watched.note("refresh", answer):
+                held[number] = answer.json()["refresh_token"]
+        elif number == 2:
+            form = {"grant_type": "client_credentials"}
+            watched.note("service", requests.post(f"{server.issuer}/token", data=form, auth=secret, timeout=30))
+        elif number == 3:
+            code = app.try_code()
+            if not isinstance(code, Code):
+                watched.note("code", code)
+            else:
+                watched.note("code", app.redeem(code))
+        elif number == 4:
+            browser = Browser()
+            page = browser.get(f"{server.origin}/login")
+            if page.status == 200:
+                page = browser.fill({"username": person.username, "password": person.password})
+                assert page.status != 200 or page.path == "/account"
+            watched.note("sign in", page)
+            time.sleep(0.3)
+        else:
+            for kind, path in (("metadata", "/.well-known/openid-configuration"), ("jwks", "/jwks")):
+                watched.note(kind, requests.get(server.issuer + path, timeout=30))
+
+    with Storm(6, step):
+        for _ in range(2):
+            moment = time.monotonic()
+            wait_until(lambda moment=moment: watched.all_good_since(moment))  # type: ignore[misc]
+            own_mariadb.kill()
+            time.sleep(2)
+            own_mariadb.start()
+            moment = time.monotonic()
+            print(f"back after {wait_until(lambda moment=moment: watched.all_good_since(moment)):.1f} s")  # type: ignore[misc]
+    print(dict(watched.seen))
+    assert {kind for kind, status in watched.seen if status == 503} >= {"refresh", "service", "code", "sign in"}
+    for kind in ("metadata", "jwks"):
+        assert watched.seen[kind, 503] == 0, "what is published needs no database"
+    with own_mariadb.connect(server.database["MYSQL_DATABASE"]) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT COUNT(*) FROM user_audit_log WHERE outcome <> 'ok'")
+        assert cursor.fetchone() == (0,), "a fault was taken for somebody's mistake"
+
+
+def test_a_fault_of_the_database_is_no_wrong_password_and_no_wrong_secret(
+    on_mariadb: Application, own_mariadb: MariaDBServer
+) -> None:
+    """More right passwords than wrong ones would be allowed, all during an outage: nobody is locked out by them."""
+    server, person = on_mariadb.server, on_mariadb.person
+    service = server.mcp_core_json("client", "create", "--name", "Backup", "--grant", "client_credentials")
+
+    def service_token() -> requests.Response:
+        return requests.post(
+            f"{server.issuer}/token",
+            data={"grant_type": "client_credentials"},
+            auth=(service["client_id"], service["client_secret"]),
+            timeout=30,
+        )
+
+    browser = Browser()
+    login = browser.get(f"{server.origin}/login")
+
+    def sign_in() -> Page:
+        browser.page = login  # as somebody does who goes back and tries again
+        return browser.fill({"username": person.username, "password": person.password})
+
+    own_mariadb.kill()
+    for _ in range(12):
+        page = sign_in()
+        assert (page.status, page.headers.get("Retry-After")) == (503, "5"), page.text
+        assert "wrong" not in page.text.lower()
+    for _ in range(22):
+        assert service_token().status_code == 503
+    own_mariadb.start()
+    page = sign_in()
+    assert (page.status, page.path) == (200, "/account")
+    assert service_token().status_code == 200
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_sigterm_lets_the_requests_in_hand_be_answered(tmp_path: Path, workers: int) -> None:
+    """Sign-ins whose password hash takes a while are finished. What gets no answer any more was not begun either."""
+    with serving(tmp_path, workers=workers, threads=6, settings={"MCP_ARGON2_TIME_COST": "60"}) as server:
+        app = Application(server, Person("rosa"))
+        browsers = [Browser(f"{server.origin}/account") for _ in range(3)]
+        for browser in browsers:
+            browser.get(f"{server.origin}/login")
+        clients = Redemptions(app, app.codes(60))
+        with Storm(CLIENTS, clients.step), ThreadPoolExecutor(len(browsers)) as pool:
+            right = {"username": app.person.username, "password": app.person.password}
+            sign_ins = [pool.submit(browser.fill, right) for browser in browsers]
+            wait_until(lambda: len(clients.given) >= 4)
+            assert not any(sign_in.done() for sign_in in sign_ins), "they are to be under way"
+            os.kill(server.pid, signal.SIGTERM)
+            assert [sign_in.result().trail[-1][0] for sign_in in sign_ins] == [303] * len(browsers)
+            wait_until(lambda: server.has_ended)
+        assert all(browser.cookie("mcp_session") for browser in browsers)
+        server.kill()
+        server.start()
+        assert len(clients.given) < 60, "the storm went on"
+        assert all(app.is_alive(fields["access_token"]) for fields in clients.given.values())
+        assert {app.redeem(code).status_code for code in clients.unanswered} == {200}
+        print(f"{len(clients.given)} answered, {len(clients.unanswered)} not")
