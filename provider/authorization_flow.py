@@ -1,4 +1,4 @@
-"""An authorization request on its way: what is needed next, and what is sent back in the end.
+"""An authorization request on its way: what is needed next, and the code that it gets in the end.
 
 The authorization endpoint and the pages both use it. The next step follows from stored state alone (the request, the
 browser's session, consents), so pages return to the endpoint and never decide where things go.
@@ -7,39 +7,47 @@ browser's session, consents), so pages return to the endpoint and never decide w
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from database.transaction import Transaction
 from provider.accounts.api_keys import scope_of_owner
 from provider.accounts.sessions import Session
 from provider.accounts.users import User
 from provider.audit import AuditEvent
+from provider.authorization_answers import AuthorizationAnswers, ReturnAddress, request_is_over
 from provider.protocol.client import Client, Resource
 from provider.protocol.errors import OAuthError
 from provider.protocol.messages import Origin, ProtocolResponse
-from provider.protocol.redirect_uris import add_to_query, is_loopback, redirect_host
+from provider.protocol.redirect_uris import is_loopback, redirect_host
 from provider.protocol.request_rules import AuthorizationParameters
 from provider.protocol.scopes import IDENTITY_SCOPES, OFFLINE_ACCESS, grantable_scope
 from provider.services import Services
 
-ERROR_PAGE = "errors/authorization"
-
 
 @dataclass(frozen=True, slots=True)
 class RequestDescription:
-    """What a person is told about a request: who asks, where the answer goes, and for what."""
+    """What a person is told about a request: who asks, where the answer goes, and for what.
+
+    ``client_host`` is the host of a client's id that is a URL. ``claims_scope`` are scopes that are not granted and whose
+    claims the request asks for one by one.
+    """
 
     client_name: str
     client_id: str
+    client_host: str | None
     redirect_host: str
     is_loopback: bool
     is_vouched: bool
     resource_uri: str | None
     resource_name: str | None
     scope: tuple[str, ...]
+    claims_scope: tuple[str, ...]
     login_hint: str | None
     ui_locales: str | None
+    logo_uri: str | None
+    policy_uri: str | None
+    tos_uri: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +58,10 @@ class AskedFor:
     parameters: AuthorizationParameters
     asked_at: datetime.datetime
     consented_session_id: str | None = None
+
+    @property
+    def return_address(self) -> ReturnAddress:
+        return ReturnAddress(self.parameters.redirect_uri, self.parameters.state, self.parameters.response_mode)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +87,7 @@ class AuthorizationFlow:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._issuer = services.settings.issuer
+        self.answers = AuthorizationAnswers(self._issuer)
 
     def next_step(
         self, tx: Transaction, asked: AskedFor, signed_in: tuple[Session, User] | None, now: datetime.datetime
@@ -88,9 +101,14 @@ class AuthorizationFlow:
         scope = scope_of_request(asked, resource, is_admin=user.is_admin)
         if not user.two_factor_enabled and self._services.settings.second_factor_required(is_admin=user.is_admin):
             return NeedsPage("/login/second-factor", "interaction_required")
+        essential = asked.parameters.claims.acr
+        if essential and session.acr not in essential:
+            raise OAuthError(
+                "unmet_authentication_requirements", "The user did not sign in in the way that is asked for."
+            )
         if asked.consented_session_id == session.id:
             return Ready(session, user, resource, scope, None)
-        consent_id = self._remembered_consent(tx, asked, user, resource, scope)
+        consent_id = self._remembered_consent(tx, asked, user, resource, consented_scope(asked, scope))
         wants_page = {"consent", "select_account"} & set(asked.parameters.prompt)
         if wants_page or (consent_id is None and not asked.client.is_trusted):
             return NeedsPage("/consent", "consent_required")
@@ -99,6 +117,8 @@ class AuthorizationFlow:
     def issue(self, tx: Transaction, origin: Origin, asked: AskedFor, ready: Ready) -> ProtocolResponse:
         """Records the grant and sends its code to the application (RFC 6749 §4.1.2, RFC 9207)."""
         services, parameters = self._services, asked.parameters
+        if parameters.pushed is not None and not services.pushed_requests.consume(tx, origin.now, parameters.pushed):
+            return request_is_over()
         consent_id = ready.consent_id
         if asked.consented_session_id == ready.session.id:
             consent_id = services.consents.remember(
@@ -108,7 +128,7 @@ class AuthorizationFlow:
                 client=asked.client,
                 resource_uri=ready.resource.uri,
                 redirect_uri=parameters.redirect_uri,
-                scope=ready.scope,
+                scope=consented_scope(asked, ready.scope),
             )
         grant_id = services.grants.create(
             tx,
@@ -122,6 +142,7 @@ class AuthorizationFlow:
             authenticated_at=ready.session.authenticated_at,
             amr=ready.session.amr,
             acr=ready.session.acr,
+            claims=parameters.claims.to_dict(),
         )
         code = services.codes.issue(
             tx,
@@ -141,26 +162,7 @@ class AuthorizationFlow:
             resource_id=grant_id,
             scope=ready.scope,
         )
-        return self.send_back(parameters.redirect_uri, {"code": code}, parameters.state)
-
-    def refuse(self, client: Client, redirect_uri: str, state: str | None, error: OAuthError) -> ProtocolResponse:
-        """An error for the application: by redirect to a client that somebody vouched for, by our own page otherwise."""
-        if client.is_vouched:
-            return self.send_back(redirect_uri, error.body(), state)
-        back = self._location(redirect_uri, error.body(), state)
-        return ProtocolResponse.show(
-            ERROR_PAGE,
-            400,
-            error=error.error,
-            description=error.description,
-            client_name=client.name,
-            back_url=back,
-            back_host=redirect_host(redirect_uri),
-        )
-
-    def send_back(self, redirect_uri: str, answer: Mapping[str, str], state: str | None) -> ProtocolResponse:
-        """The one place that redirects to applications: every answer carries ``iss`` and the ``state`` it came with."""
-        return ProtocolResponse.redirect(self._location(redirect_uri, answer, state))
+        return self.answers.send_back(asked.return_address, {"code": code})
 
     def find(self, tx: Transaction, now: datetime.datetime, handle: str, browser: str) -> AskedFor | None:
         """The waiting request of a handle in this browser, None when it or its client is gone."""
@@ -186,14 +188,19 @@ class AuthorizationFlow:
         return RequestDescription(
             client_name=asked.client.name,
             client_id=asked.client.client_id,
+            client_host=urlsplit(asked.client.client_id).netloc or None,
             redirect_host=redirect_host(asked.parameters.redirect_uri),
             is_loopback=is_loopback(asked.parameters.redirect_uri),
             is_vouched=asked.client.is_vouched,
             resource_uri=None if is_own else resource.uri,
             resource_name=None if is_own else resource.name,
             scope=scope,
+            claims_scope=tuple(name for name in asked.parameters.claims.scope if name not in scope),
             login_hint=asked.parameters.login_hint,
             ui_locales=asked.parameters.ui_locales,
+            logo_uri=asked.client.details.logo_uri,
+            policy_uri=asked.client.details.policy_uri,
+            tos_uri=asked.client.details.tos_uri,
         )
 
     def deny(self, tx: Transaction, origin: Origin, handle: str, browser: str, user_id: str) -> ProtocolResponse:
@@ -210,12 +217,18 @@ class AuthorizationFlow:
             resource_type="oauth_clients",
             resource_id=asked.client.client_id,
         )
-        error = OAuthError("access_denied", "The user refused.")
-        return self.send_back(asked.parameters.redirect_uri, error.body(), asked.parameters.state)
+        if asked.parameters.pushed is not None:
+            self._services.pushed_requests.consume(tx, origin.now, asked.parameters.pushed)
+        return self.answers.send_back(asked.return_address, OAuthError("access_denied", "The user refused.").body())
 
     def _resource(self, tx: Transaction, asked: AskedFor) -> Resource:
+        """The API that is named, or the client's own, or the only one that has such scopes, or this server."""
         uri = asked.parameters.resource or asked.client.resource
-        return self._services.resources.default() if uri is None else self._services.resources.get(tx, uri)
+        if uri is not None:
+            return self._services.resources.get(tx, uri)
+        wanted = set(asked.parameters.scope or asked.client.scope) - set(IDENTITY_SCOPES)
+        fitting = [api for api in self._services.resources.known(tx) if wanted & set(api.scope)] if wanted else []
+        return fitting[0] if len(fitting) == 1 else self._services.resources.default()
 
     def _must_sign_in_again(self, tx: Transaction, asked: AskedFor, session: Session, now: datetime.datetime) -> bool:
         """Whether this session is not the sign-in that the request wants (OpenID Connect Core §3.1.2.1).
@@ -227,11 +240,16 @@ class AuthorizationFlow:
         parameters = asked.parameters
         if {"login", "create"} & set(parameters.prompt):
             return True
-        if parameters.max_age is not None:
-            return now - session.authenticated_at > datetime.timedelta(seconds=parameters.max_age)
+        max_age = asked.client.details.default_max_age if parameters.max_age is None else parameters.max_age
+        if max_age is not None and now - session.authenticated_at > datetime.timedelta(seconds=max_age):
+            return True
+        subjects = self._services.subjects
+        if parameters.claims.subject not in (None, subjects.of(asked.client, session.user_id)):
+            return True
         if parameters.id_token_hint is not None:
             hint = self._services.token_verifier.verify_id_token_hint(tx, parameters.id_token_hint, now)
-            return hint is None or hint["sub"] != session.user_id
+            hinted = None if hint is None else self._services.clients.find(tx, hint["aud"])
+            return hint is None or hinted is None or hint["sub"] != subjects.of(hinted, session.user_id)
         return False
 
     def _remembered_consent(
@@ -249,20 +267,10 @@ class AuthorizationFlow:
             scope=scope,
         )
 
-    def _location(self, redirect_uri: str, answer: Mapping[str, str], state: str | None) -> str:
-        fields = dict(answer)
-        if state is not None:
-            fields["state"] = state
-        return add_to_query(redirect_uri, {**fields, "iss": self._issuer})
 
-
-def request_is_over() -> ProtocolResponse:
-    return ProtocolResponse.show(
-        ERROR_PAGE,
-        400,
-        error="invalid_request",
-        description="This sign-in was finished, took too long, or was begun elsewhere.",
-    )
+def consented_scope(asked: AskedFor, scope: tuple[str, ...]) -> tuple[str, ...]:
+    """What the user's decision is about: the scope, and what single claims reveal beyond it."""
+    return tuple(dict.fromkeys((*scope, *asked.parameters.claims.scope)))
 
 
 def scope_of_request(asked: AskedFor, resource: Resource, *, is_admin: bool) -> tuple[str, ...]:

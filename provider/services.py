@@ -23,6 +23,7 @@ from provider.clients.metadata_documents import MetadataDocuments
 from provider.clients.registration import Registration
 from provider.clients.registration_tokens import RegistrationTokens
 from provider.clients.registry import Clients
+from provider.clients.request_objects import RequestObjects
 from provider.clients.resources import MAX_TOKEN_SECONDS, Resources
 from provider.security.crypto import Keyring
 from provider.security.outbound import Outbound
@@ -32,8 +33,10 @@ from provider.settings import Settings
 from provider.tokens.grant_records import GrantRecords
 from provider.tokens.issuer import TokenIssuer
 from provider.tokens.one_time import AuthorizationCodes, AuthorizationRequests
+from provider.tokens.pushed_requests import PushedRequests
 from provider.tokens.refresh_tokens import RefreshTokens
 from provider.tokens.signing_keys import SigningKeys
+from provider.tokens.subjects import Subjects
 from provider.tokens.verifier import TokenVerifier
 
 
@@ -49,7 +52,9 @@ class Services:
     grants: GrantRecords
     codes: AuthorizationCodes
     authorization_requests: AuthorizationRequests
+    pushed_requests: PushedRequests
     refresh_tokens: RefreshTokens
+    subjects: Subjects
     token_issuer: TokenIssuer
     token_verifier: TokenVerifier
     clients: Clients
@@ -59,6 +64,7 @@ class Services:
     resources: Resources
     client_authentication: ClientAuthentication
     client_keys: ClientKeys
+    request_objects: RequestObjects
     replay: ReplayGuard
     users: Users
     passwords: Passwords
@@ -89,9 +95,11 @@ def build_services(
         + settings.clock_skew_seconds,
     )
     grants = GrantRecords(audit)
+    subjects = Subjects(keyring)
     token_issuer = TokenIssuer(
         settings.issuer,
         signing_keys,
+        subjects,
         access_token_seconds=settings.access_token_seconds,
         id_token_seconds=settings.id_token_seconds,
     )
@@ -143,7 +151,9 @@ def build_services(
         grants=grants,
         codes=AuthorizationCodes(keyring, grants, audit, settings.code_seconds),
         authorization_requests=AuthorizationRequests(keyring, settings.authorization_request_seconds),
+        pushed_requests=PushedRequests(keyring, settings.pushed_request_seconds),
         refresh_tokens=refresh_tokens,
+        subjects=subjects,
         token_issuer=token_issuer,
         token_verifier=TokenVerifier(
             settings.issuer, signing_keys, audit, clock_skew_seconds=settings.clock_skew_seconds
@@ -169,6 +179,9 @@ def build_services(
         resources=resources,
         client_authentication=ClientAuthentication(clients, assertions, rate_limits, audit),
         client_keys=client_keys,
+        request_objects=RequestObjects(
+            client_keys, outbound, issuer=settings.issuer, skew_seconds=settings.clock_skew_seconds
+        ),
         replay=replay,
         users=users,
         passwords=passwords,

@@ -4,7 +4,7 @@ An endpoint is a function of a ``ProtocolRequest`` and a ``Transaction``; it kno
 ``edge.py`` mount the same ones.
 """
 
-from provider.endpoints import authorize, discovery, introspect, jwks, logout, register, revoke, token, userinfo
+from provider.endpoints import authorize, discovery, introspect, jwks, logout, par, register, revoke, token, userinfo
 
 ALL = (
     token.mount,
@@ -14,6 +14,7 @@ ALL = (
     revoke.mount,
     userinfo.mount,
     authorize.mount,
+    par.mount,
     register.mount,
     logout.mount,
 )

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from database.transaction import Transaction
 from provider.accounts.sessions import Session
 from provider.accounts.users import User
-from provider.authorization_flow import ERROR_PAGE, AskedFor, Ready, request_is_over
+from provider.authorization_answers import ERROR_PAGE, ReturnAddress, request_is_over
+from provider.authorization_flow import AskedFor, NeedsPage, Ready
 from provider.edge import Endpoint
+from provider.endpoints.request_reader import RequestReader
 from provider.oauth_server import OAuthServer
 from provider.protocol.client import Client
 from provider.protocol.document_rules import looks_like_document_url
@@ -17,6 +20,7 @@ from provider.protocol.messages import ProtocolRequest, ProtocolResponse
 from provider.protocol.request_rules import (
     check_authorization_request,
     proven_redirect_uri,
+    safe_response_mode,
     safe_state,
     single_value,
 )
@@ -39,23 +43,30 @@ class AuthorizeEndpoint:
         self._services = server.services
         self._settings = server.services.settings
         self._flow = server.flow
+        self._reader = RequestReader(server.services)
 
     def begin(self, request: ProtocolRequest, tx: Transaction) -> ProtocolResponse:
         """GET and POST alike. A POST comes from another site without our session cookie, so it is stored and
         resumed by GET. GET uses nothing up and may be sent twice."""
         try:
-            parameters = request.form if request.method == "POST" else request.query
-            client_id = single_value(parameters, "client_id")
+            sent = request.form if request.method == "POST" else request.query
+            client_id = single_value(sent, "client_id")
             client = self._client(request, tx, client_id) if client_id else None
-            redirect_uri = proven_redirect_uri(parameters, client)
+            if client is None:
+                raise UntrustedRedirect("invalid_request", "No application is registered under this client_id.")
+            read = self._reader.read(tx, client, sent, request.received_at)
+            redirect_uri = proven_redirect_uri(read.parameters, client)
         except OAuthError as error:
             return _error_page(error)
-        assert client is not None  # noqa: S101 - proven_redirect_uri refuses when there is none
+        to = ReturnAddress(redirect_uri, safe_state(read.parameters), safe_response_mode(read.parameters))
         try:
-            checked = check_authorization_request(parameters, client, redirect_uri)
-            return self._begin_checked(request, tx, AskedFor(client, checked, request.received_at))
+            if read.problem is not None:
+                raise read.problem
+            checked = check_authorization_request(read.parameters, client, redirect_uri)
+            asked = AskedFor(client, replace(checked, pushed=read.pushed), request.received_at)
+            return self._begin_checked(request, tx, asked)
         except OAuthError as error:
-            return self._flow.refuse(client, redirect_uri, safe_state(parameters), error)
+            return self._flow.answers.refuse(client, to, error)
 
     def resume(self, request: ProtocolRequest, tx: Transaction) -> ProtocolResponse:
         """The next step of a stored request: another page, or the answer."""
@@ -65,9 +76,11 @@ class AuthorizeEndpoint:
             return request_is_over()
         try:
             step = self._flow.next_step(tx, asked, self._signed_in(request, tx), request.received_at)
+            if not isinstance(step, Ready):
+                refuse_page_for_prompt_none(asked, step)
         except OAuthError as error:
             self._services.authorization_requests.consume(tx, request.received_at, handle)
-            return self._flow.refuse(asked.client, asked.parameters.redirect_uri, asked.parameters.state, error)
+            return self._flow.answers.refuse(asked.client, asked.return_address, error)
         if not isinstance(step, Ready):
             return _to_page(step.path, handle)
         if request.is_speculative:
@@ -92,8 +105,7 @@ class AuthorizeEndpoint:
             if request.is_speculative:
                 return ProtocolResponse(204, [("Cache-Control", "no-store")])
             return self._flow.issue(tx, request.origin, asked, step)
-        if "none" in asked.parameters.prompt:
-            raise OAuthError(step.error, "The user would have to act on a page, and prompt is none.")
+        refuse_page_for_prompt_none(asked, step)
         if request.is_speculative:
             return ProtocolResponse(200 if request.method == "HEAD" else 204, [("Cache-Control", "no-store")])
         return self._store(request, tx, asked, step.path)
@@ -127,6 +139,12 @@ class AuthorizeEndpoint:
 
     def _cookie(self, request: ProtocolRequest, name: str) -> str:
         return request.cookies.get(self._settings.cookie_name(name), "")
+
+
+def refuse_page_for_prompt_none(asked: AskedFor, step: NeedsPage) -> None:
+    """Raises the error that stands for the page (OpenID Connect Core §3.1.2.6) when none may be shown."""
+    if "none" in asked.parameters.prompt:
+        raise OAuthError(step.error, "The user would have to act on a page, and prompt is none.")
 
 
 def _to_page(path: str, handle: str) -> ProtocolResponse:

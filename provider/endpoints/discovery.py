@@ -9,13 +9,14 @@ from typing import Any
 
 from database.transaction import Transaction
 from provider import grants
-from provider.clients.detail_rules import ASSERTION_ALGORITHMS
+from provider.clients.detail_rules import ASSERTION_ALGORITHMS, REQUEST_OBJECT_ALGORITHMS
 from provider.edge import Endpoint
 from provider.endpoints.jwks import prepared
 from provider.oauth_server import OAuthServer
 from provider.protocol.claims import CLAIMS_OF_SCOPE
-from provider.protocol.client import AUTHENTICATION_METHODS, PUBLIC
+from provider.protocol.client import AUTHENTICATION_METHODS, PAIRWISE, PUBLIC
 from provider.protocol.messages import ProtocolRequest, ProtocolResponse
+from provider.protocol.request_rules import RESPONSE_MODES
 from provider.protocol.scopes import IDENTITY_SCOPES
 from provider.settings import Settings
 
@@ -42,9 +43,9 @@ def metadata(settings: Settings) -> dict[str, Any]:
         "client_id_metadata_document_supported": settings.metadata_documents != "off",
         "scopes_supported": list(IDENTITY_SCOPES),
         "response_types_supported": ["code"],
-        "response_modes_supported": ["query"],
+        "response_modes_supported": list(RESPONSE_MODES),
         "grant_types_supported": [grant.GRANT_TYPE for grant in grants.ALL],
-        "subject_types_supported": ["public"],
+        "subject_types_supported": ["public", PAIRWISE],
         "id_token_signing_alg_values_supported": list(settings.algorithms),
         "token_endpoint_auth_methods_supported": list(AUTHENTICATION_METHODS),
         "token_endpoint_auth_signing_alg_values_supported": list(ASSERTION_ALGORITHMS),
@@ -57,11 +58,16 @@ def metadata(settings: Settings) -> dict[str, Any]:
         "claim_types_supported": ["normal"],
         "claims_supported": [*claims, *(name for names in CLAIMS_OF_SCOPE.values() for name in names)],
         "acr_values_supported": ["urn:mcp-core:password", "urn:mcp-core:two-factor"],
-        "prompt_values_supported": ["none", "login", "consent", "select_account", "create"],
+        "prompt_values_supported": ["none", "login", "consent", "select_account"],
         "ui_locales_supported": ["en", "ko"],
-        "claims_parameter_supported": False,
-        "request_parameter_supported": False,
-        "request_uri_parameter_supported": False,
+        "claims_parameter_supported": True,
+        "request_parameter_supported": True,
+        "request_uri_parameter_supported": True,
+        "require_request_uri_registration": True,
+        "request_object_signing_alg_values_supported": list(REQUEST_OBJECT_ALGORITHMS),
+        "userinfo_signing_alg_values_supported": list(settings.algorithms),
+        "pushed_authorization_request_endpoint": f"{issuer}/par",
+        "display_values_supported": ["page"],
     }
 
 

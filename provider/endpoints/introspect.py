@@ -43,7 +43,7 @@ def mount(server: OAuthServer) -> Sequence[Endpoint]:
         return {
             "active": True,
             "iss": services.settings.issuer,
-            "sub": stored.grant.user_id,
+            "sub": services.subjects.of(client, stored.grant.user_id),
             "client_id": client.client_id,
             "username": user.username,
             "scope": " ".join(stored.grant.scope),
@@ -63,6 +63,6 @@ def _may_see(client: Client, found: VerifiedAccessToken) -> bool:
 
 def _describe(found: VerifiedAccessToken) -> dict[str, Any]:
     answer = {"active": True, "token_type": "Bearer", **found.claims}
-    if found.username is not None:
+    if found.username is not None and found.claims["sub"] == found.user_id:  # a pseudonym stays one
         answer["username"] = found.username
     return answer

@@ -8,7 +8,7 @@ from typing import Any
 from database.transaction import Transaction
 from provider.accounts.sessions import Session
 from provider.audit import AuditEvent
-from provider.authorization_flow import ERROR_PAGE
+from provider.authorization_answers import ERROR_PAGE
 from provider.edge import Endpoint
 from provider.oauth_server import OAuthServer
 from provider.protocol.errors import OAuthError, UntrustedRedirect

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from database.transaction import Transaction
+from provider.accounts.profile import subject_of
 from provider.edge import Endpoint
 from provider.oauth_server import OAuthServer
-from provider.protocol.claims import Subject, claims_for
+from provider.protocol.claims import claims_for
 from provider.protocol.errors import OAuthError
 from provider.protocol.messages import FORM, ProtocolRequest, ProtocolResponse
 from provider.protocol.scopes import OPENID
@@ -24,16 +25,15 @@ def mount(server: OAuthServer) -> Sequence[Endpoint]:
             raise bearer_error("invalid_token", "The access token is not valid here.", 401)
         if OPENID not in found.scope:
             raise bearer_error("insufficient_scope", "The scope openid is needed.", 403)
-        subject = Subject(
-            sub=user.id,
-            username=user.username,
-            display_name=user.display_name,
-            locale=user.locale,
-            updated_at=user.updated_at,
-            email=user.email,
-            email_verified=user.is_verified,
-        )
-        return ProtocolResponse.json(claims_for(subject, found.scope))
+        client = services.clients.find(tx, str(found.claims["client_id"]))
+        sub = user.id if client is None else services.subjects.of(client, user.id)
+        claims = claims_for(subject_of(user, sub), found.scope, found.requested_claims.userinfo)
+        if client is not None and client.details.userinfo_signed_response_alg is not None:
+            signed = services.token_issuer.signed_userinfo(tx, client, claims, request.received_at)
+            return ProtocolResponse(
+                200, [("Content-Type", "application/jwt"), ("Cache-Control", "no-store")], signed.encode()
+            )
+        return ProtocolResponse.json(claims)
 
     path = f"{services.settings.issuer_path}/userinfo"
     return [Endpoint(path, ("GET", "POST"), userinfo, cors=True, bare=True)]

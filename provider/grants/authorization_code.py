@@ -67,7 +67,7 @@ class AuthorizationCodeGrant(Grant, AuthlibAuthorizationCodeGrant):  # type: ign
             amr=grant.amr,
             acr=grant.acr,
             nonce=stored.nonce,
-            claims=stored.claims,
+            id_token_claims=grant.claims.id_token,
             source=self.request.message.source,
         )
         return self.answer(authorization, refresh_token)

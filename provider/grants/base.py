@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from authlib.oauth2.rfc6749 import BaseGrant, OAuth2Request
@@ -12,6 +12,8 @@ from authlib.oauth2.rfc6749.requests import OAuth2Payload
 
 from database.transaction import Transaction
 from provider.accounts.api_keys import scope_of_owner
+from provider.accounts.profile import subject_of
+from provider.protocol.claims import claims_for
 from provider.protocol.client import Client, Resource
 from provider.protocol.errors import OAuthError
 from provider.protocol.messages import Origin, Parameters, ProtocolRequest
@@ -132,9 +134,22 @@ class Grant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]
         if refresh_token is not None:
             fields["refresh_token"] = refresh_token
         if authorization.user_id is not None and OPENID in authorization.scope:
-            fields["id_token"] = issuer.id_token(self.tx, authorization, self.now, access_token=access.token)
+            fields["id_token"] = issuer.id_token(
+                self.tx,
+                authorization,
+                self.now,
+                access_token=access.token,
+                subject_claims=self._id_token_claims(authorization),
+            )
         self.services.clients.touch(self.tx, authorization.client, self.now)
         return 200, fields, []
+
+    def _id_token_claims(self, authorization: Authorization) -> Mapping[str, Any]:
+        """What the ``claims`` parameter asked for here; all other claims are UserInfo's (OpenID Connect Core §5.4)."""
+        if not authorization.id_token_claims or authorization.user_id is None:
+            return {}
+        user = self.services.users.find(self.tx, authorization.user_id)
+        return {} if user is None else claims_for(subject_of(user, user.id), (), authorization.id_token_claims)
 
     def validate_requested_scope(self) -> None:
         """Scopes are cut down instead of refused, by each grant's own rule."""

@@ -46,6 +46,7 @@ class RefreshTokenGrant(Grant, AuthlibRefreshTokenGrant):  # type: ignore[misc]
             authenticated_at=grant.authenticated_at,
             amr=grant.amr,
             acr=grant.acr,
+            id_token_claims=grant.claims.id_token,
             source=self.request.message.source,
         )
         return self.answer(authorization, refresh_token)

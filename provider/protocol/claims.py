@@ -26,8 +26,8 @@ class Subject:
     email_verified: bool
 
 
-def claims_for(subject: Subject, scope: Collection[str]) -> dict[str, Any]:
-    """``sub`` and the claims that ``scope`` covers, without nulls and empty strings (OpenID Connect Core §5.3.2).
+def claims_for(subject: Subject, scope: Collection[str], names: Collection[str] = ()) -> dict[str, Any]:
+    """``sub``, the claims that ``scope`` covers and those of ``names``, without nulls and empty strings (§5.3.2, §5.5).
 
     ``updated_at`` is in whole seconds, and nothing is said about whether an address is verified where there is none.
     """
@@ -39,5 +39,6 @@ def claims_for(subject: Subject, scope: Collection[str]) -> dict[str, Any]:
         "email": subject.email,
         "email_verified": bool(subject.email_verified) if subject.email else None,
     }
-    names = [name for granted, names in CLAIMS_OF_SCOPE.items() if granted in scope for name in names]
-    return {"sub": subject.sub, **{name: known[name] for name in names if known[name] not in (None, "")}}
+    covered = [name for granted, claims in CLAIMS_OF_SCOPE.items() if granted in scope for name in claims]
+    asked = [name for name in (*covered, *names) if known.get(name) not in (None, "")]
+    return {"sub": subject.sub, **{name: known[name] for name in asked}}

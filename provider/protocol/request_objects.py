@@ -1,4 +1,4 @@
-"""Authorization requests as signed objects (RFC 9101, OpenID Connect Core §6): the parameters that their claims stand for."""
+"""Authorization requests as signed objects (RFC 9101, OpenID Connect Core §6): the parameters they stand for."""
 
 from __future__ import annotations
 

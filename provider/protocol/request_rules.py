@@ -7,9 +7,10 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from provider.protocol.claims_request import ClaimsRequest, parse_claims_request
 from provider.protocol.client import Client
 from provider.protocol.errors import OAuthError, UntrustedRedirect
 from provider.protocol.messages import Parameters
@@ -19,6 +20,7 @@ from provider.protocol.scopes import parse_scope
 
 MAX_STATE_CHARACTERS = 4096
 MAX_HINT_CHARACTERS = 8192
+RESPONSE_MODES = ("query", "form_post")
 PROMPTS = frozenset({"none", "login", "consent", "select_account", "create"})
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
@@ -27,7 +29,10 @@ _LOCALES = re.compile(r"[A-Za-z0-9 -]{1,100}")
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationParameters:
-    """A checked authorization request. ``max_age`` is in seconds; ``scope`` is what was asked for, maybe nothing."""
+    """A checked authorization request. ``max_age`` is in seconds; ``scope`` is what was asked for, maybe nothing.
+
+    ``pushed`` names the pushed request that it was read from (RFC 9126).
+    """
 
     redirect_uri: str
     scope: tuple[str, ...] = ()
@@ -40,17 +45,22 @@ class AuthorizationParameters:
     login_hint: str | None = None
     ui_locales: str | None = None
     id_token_hint: str | None = None
+    response_mode: str = "query"
+    acr_values: tuple[str, ...] = ()
+    claims: ClaimsRequest = field(default_factory=ClaimsRequest)
+    pushed: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return asdict(self)
+        return {**asdict(self), "claims": self.claims.to_dict()}
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> AuthorizationParameters:
         """What ``to_dict`` gave, in this release or another: fields that are not known here are left out."""
-        known = {field.name: stored[field.name] for field in fields(cls) if field.name in stored}
-        for name in ("scope", "prompt"):
+        known = {item.name: stored[item.name] for item in fields(cls) if item.name in stored}
+        for name in ("scope", "prompt", "acr_values"):
             known[name] = tuple(known.get(name, ()))
+        known["claims"] = ClaimsRequest.from_dict(known.get("claims"))
         return cls(**known)
 
 
@@ -84,14 +94,15 @@ def safe_state(parameters: Parameters) -> str | None:
     return values[0] if len(values) == 1 and len(values[0]) <= MAX_STATE_CHARACTERS else None
 
 
+def safe_response_mode(parameters: Parameters) -> str:
+    """The mode in which to send an error back: the one asked for where that is certain."""
+    return "form_post" if parameters.all("response_mode") == ["form_post"] else "query"
+
+
 def check_authorization_request(parameters: Parameters, client: Client, redirect_uri: str) -> AuthorizationParameters:
     """Everything but client and redirect URI. Raises ``OAuthError`` with the code that the redirect carries."""
     if parameters.repeated("resource"):
         raise OAuthError.invalid_request("A parameter was sent more than once.")
-    if parameters.get("request"):
-        raise OAuthError("request_not_supported", "Request objects are not supported.")
-    if parameters.get("request_uri"):
-        raise OAuthError("request_uri_not_supported", "Request objects are not supported.")
     response_type = parameters.get("response_type")
     if response_type is None:
         raise OAuthError.invalid_request("The request names no response_type.")
@@ -99,8 +110,11 @@ def check_authorization_request(parameters: Parameters, client: Client, redirect
         raise OAuthError("unsupported_response_type", "The response type must be code.")
     if not client.allows_grant("authorization_code"):
         raise OAuthError.unauthorized_client("This client may not use the authorization code grant.")
-    if parameters.get("response_mode") not in (None, "query"):
-        raise OAuthError.invalid_request("The response mode must be query.")
+    response_mode = parameters.get("response_mode") or "query"
+    if response_mode not in RESPONSE_MODES:
+        raise OAuthError.invalid_request("The response mode must be query or form_post.")
+    if response_mode == "form_post" and not redirect_uri.startswith(("https:", "http:")):
+        raise OAuthError.invalid_request("form_post needs an http redirect URI.")
     state, nonce = parameters.get("state"), parameters.get("nonce")
     if len(state or "") > MAX_STATE_CHARACTERS or len(nonce or "") > MAX_STATE_CHARACTERS:
         raise OAuthError.invalid_request("state and nonce must not exceed 4096 characters.")
@@ -119,6 +133,9 @@ def check_authorization_request(parameters: Parameters, client: Client, redirect
         login_hint=_login_hint(parameters.get("login_hint")),
         ui_locales=_locales(parameters.get("ui_locales")),
         id_token_hint=id_token_hint,
+        response_mode=response_mode,
+        acr_values=tuple((parameters.get("acr_values") or "").split())[:10],
+        claims=parse_claims_request(parameters.get("claims")),
     )
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from provider.protocol.client import Client, Resource
 
@@ -15,7 +13,7 @@ class Authorization:
     """What was proved: by a code, a refresh token or a client's own credential.
 
     ``user_id`` and ``grant_id`` are None for client credentials. ``resource`` is the catalogue entry that becomes
-    ``aud`` and picks the signature. ``grant_scope`` is all that the grant covers when ``scope`` is narrower.
+    ``aud`` and picks the signature. ``id_token_claims`` are names of claims that were asked for one by one.
     """
 
     client: Client
@@ -29,5 +27,5 @@ class Authorization:
     amr: tuple[str, ...] = ()
     acr: str | None = None
     nonce: str | None = None
-    claims: Mapping[str, Any] = field(default_factory=dict)
+    id_token_claims: tuple[str, ...] = ()
     source: str = ""

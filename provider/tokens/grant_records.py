@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import ColumnElement, bindparam, insert, literal, select, update
 
@@ -11,6 +13,7 @@ from database.models import GrantRecord as GrantRow
 from database.models.columns import new_id
 from database.transaction import Transaction
 from provider.audit import AuditEvent, AuditRecorder
+from provider.protocol.claims_request import ClaimsRequest
 from provider.protocol.messages import Origin
 
 _TABLE = GrantRow.__table__
@@ -34,6 +37,7 @@ class GrantRecord:
     acr: str
     created_at: datetime.datetime
     revoked_at: datetime.datetime | None
+    claims: ClaimsRequest = field(default_factory=ClaimsRequest)
 
 
 class GrantRecords:
@@ -56,6 +60,7 @@ class GrantRecords:
         authenticated_at: datetime.datetime,
         amr: tuple[str, ...],
         acr: str,
+        claims: Mapping[str, Any] | None = None,
     ) -> str:
         """Inserts a record and returns its id."""
         grant_id = new_id(now)
@@ -73,6 +78,7 @@ class GrantRecords:
                 "amr": " ".join(amr),
                 "acr": acr,
                 "created_at": now,
+                "claims": dict(claims) if claims else None,
             },
         )
         return grant_id
@@ -94,6 +100,7 @@ class GrantRecords:
             acr=row["acr"],
             created_at=row["created_at"],
             revoked_at=row["revoked_at"],
+            claims=ClaimsRequest.from_dict(row["claims"]),
         )
 
     def revoke(self, tx: Transaction, origin: Origin, grant_id: str, reason: str) -> bool:

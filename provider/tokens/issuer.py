@@ -13,13 +13,16 @@ from joserfc import jwt
 from sqlalchemy import bindparam, insert, literal, select, true
 from sqlalchemy.sql import Insert
 
-from database.models import Client, GrantRecord, IssuedToken, User
+from database.models import Client as ClientRow
+from database.models import GrantRecord, IssuedToken, User
 from database.models.columns import UTCDateTime, new_id
 from database.transaction import Transaction
+from provider.protocol.client import Client
 from provider.tokens.authorization import Authorization
 from provider.tokens.signing_keys import REGISTRY, SigningKeys
+from provider.tokens.subjects import Subjects
 
-_CLIENTS = Client.__table__
+_CLIENTS = ClientRow.__table__
 _GRANTS = GrantRecord.__table__
 _USERS = User.__table__
 _OWNERS = User.__table__.alias("owners")
@@ -43,6 +46,9 @@ _PROTOCOL_CLAIMS = frozenset(
     )
 )
 _HASHES = {"RS256": hashlib.sha256, "ES256": hashlib.sha256, "EdDSA": hashlib.sha512}
+
+LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
+LOGOUT_TOKEN_SECONDS = 120
 
 
 def _mint_statement(*, for_user: bool) -> Insert:
@@ -110,12 +116,14 @@ class TokenIssuer:
         self,
         issuer: str,
         signing_keys: SigningKeys,
+        subjects: Subjects,
         *,
         access_token_seconds: int,
         id_token_seconds: int,
     ) -> None:
         self._issuer = issuer
         self._signing_keys = signing_keys
+        self._subjects = subjects
         self._access_token_seconds = access_token_seconds
         self._id_token_seconds = id_token_seconds
 
@@ -133,7 +141,7 @@ class TokenIssuer:
         client = authorization.client
         claims: dict[str, Any] = {
             "iss": self._issuer,
-            "sub": authorization.user_id or client.client_id,
+            "sub": self._subject(authorization),
             "aud": authorization.resource.uri,
             "client_id": client.client_id,
             "scope": " ".join(authorization.scope),
@@ -164,7 +172,7 @@ class TokenIssuer:
         claims: dict[str, Any] = {
             **{name: value for name, value in (subject_claims or {}).items() if name not in _PROTOCOL_CLAIMS},
             "iss": self._issuer,
-            "sub": authorization.user_id,
+            "sub": self._subject(authorization),
             "aud": authorization.client.client_id,
             "azp": authorization.client.client_id,
             "iat": issued_at,
@@ -176,6 +184,36 @@ class TokenIssuer:
         if access_token is not None:
             claims["at_hash"] = token_hash(algorithm, access_token)
         return self._sign(tx, algorithm, "JWT", claims, now)
+
+    def signed_userinfo(
+        self, tx: Transaction, client: Client, claims: Mapping[str, Any], now: datetime.datetime
+    ) -> str:
+        """UserInfo as the client registered to get it: signed (OpenID Connect Core §5.3.2)."""
+        algorithm = client.details.userinfo_signed_response_alg or "RS256"
+        said = {name: value for name, value in claims.items() if name not in _PROTOCOL_CLAIMS or name == "sub"}
+        return self._sign(tx, algorithm, "JWT", {**said, "iss": self._issuer, "aud": client.client_id}, now)
+
+    def logout_token(
+        self, tx: Transaction, client: Client, *, user_id: str, session_id: str | None, jti: str, now: datetime.datetime
+    ) -> str:
+        """Tells a client that a session is over (OpenID Connect Back-Channel Logout §2.4)."""
+        issued_at = int(now.timestamp())
+        claims: dict[str, Any] = {
+            "iss": self._issuer,
+            "sub": self._subjects.of(client, user_id),
+            "aud": client.client_id,
+            "iat": issued_at,
+            "exp": issued_at + LOGOUT_TOKEN_SECONDS,
+            "jti": jti,
+            "events": {LOGOUT_EVENT: {}},
+        }
+        if session_id is not None:
+            claims["sid"] = session_id
+        return self._sign(tx, client.id_token_signed_response_alg, "logout+jwt", claims, now)
+
+    def _subject(self, authorization: Authorization) -> str:
+        client = authorization.client
+        return client.client_id if authorization.user_id is None else self._subjects.of(client, authorization.user_id)
 
     def _record(
         self,

@@ -7,7 +7,7 @@ import binascii
 import datetime
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from joserfc import jws
@@ -17,6 +17,7 @@ from sqlalchemy import bindparam, delete, select, true, update
 from database.models import Client, GrantRecord, IssuedToken, User
 from database.transaction import Transaction
 from provider.audit import AuditEvent, AuditRecorder
+from provider.protocol.claims_request import ClaimsRequest
 from provider.protocol.messages import Origin
 from provider.tokens.signing_keys import REGISTRY, SigningKeys
 
@@ -33,6 +34,7 @@ _ALIVE = (
         _TOKENS.c.jti,
         _TOKENS.c.grant_id,
         _TOKENS.c.user_id,
+        _GRANTS.c.claims,
         _CLIENTS.c.id.label("client_row_id"),
         _CLIENTS.c.owner_user_id,
         _USERS.c.username,
@@ -65,6 +67,7 @@ class VerifiedAccessToken:
     grant_id: str | None
     user_id: str | None
     username: str | None
+    requested_claims: ClaimsRequest = field(default_factory=ClaimsRequest)
 
     @property
     def scope(self) -> tuple[str, ...]:
@@ -97,7 +100,13 @@ class TokenVerifier:
         if row is None:
             return None
         return VerifiedAccessToken(
-            claims, row["jti"], row["client_row_id"], row["grant_id"], row["user_id"], row["username"]
+            claims=claims,
+            jti=row["jti"],
+            client_row_id=row["client_row_id"],
+            grant_id=row["grant_id"],
+            user_id=row["user_id"],
+            username=row["username"],
+            requested_claims=ClaimsRequest.from_dict(row["claims"]),
         )
 
     def verify_id_token_hint(self, tx: Transaction, token: str, now: datetime.datetime) -> Mapping[str, Any] | None:

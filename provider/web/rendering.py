@@ -13,7 +13,9 @@ from markupsafe import Markup
 from provider.protocol.messages import ProtocolResponse
 from provider.web import current
 from provider.web.forms import Problems
+from provider.web.headers import SUBMIT_SCRIPT
 
+FORM_PAGE = "form_post/answer"
 _STATIC = Path(__file__).parent.parent / "static"
 
 
@@ -37,12 +39,15 @@ def render_answer(answer: ProtocolResponse) -> Response:
     """The page that a machine endpoint asks for, with the status and the headers that it gives."""
     assert answer.page is not None  # noqa: S101 - callers look
     context = {"reference": current.origin().request_id, **answer.context}
-    is_error = answer.page.startswith("errors/")
+    submits_itself = answer.page == FORM_PAGE
+    if submits_itself:
+        g.submits_itself = True
+        context["submit_script"] = Markup(SUBMIT_SCRIPT)  # noqa: S704 - a constant of ours
     response = render(
         f"{answer.page}.html",
         status=answer.status,
         leads_away=True,
-        has_form=not is_error,
+        has_form=not submits_itself and not answer.page.startswith("errors/"),
         **context,
     )
     for name, value in answer.headers:

@@ -1,0 +1,73 @@
+"""What an authorization request gets in the end: a code or an error, by redirect or by form, or a page of ours.
+
+The one place that sends people to applications. Every answer carries ``iss`` (RFC 9207) and the ``state`` it came with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from provider.protocol.client import Client
+from provider.protocol.errors import OAuthError
+from provider.protocol.messages import ProtocolResponse
+from provider.protocol.redirect_uris import add_to_query, redirect_host
+
+ERROR_PAGE = "errors/authorization"
+FORM_PAGE = "form_post/answer"
+FORM_POST = "form_post"
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnAddress:
+    """Where an answer goes, once it is certain that the redirect URI is the client's. ``mode`` is the response mode."""
+
+    redirect_uri: str
+    state: str | None = None
+    mode: str = "query"
+
+
+class AuthorizationAnswers:
+    def __init__(self, issuer: str) -> None:
+        self._issuer = issuer
+
+    def send_back(self, to: ReturnAddress, answer: Mapping[str, str]) -> ProtocolResponse:
+        """Sends the person to the application with the answer, by a redirect or a form that posts itself."""
+        fields = self._fields(to, answer)
+        if to.mode == FORM_POST:
+            return ProtocolResponse.show(
+                FORM_PAGE, action=to.redirect_uri, fields=fields, host=redirect_host(to.redirect_uri)
+            )
+        return ProtocolResponse.redirect(add_to_query(to.redirect_uri, fields))
+
+    def refuse(self, client: Client, to: ReturnAddress, error: OAuthError) -> ProtocolResponse:
+        """An error for the application. One that nobody vouched for gets nobody sent to it who has not acted on our page."""
+        if client.is_vouched:
+            return self.send_back(to, error.body())
+        fields = self._fields(to, error.body())
+        back: dict[str, Any] = {"back_url": add_to_query(to.redirect_uri, fields)}
+        if to.mode == FORM_POST:
+            back = {"back_action": to.redirect_uri, "back_fields": fields}
+        return ProtocolResponse.show(
+            ERROR_PAGE,
+            400,
+            error=error.error,
+            description=error.description,
+            client_name=client.name,
+            back_host=redirect_host(to.redirect_uri),
+            **back,
+        )
+
+    def _fields(self, to: ReturnAddress, answer: Mapping[str, str]) -> dict[str, str]:
+        state = {} if to.state is None else {"state": to.state}
+        return {**answer, **state, "iss": self._issuer}
+
+
+def request_is_over() -> ProtocolResponse:
+    return ProtocolResponse.show(
+        ERROR_PAGE,
+        400,
+        error="invalid_request",
+        description="This sign-in was finished, took too long, or was begun elsewhere.",
+    )

@@ -1,0 +1,34 @@
+"""Pushed authorization requests (RFC 9126): checked here for an authenticated client, named by a handle afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from database.transaction import Transaction
+from provider.edge import Endpoint
+from provider.endpoints.request_reader import RequestReader
+from provider.oauth_server import OAuthServer
+from provider.protocol.errors import OAuthError
+from provider.protocol.messages import ProtocolRequest, ProtocolResponse
+from provider.protocol.request_rules import check_authorization_request, proven_redirect_uri
+
+NOT_STORED = ("client_secret", "client_assertion", "client_assertion_type")
+
+
+def mount(server: OAuthServer) -> Sequence[Endpoint]:
+    services, reader = server.services, RequestReader(server.services)
+
+    def push(request: ProtocolRequest, tx: Transaction) -> ProtocolResponse:
+        """Checks the request as the authorization endpoint would, and keeps it for this client (RFC 9126 §2)."""
+        client = services.client_authentication.authenticate(tx, request, fresh=True)
+        parameters = reader.read_push(tx, client, request.form, request.received_at)
+        if parameters.get("client_id") not in (None, client.client_id):
+            raise OAuthError.invalid_request("client_id differs from the client that authenticated.")
+        check_authorization_request(parameters, client, proven_redirect_uri(parameters, client))
+        kept = {name: values for name, values in parameters.as_dict().items() if name not in NOT_STORED}
+        request_uri = services.pushed_requests.store(tx, request.received_at, client.id, kept)
+        answer = {"request_uri": request_uri, "expires_in": services.pushed_requests.seconds}
+        return ProtocolResponse.json(answer, 201)
+
+    path = f"{services.settings.issuer_path}/par"
+    return [Endpoint(path, ("POST",), push, cors=True)]

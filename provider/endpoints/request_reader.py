@@ -1,0 +1,74 @@
+"""Where the parameters of an authorization request come from: the request itself, a signed object, or an earlier push."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+
+from database.transaction import Transaction
+from provider.protocol.client import Client
+from provider.protocol.errors import OAuthError, UntrustedRedirect
+from provider.protocol.messages import Parameters
+from provider.protocol.request_objects import PUSHED_PREFIX, invalid_request_uri
+from provider.services import Services
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRequest:
+    """``parameters`` are all that counts. ``pushed`` names the pushed request. ``problem`` is what is wrong with the object,
+    when ``parameters`` are still those outside of it, good for nothing but sending the error back."""
+
+    parameters: Parameters
+    pushed: str | None = None
+    problem: OAuthError | None = None
+
+
+class RequestReader:
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def read(self, tx: Transaction, client: Client, sent: Parameters, now: datetime.datetime) -> ReadRequest:
+        """The effective request. What stands outside of a signed or pushed request is ignored (RFC 9101 §5, RFC 9126 §4).
+
+        Raises ``UntrustedRedirect`` for a pushed request that is gone: nothing else says where to go.
+        """
+        try:
+            request_uri, signed = sent.get("request_uri"), sent.get("request")
+        except OAuthError as error:
+            return ReadRequest(sent, problem=error)
+        if request_uri is not None and request_uri.startswith(PUSHED_PREFIX) and signed is None:
+            return self._pushed(tx, client, request_uri, now)
+        if client.details.require_pushed_authorization_requests:
+            problem = OAuthError.invalid_request("This client must push its authorization requests.")
+            return ReadRequest(sent, problem=problem)
+        return self._signed(tx, client, sent, now)
+
+    def read_push(self, tx: Transaction, client: Client, sent: Parameters, now: datetime.datetime) -> Parameters:
+        """The request that a client pushes, which may be signed. Raises ``OAuthError``."""
+        if sent.get("request_uri") is not None:
+            raise OAuthError.invalid_request("A pushed request cannot have a request_uri.")
+        read = self._signed(tx, client, sent, now)
+        if read.problem is not None:
+            raise read.problem
+        return read.parameters
+
+    def _signed(self, tx: Transaction, client: Client, sent: Parameters, now: datetime.datetime) -> ReadRequest:
+        request_uri, signed = sent.get("request_uri"), sent.get("request")
+        if request_uri is None and signed is None:
+            return ReadRequest(sent)
+        try:
+            if request_uri is not None and signed is not None:
+                raise OAuthError.invalid_request("Only one of request and request_uri can be sent.")
+            if request_uri is not None:
+                signed = self._services.request_objects.fetch(tx, client, request_uri)
+            return ReadRequest(self._services.request_objects.read(tx, client, signed or "", now))
+        except OAuthError as problem:
+            return ReadRequest(sent, problem=problem)
+
+    def _pushed(self, tx: Transaction, client: Client, request_uri: str, now: datetime.datetime) -> ReadRequest:
+        stored = self._services.pushed_requests.find(tx, now, client.id, request_uri)
+        if stored is None:
+            gone = invalid_request_uri("This pushed request is unknown, has expired, or was answered before.")
+            raise UntrustedRedirect(gone.error, gone.description)
+        pairs = [(name, value) for name, values in stored.parameters.items() for value in values]
+        return ReadRequest(Parameters(pairs), pushed=stored.handle_hash)

@@ -1,0 +1,17 @@
+"""The identifier by which a client knows a user (OpenID Connect Core §8)."""
+
+from __future__ import annotations
+
+from provider.protocol.client import Client
+from provider.protocol.subjects import pairwise_sector
+from provider.security.crypto import Keyring
+
+
+class Subjects:
+    def __init__(self, keyring: Keyring) -> None:
+        self._keyring = keyring
+
+    def of(self, client: Client, user_id: str) -> str:
+        """The user's own id, or a pseudonym that differs from one sector to the next and follows from our key alone."""
+        sector = pairwise_sector(client)
+        return user_id if sector is None else self._keyring.keyed_hash("pairwise subject", f"{sector}|{user_id}")
