@@ -117,7 +117,10 @@ class Doorway:
         )
 
     def respond(self, endpoint: Endpoint, environ: WSGIEnvironment) -> ProtocolResponse:
-        """What both doors send: the endpoint's answer, or the refusal of a request that cannot be read."""
+        """What both doors send. A method that is not the endpoint's is refused before anything else is read."""
+        refusal = _answer_to_method(endpoint, str(environ["REQUEST_METHOD"]))
+        if refusal is not None:
+            return self._finish(endpoint, refusal)
         request = self.read(environ)
         if isinstance(request, ProtocolResponse):
             return self._finish(endpoint, request)
@@ -129,14 +132,6 @@ class Doorway:
         A deadlock or a lost connection repeats the whole call, which nothing outside has seen yet; when that does not
         help, the answer is 503 and the next request finds a fresh connection.
         """
-        if request.method == "OPTIONS" and endpoint.cors:
-            allow = ("Access-Control-Allow-Methods", ", ".join((*endpoint.methods, "OPTIONS")))
-            return self._finish(endpoint, ProtocolResponse(204, [allow, *_PREFLIGHT]))
-        method = "GET" if request.method == "HEAD" else request.method
-        if method not in endpoint.methods:
-            response = ProtocolResponse.json({"error": "invalid_request"}, 405)
-            response.headers.append(("Allow", ", ".join(endpoint.methods)))
-            return self._finish(endpoint, response)
         response = run_in_transaction(self._engine, lambda tx: self._call(endpoint, request, tx), request.request_id)
         return self._finish(endpoint, response)
 
@@ -153,6 +148,18 @@ class Doorway:
         if endpoint.cors:
             response.headers.extend(_CORS)
         return response
+
+
+def _answer_to_method(endpoint: Endpoint, method: str) -> ProtocolResponse | None:
+    """What a preflight gets, and a method that the endpoint does not have; None for one that it has."""
+    if ("GET" if method == "HEAD" else method) in endpoint.methods:
+        return None
+    if method == "OPTIONS" and endpoint.cors:
+        allow = ("Access-Control-Allow-Methods", ", ".join((*endpoint.methods, "OPTIONS")))
+        return ProtocolResponse(204, [allow, *_PREFLIGHT])
+    response = ProtocolResponse.json({"error": "invalid_request"}, 405)
+    response.headers.append(("Allow", ", ".join(endpoint.methods)))
+    return response
 
 
 def run_in_transaction(
