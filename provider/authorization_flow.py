@@ -174,14 +174,18 @@ class AuthorizationFlow:
     def describe(
         self, tx: Transaction, now: datetime.datetime, handle: str, browser: str, *, is_admin: bool
     ) -> RequestDescription | None:
+        """What pages show. The scope is empty where this person can have nothing: the endpoint says so, not a page."""
         asked = self.find(tx, now, handle, browser)
         if asked is None:
             return None
         try:
             resource = self._resource(tx, asked)
-            scope = scope_of_request(asked, resource, is_admin=is_admin)
         except OAuthError:
             return None
+        try:
+            scope = scope_of_request(asked, resource, is_admin=is_admin)
+        except OAuthError:
+            scope = ()
         is_own = resource.uri == self._issuer
         return RequestDescription(
             client_name=asked.client.name,
@@ -220,19 +224,24 @@ class AuthorizationFlow:
     def _must_sign_in_again(self, tx: Transaction, asked: AskedFor, session: Session, now: datetime.datetime) -> bool:
         """Whether this session is not the sign-in that the request wants (OpenID Connect Core §3.1.2.1).
 
-        A sign-in after the request arrived satisfies every wish, so that nobody is asked for ever.
+        A sign-in after the request arrived satisfies every wish, so that nobody is asked for ever. Only that the
+        person of the ``id_token_hint`` is somebody else remains: raises ``login_required`` then (§3.1.2.2).
         """
-        if session.authenticated_at > asked.asked_at:
-            return False
         parameters = asked.parameters
-        if {"login", "create"} & set(parameters.prompt):
-            return True
-        if parameters.max_age is not None:
-            return now - session.authenticated_at > datetime.timedelta(seconds=parameters.max_age)
+        is_fresh = session.authenticated_at > asked.asked_at
         if parameters.id_token_hint is not None:
             hint = self._services.token_verifier.verify_id_token_hint(tx, parameters.id_token_hint, now)
-            return hint is None or hint["sub"] != session.user_id
-        return False
+            is_other = hint is not None and hint["sub"] != session.user_id
+            if is_fresh and is_other:
+                raise OAuthError("login_required", "Somebody else than the person of the id_token_hint signed in.")
+            if not is_fresh and (hint is None or is_other):
+                return True
+        if is_fresh:
+            return False
+        if {"login", "create"} & set(parameters.prompt):
+            return True
+        max_age = parameters.max_age
+        return max_age is not None and now - session.authenticated_at > datetime.timedelta(seconds=max_age)
 
     def _remembered_consent(
         self, tx: Transaction, asked: AskedFor, user: User, resource: Resource, scope: tuple[str, ...]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from database.transaction import Transaction
 from provider.accounts.sessions import Session
 from provider.accounts.users import User
-from provider.authorization_flow import ERROR_PAGE, AskedFor, Ready, request_is_over
+from provider.authorization_flow import ERROR_PAGE, AskedFor, NeedsPage, Ready, request_is_over
 from provider.edge import Endpoint
 from provider.oauth_server import OAuthServer
 from provider.protocol.errors import OAuthError, UntrustedRedirect
@@ -64,14 +64,16 @@ class AuthorizeEndpoint:
         if asked is None:
             return request_is_over()
         try:
-            step = self._flow.next_step(tx, asked, self._signed_in(request, tx), request.received_at)
+            step = self._next_step(request, tx, asked)
         except OAuthError as error:
+            if request.is_speculative:
+                return _nothing_yet()
             self._services.authorization_requests.consume(tx, request.received_at, handle)
             return self._flow.refuse(asked.client, asked.parameters.redirect_uri, asked.parameters.state, error)
         if not isinstance(step, Ready):
             return _to_page(step.path, handle)
         if request.is_speculative:
-            return ProtocolResponse(204, [("Cache-Control", "no-store")])
+            return _nothing_yet()
         if not self._services.authorization_requests.consume(tx, request.received_at, handle):
             return request_is_over()
         return self._flow.issue(tx, request.origin, asked, step)
@@ -79,16 +81,21 @@ class AuthorizeEndpoint:
     def _begin_checked(self, request: ProtocolRequest, tx: Transaction, asked: AskedFor) -> ProtocolResponse:
         if request.method == "POST":
             return self._store(request, tx, asked, None)
-        step = self._flow.next_step(tx, asked, self._signed_in(request, tx), request.received_at)
+        step = self._next_step(request, tx, asked)
         if isinstance(step, Ready):
             if request.is_speculative:
-                return ProtocolResponse(204, [("Cache-Control", "no-store")])
+                return _nothing_yet()
             return self._flow.issue(tx, request.origin, asked, step)
-        if "none" in asked.parameters.prompt:
-            raise OAuthError(step.error, "The user would have to act on a page, and prompt is none.")
         if request.is_speculative:
             return ProtocolResponse(200 if request.method == "HEAD" else 204, [("Cache-Control", "no-store")])
         return self._store(request, tx, asked, step.path)
+
+    def _next_step(self, request: ProtocolRequest, tx: Transaction, asked: AskedFor) -> Ready | NeedsPage:
+        """Raises ``OAuthError``, also when a page would have to be shown and ``prompt`` is ``none``."""
+        step = self._flow.next_step(tx, asked, self._signed_in(request, tx), request.received_at)
+        if isinstance(step, NeedsPage) and "none" in asked.parameters.prompt:
+            raise OAuthError(step.error, "The user would have to act on a page, and prompt is none.")
+        return step
 
     def _store(self, request: ProtocolRequest, tx: Transaction, asked: AskedFor, page: str | None) -> ProtocolResponse:
         """Keeps the request for this browser and goes on with the page, or with the stored request itself."""
@@ -119,6 +126,11 @@ class AuthorizeEndpoint:
 
     def _cookie(self, request: ProtocolRequest, name: str) -> str:
         return request.cookies.get(self._settings.cookie_name(name), "")
+
+
+def _nothing_yet() -> ProtocolResponse:
+    """For a browser that only looks ahead."""
+    return ProtocolResponse(204, [("Cache-Control", "no-store")])
 
 
 def _to_page(path: str, handle: str) -> ProtocolResponse:
