@@ -76,7 +76,7 @@ def test_a_foreign_key_and_a_missing_one_look_alike_and_nothing_happens(world: W
 
 def test_foreign_apps_and_sessions_stay_as_they_are(world: World) -> None:
     visitor = world.erin
-    tables = ("user_sessions", "oauth_consents", "oauth_grants", "oauth_clients")
+    tables = ("user_sessions", "consents", "oauth_grants", "oauth_clients")
     before = world.site.rows(*tables)
     for path, field, own in (("/account/apps", "consent", "ana's consent"), ("/account/sessions", "session", "x")):
         outcomes = []
