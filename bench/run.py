@@ -45,13 +45,14 @@ _RESULT = re.compile(r"RESULT requests=(\d+) duration_us=(\d+) p50_us=(\d+) p99_
 
 @dataclass(frozen=True)
 class Run:
-    """One run of wrk. Times are in milliseconds."""
+    """One run of wrk. Latencies are in milliseconds, ``cpu`` in microseconds of the server for each answer."""
 
     server: str
     scenario: str
     rate: float
     p50: float
     p99: float
+    cpu: float
 
 
 def check_programs() -> None:
@@ -87,6 +88,7 @@ def measure(server: Measured, scenario: str, seconds: int, folder: Path) -> Run:
         str(HERE / "wrk" / script),
         url,
     ]
+    before = server.cpu_seconds()
     done = subprocess.run([*on_core(LOAD_CORE), *command], env=environment, capture_output=True, text=True, check=True)
     found = _RESULT.search(done.stdout)
     if found is None:
@@ -94,7 +96,8 @@ def measure(server: Measured, scenario: str, seconds: int, folder: Path) -> Run:
     count, micros, p50, p99, refused, broken = map(int, found.groups())
     if refused or broken or not count:
         raise RuntimeError(f"{server.name}, {scenario}: {refused} of {count} refused, {broken} broken")
-    return Run(server.name, scenario, count * 1e6 / micros, p50 / 1000, p99 / 1000)
+    computed = (server.cpu_seconds() - before) * 1e6 / count
+    return Run(server.name, scenario, count * 1e6 / micros, p50 / 1000, p99 / 1000, computed)
 
 
 def credentials_form(scenario: str) -> str:
@@ -130,7 +133,9 @@ def algorithm_of(token: str) -> str:
 def median_of(runs: list[Run], server: str, scenario: str) -> Run:
     own = [run for run in runs if (run.server, run.scenario) == (server, scenario)]
     return Run(
-        server, scenario, *(statistics.median(getattr(run, name) for run in own) for name in ("rate", "p50", "p99"))
+        server,
+        scenario,
+        *(statistics.median(getattr(run, name) for run in own) for name in ("rate", "p50", "p99", "cpu")),
     )
 
 
@@ -143,7 +148,7 @@ def table(runs: list[Run], servers: list[Measured], resident: dict[str, tuple[in
         for name in names:
             run = median_of(runs, name, scenario)
             ratio = "" if name == names[0] else f" **{run.rate / peer.rate:.2f}**"
-            cells.append(f"{run.rate:,.0f}/s, {run.p50:.1f} / {run.p99:.1f} ms{ratio}")
+            cells.append(f"{run.rate:,.0f}/s{ratio}, {run.p50:.1f} / {run.p99:.1f} ms, {run.cpu:.0f} µs")
         lines.append(f"| {scenario} | " + " | ".join(cells) + " |")
     lines.append(
         "| resident, started / after the load, MiB | " + " | ".join(memory(resident[name]) for name in names) + " |"
@@ -204,7 +209,10 @@ def report(asked: argparse.Namespace, folder: Path, servers: list[Measured], sce
             for server in servers:
                 time.sleep(0.2)
                 runs.append(measure(server, scenario, asked.seconds, folder))
-                print(f"round {number + 1}  {server.name:20} {scenario:28} {runs[-1].rate:10,.0f}/s", file=sys.stderr)
+                print(
+                    f"round {number + 1}  {server.name:20} {scenario:28} {runs[-1].rate:10,.0f}/s {runs[-1].cpu:6.0f} µs",
+                    file=sys.stderr,
+                )
     resident = {server.name: (fresh[server.name], server.resident_kib()) for server in servers}
     peer = servers[0]
     assert isinstance(peer, Peer)

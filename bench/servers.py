@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -18,7 +19,7 @@ from typing import Any, Protocol
 import requests
 
 from tests.database_servers import MariaDBServer, create_database, free_port
-from tests.serving import ROOT, Server
+from tests.serving import Server
 
 HERE = Path(__file__).resolve().parent
 PEER = "oidc-provider"
@@ -38,6 +39,8 @@ class Measured(Protocol):
 
     def resident_kib(self) -> int: ...
 
+    def cpu_seconds(self) -> float: ...
+
     def basic(self) -> str: ...
 
     def app(self) -> str: ...
@@ -55,6 +58,7 @@ class Ours:
 
     name: str
     server: Server
+    helpers: list[int] = field(default_factory=list)  # processes that work for it: a database server
     seeded: dict[str, Any] = field(default_factory=dict)
     cold_start_seconds: float = 0.0
 
@@ -81,6 +85,9 @@ class Ours:
 
     def resident_kib(self) -> int:
         return self.server.resident_kib()
+
+    def cpu_seconds(self) -> float:
+        return sum(cpu_seconds_of(pid) for pid in (*self.server.processes(), *self.helpers))
 
     def basic(self) -> str:
         return _base64(f"{self.seeded['machine']}:{self.seeded['secret']}")
@@ -153,6 +160,9 @@ class Peer:
         found = re.search(r"VmRSS:\s+(\d+)", status)
         return int(found[1]) if found else 0
 
+    def cpu_seconds(self) -> float:
+        return cpu_seconds_of(self._process.pid)
+
     def basic(self) -> str:
         return _base64("machine:a-secret-of-the-benchmark-and-of-nothing-else")
 
@@ -173,31 +183,35 @@ def running(folder: Path, node_folder: Path, names: list[str], *, core: int, cha
         stack.callback(peer.stop)
         started: list[Measured] = [peer]
         for name in names:
-            database = {}
+            database, helpers = {}, []
             if name == "mariadb":
                 mariadb = MariaDBServer()
                 stack.callback(mariadb.close)
-                for pid in mariadb_pids(mariadb):
-                    subprocess.run(["taskset", "-a", "-c", "-p", str(core), pid], check=True, capture_output=True)
+                helpers = [mariadb_pid(mariadb)]
+                pin = ["taskset", "-a", "-c", "-p", str(core), str(helpers[0])]
+                subprocess.run(pin, check=True, capture_output=True)
                 create_database(mariadb.url(), "bench")
                 database = mariadb.environment("bench")
             server = Server(folder / name, host="127.0.0.1", database=database, prefix=on_core(core))
             stack.callback(server.stop)
-            ours = Ours(f"mcp-core, {name}", server)
+            ours = Ours(f"mcp-core, {name}", server, helpers)
             ours.start(chains)
             started.append(ours)
         yield started
 
 
-def mariadb_pids(server: MariaDBServer) -> list[str]:
+def mariadb_pid(server: MariaDBServer) -> int:
     """The server's process, from the file that it writes."""
-    path = server.socket.with_suffix(".pid")
-    return [path.read_text(encoding="ascii").strip()]
+    return int(server.socket.with_suffix(".pid").read_text(encoding="ascii"))
+
+
+def cpu_seconds_of(pid: int) -> float:
+    """What all threads of a process have computed so far, in user and system mode (proc(5))."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _environment() -> dict[str, str]:
-    import os
-
     return {name: value for name, value in os.environ.items() if not name.startswith(("MCP_", "MYSQL_", "NODE_"))}
 
 
@@ -220,6 +234,3 @@ def _take(tokens: list[str], count: int) -> list[str]:
     taken, tokens[:count] = tokens[:count], []
     assert len(taken) == count, "not enough refresh tokens were made"
     return taken
-
-
-assert (ROOT / "bench").is_dir()
