@@ -27,6 +27,11 @@ class Transaction:
     def is_open(self) -> bool:
         return self._connection is not None
 
+    @property
+    def is_sqlite(self) -> bool:
+        """For the rare statement that SQL servers and SQLite spell differently."""
+        return self._engine.dialect.name == "sqlite"
+
     def execute(
         self, statement: Executable, parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
     ) -> CursorResult[Any]:

@@ -121,4 +121,6 @@ def _clean(value: Any) -> Any:
         return printable(value, 512, ascii_only=False)
     if isinstance(value, (list, tuple)):
         return [_clean(item) for item in value]
+    if isinstance(value, dict):
+        return {_clean(name): _clean(item) for name, item in value.items()}
     return value

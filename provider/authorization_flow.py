@@ -176,14 +176,18 @@ class AuthorizationFlow:
     def describe(
         self, tx: Transaction, now: datetime.datetime, handle: str, browser: str, *, is_admin: bool
     ) -> RequestDescription | None:
+        """What pages show. The scope is empty where this person can have nothing: the endpoint says so, not a page."""
         asked = self.find(tx, now, handle, browser)
         if asked is None:
             return None
         try:
             resource = self._resource(tx, asked)
-            scope = scope_of_request(asked, resource, is_admin=is_admin)
         except OAuthError:
             return None
+        try:
+            scope = scope_of_request(asked, resource, is_admin=is_admin)
+        except OAuthError:
+            scope = ()
         is_own = resource.uri == self._issuer
         return RequestDescription(
             client_name=asked.client.name,
@@ -233,24 +237,32 @@ class AuthorizationFlow:
     def _must_sign_in_again(self, tx: Transaction, asked: AskedFor, session: Session, now: datetime.datetime) -> bool:
         """Whether this session is not the sign-in that the request wants (OpenID Connect Core §3.1.2.1).
 
-        A sign-in after the request arrived satisfies every wish, so that nobody is asked for ever.
+        A sign-in after the request arrived satisfies every wish, so that nobody is asked for ever. Only that the
+        person of the ``id_token_hint`` is somebody else remains: raises ``login_required`` then (§3.1.2.2).
         """
-        if session.authenticated_at > asked.asked_at:
-            return False
         parameters = asked.parameters
+        is_fresh = session.authenticated_at > asked.asked_at
+        if self._is_somebody_else(tx, asked, session.user_id, now):
+            if is_fresh:
+                raise OAuthError("login_required", "Somebody else than the person of the id_token_hint signed in.")
+            return True
+        if is_fresh:
+            return False
         if {"login", "create"} & set(parameters.prompt):
             return True
         max_age = asked.client.details.default_max_age if parameters.max_age is None else parameters.max_age
-        if max_age is not None and now - session.authenticated_at > datetime.timedelta(seconds=max_age):
+        return max_age is not None and now - session.authenticated_at > datetime.timedelta(seconds=max_age)
+
+    def _is_somebody_else(self, tx: Transaction, asked: AskedFor, user_id: str, now: datetime.datetime) -> bool:
+        """Whether the user is not the person whom the request names: by a hint of ours, or as the ``sub`` of a claim."""
+        services, parameters = self._services, asked.parameters
+        if parameters.claims.subject not in (None, services.subjects.of(asked.client, user_id)):
             return True
-        subjects = self._services.subjects
-        if parameters.claims.subject not in (None, subjects.of(asked.client, session.user_id)):
-            return True
-        if parameters.id_token_hint is not None:
-            hint = self._services.token_verifier.verify_id_token_hint(tx, parameters.id_token_hint, now)
-            hinted = None if hint is None else self._services.clients.find(tx, hint["aud"])
-            return hint is None or hinted is None or hint["sub"] != subjects.of(hinted, session.user_id)
-        return False
+        if parameters.id_token_hint is None:
+            return False
+        hint = services.token_verifier.verify_id_token_hint(tx, parameters.id_token_hint, now)
+        hinted = None if hint is None else services.clients.find(tx, hint["aud"])
+        return hint is None or hinted is None or bool(hint["sub"] != services.subjects.of(hinted, user_id))
 
     def _remembered_consent(
         self, tx: Transaction, asked: AskedFor, user: User, resource: Resource, scope: tuple[str, ...]

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import datetime
 import logging
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from sqlalchemy import Engine
@@ -26,6 +28,7 @@ log = logging.getLogger("mcp_core.edge")
 MAX_BODY_BYTES = 65_536
 MAX_QUERY_CHARACTERS = 16_384
 DATABASE_TRIES = 3
+_LENGTH = re.compile(r"[0-9]{1,18}")
 _REASONS = {
     200: "OK", 201: "Created", 204: "No Content", 303: "See Other", 304: "Not Modified", 400: "Bad Request",
     401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 413: "Content Too Large",
@@ -86,21 +89,23 @@ class Doorway:
         return address[:45] if address.isascii() else ""
 
     def read(self, environ: WSGIEnvironment) -> ProtocolRequest | ProtocolResponse:
-        """The request, or the refusal of one that is too large."""
+        """The request, or the refusal of one that is too large or incomplete."""
         query = str(environ.get("QUERY_STRING", ""))
         if len(query) > MAX_QUERY_CHARACTERS:
             return ProtocolResponse.json({"error": "invalid_request"}, 414)
         body = b""
         method = str(environ["REQUEST_METHOD"])
         if method not in ("GET", "HEAD", "OPTIONS"):
-            try:
-                length = int(environ.get("CONTENT_LENGTH") or -1)
-            except ValueError:
+            announced = str(environ.get("CONTENT_LENGTH") or "")
+            if announced and not _LENGTH.fullmatch(announced):
                 return ProtocolResponse.json({"error": "invalid_request"}, 400)
-            if length <= MAX_BODY_BYTES:
-                body = environ["wsgi.input"].read(length if length >= 0 else MAX_BODY_BYTES + 1)
-            if length > MAX_BODY_BYTES or len(body) > MAX_BODY_BYTES:
+            length = int(announced) if announced else None
+            if length is None or length <= MAX_BODY_BYTES:
+                body = _read(environ["wsgi.input"], MAX_BODY_BYTES + 1 if length is None else length)
+            if (length or len(body)) > MAX_BODY_BYTES:
                 return ProtocolResponse.json({"error": "invalid_request"}, 413)
+            if length is not None and len(body) < length:  # cut off on its way: what is missing may matter
+                return ProtocolResponse.json({"error": "invalid_request"}, 400)
         headers = {
             name[5:].replace("_", "-").lower(): str(value) for name, value in environ.items() if name[:5] == "HTTP_"
         }
@@ -117,7 +122,10 @@ class Doorway:
         )
 
     def respond(self, endpoint: Endpoint, environ: WSGIEnvironment) -> ProtocolResponse:
-        """What both doors send: the endpoint's answer, or the refusal of a request that cannot be read."""
+        """What both doors send. A method that is not the endpoint's is refused before anything else is read."""
+        refusal = _answer_to_method(endpoint, str(environ["REQUEST_METHOD"]))
+        if refusal is not None:
+            return self._finish(endpoint, refusal)
         request = self.read(environ)
         if isinstance(request, ProtocolResponse):
             return self._finish(endpoint, request)
@@ -129,14 +137,6 @@ class Doorway:
         A deadlock or a lost connection repeats the whole call, which nothing outside has seen yet; when that does not
         help, the answer is 503 and the next request finds a fresh connection.
         """
-        if request.method == "OPTIONS" and endpoint.cors:
-            allow = ("Access-Control-Allow-Methods", ", ".join((*endpoint.methods, "OPTIONS")))
-            return self._finish(endpoint, ProtocolResponse(204, [allow, *_PREFLIGHT]))
-        method = "GET" if request.method == "HEAD" else request.method
-        if method not in endpoint.methods:
-            response = ProtocolResponse.json({"error": "invalid_request"}, 405)
-            response.headers.append(("Allow", ", ".join(endpoint.methods)))
-            return self._finish(endpoint, response)
         response = run_in_transaction(self._engine, lambda tx: self._call(endpoint, request, tx), request.request_id)
         return self._finish(endpoint, response)
 
@@ -153,6 +153,27 @@ class Doorway:
         if endpoint.cors:
             response.headers.extend(_CORS)
         return response
+
+
+def _read(stream: Any, size: int) -> bytes:
+    """At most ``size`` bytes, fewer only where the stream ends."""
+    parts = []
+    while size > 0 and (part := stream.read(size)):
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+def _answer_to_method(endpoint: Endpoint, method: str) -> ProtocolResponse | None:
+    """What a preflight gets, and a method that the endpoint does not have; None for one that it has."""
+    if ("GET" if method == "HEAD" else method) in endpoint.methods:
+        return None
+    if method == "OPTIONS" and endpoint.cors:
+        allow = ("Access-Control-Allow-Methods", ", ".join((*endpoint.methods, "OPTIONS")))
+        return ProtocolResponse(204, [allow, *_PREFLIGHT])
+    response = ProtocolResponse.json({"error": "invalid_request"}, 405)
+    response.headers.append(("Allow", ", ".join(endpoint.methods)))
+    return response
 
 
 def run_in_transaction(

@@ -1,4 +1,4 @@
-"""An MCP server whose tools need a token from MCP Core. Verifies offline, from the published keys.
+"""An MCP server on FastMCP whose tools need a token from MCP Core. Verifies offline, from the published keys.
 
 Settings from the environment: ``MCP_ISSUER`` (default http://localhost:8000/oauth), ``PORT`` (default 9100).
 """
@@ -8,25 +8,18 @@ from __future__ import annotations
 import os
 
 from fastmcp import FastMCP
-from fastmcp.server.auth import RemoteAuthProvider
-from fastmcp.server.auth.providers.jwt import JWTVerifier
 from fastmcp.server.dependencies import get_access_token
-from pydantic import AnyHttpUrl, ConfigDict, TypeAdapter
 
-# AnyHttpUrl turns https://auth.example.com into https://auth.example.com/, and clients compare issuers byte for byte.
-# This keeps what was configured. An issuer with a path needs no such care.
-EXACT_URL = TypeAdapter(AnyHttpUrl, config=ConfigDict(url_preserve_empty_path=True))
+from mcp_core_verifier import Verifier
+from mcp_core_verifier.fastmcp import MCPCoreAuth
+
+SCOPES = ("notes:read",)
 
 
 def create_server(issuer: str, base_url: str) -> FastMCP:
     """An MCP server at ``{base_url}/mcp``, which is also the audience that its tokens must have."""
-    verifier = JWTVerifier(
-        jwks_uri=f"{issuer}/jwks", issuer=issuer, audience=f"{base_url}/mcp", required_scopes=["notes:read"]
-    )
-    auth = RemoteAuthProvider(
-        token_verifier=verifier, authorization_servers=[EXACT_URL.validate_python(issuer)], base_url=base_url
-    )
-    server: FastMCP = FastMCP("Notes", auth=auth)
+    verifier = Verifier(issuer, f"{base_url}/mcp", scopes_supported=SCOPES, resource_name="Notes")
+    server: FastMCP = FastMCP("Notes", auth=MCPCoreAuth(verifier, *SCOPES))
 
     @server.tool
     def whoami() -> dict[str, str]:

@@ -75,16 +75,16 @@ class AuthorizeEndpoint:
         if asked is None:
             return request_is_over()
         try:
-            step = self._flow.next_step(tx, asked, self._signed_in(request, tx), request.received_at)
-            if not isinstance(step, Ready):
-                refuse_page_for_prompt_none(asked, step)
+            step = self._next_step(request, tx, asked)
         except OAuthError as error:
+            if request.is_speculative:
+                return _nothing_yet()
             self._services.authorization_requests.consume(tx, request.received_at, handle)
             return self._flow.answers.refuse(asked.client, asked.return_address, error)
         if not isinstance(step, Ready):
             return _to_page(step.path, handle)
         if request.is_speculative:
-            return ProtocolResponse(204, [("Cache-Control", "no-store")])
+            return _nothing_yet()
         if not self._services.authorization_requests.consume(tx, request.received_at, handle):
             return request_is_over()
         return self._flow.issue(tx, request.origin, asked, step)
@@ -100,15 +100,21 @@ class AuthorizeEndpoint:
     def _begin_checked(self, request: ProtocolRequest, tx: Transaction, asked: AskedFor) -> ProtocolResponse:
         if request.method == "POST":
             return self._store(request, tx, asked, None)
-        step = self._flow.next_step(tx, asked, self._signed_in(request, tx), request.received_at)
+        step = self._next_step(request, tx, asked)
         if isinstance(step, Ready):
             if request.is_speculative:
-                return ProtocolResponse(204, [("Cache-Control", "no-store")])
+                return _nothing_yet()
             return self._flow.issue(tx, request.origin, asked, step)
-        refuse_page_for_prompt_none(asked, step)
         if request.is_speculative:
             return ProtocolResponse(200 if request.method == "HEAD" else 204, [("Cache-Control", "no-store")])
         return self._store(request, tx, asked, step.path)
+
+    def _next_step(self, request: ProtocolRequest, tx: Transaction, asked: AskedFor) -> Ready | NeedsPage:
+        """Raises ``OAuthError``, also when a page would have to be shown and ``prompt`` is ``none``."""
+        step = self._flow.next_step(tx, asked, self._signed_in(request, tx), request.received_at)
+        if isinstance(step, NeedsPage) and "none" in asked.parameters.prompt:
+            raise OAuthError(step.error, "The user would have to act on a page, and prompt is none.")
+        return step
 
     def _store(self, request: ProtocolRequest, tx: Transaction, asked: AskedFor, page: str | None) -> ProtocolResponse:
         """Keeps the request for this browser and goes on with the page, or with the stored request itself."""
@@ -141,10 +147,9 @@ class AuthorizeEndpoint:
         return request.cookies.get(self._settings.cookie_name(name), "")
 
 
-def refuse_page_for_prompt_none(asked: AskedFor, step: NeedsPage) -> None:
-    """Raises the error that stands for the page (OpenID Connect Core §3.1.2.6) when none may be shown."""
-    if "none" in asked.parameters.prompt:
-        raise OAuthError(step.error, "The user would have to act on a page, and prompt is none.")
+def _nothing_yet() -> ProtocolResponse:
+    """For a browser that only looks ahead."""
+    return ProtocolResponse(204, [("Cache-Control", "no-store")])
 
 
 def _to_page(path: str, handle: str) -> ProtocolResponse:

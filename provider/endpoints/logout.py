@@ -16,6 +16,8 @@ from provider.protocol.messages import Parameters, ProtocolRequest, ProtocolResp
 from provider.protocol.redirect_uris import add_to_query
 from provider.protocol.request_rules import MAX_STATE_CHARACTERS
 
+_PARAMETERS = ("id_token_hint", "client_id", "post_logout_redirect_uri", "state")
+
 
 def mount(server: OAuthServer) -> Sequence[Endpoint]:
     endpoint = LogoutEndpoint(server)
@@ -30,12 +32,20 @@ class LogoutEndpoint:
         self._settings = server.services.settings
 
     def answer(self, request: ProtocolRequest, tx: Transaction) -> ProtocolResponse:
+        """GET and POST alike. A POST comes from another site without our session cookie, so it is sent on as GET."""
+        if request.is_speculative:
+            return ProtocolResponse(204, [("Cache-Control", "no-store")])
         try:
             parameters = request.form if request.method == "POST" else request.query
+            parameters.refuse_repeated()
             hint = self._hint(request, tx, parameters)
-            target = self._target(tx, parameters, hint)
+            target = self._target(request, tx, parameters, hint)
         except OAuthError as error:
             return ProtocolResponse.show(ERROR_PAGE, 400, error=error.error, description=error.description)
+        if request.method == "POST" and self._settings.cookie_name("session") not in request.cookies:
+            sent = {name: parameters.get(name) for name in _PARAMETERS}
+            path = f"{self._settings.issuer_path}/logout"
+            return ProtocolResponse.redirect(add_to_query(path, {name: value for name, value in sent.items() if value}))
         session = self._session(request, tx)
         if session is None:
             return ProtocolResponse.redirect(target) if target else _signed_out()
@@ -55,6 +65,7 @@ class LogoutEndpoint:
         response = ProtocolResponse.redirect(target) if target else _signed_out()
         secure = "; Secure" if self._settings.is_https else ""
         name = self._settings.cookie_name("session")
+        response.headers.append(("Clear-Site-Data", '"cache", "storage"'))
         response.headers.append(("Set-Cookie", f"{name}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax{secure}"))
         return response
 
@@ -69,8 +80,13 @@ class LogoutEndpoint:
             raise UntrustedRedirect("invalid_request", "The id_token_hint is not valid.")
         return claims
 
-    def _target(self, tx: Transaction, parameters: Parameters, hint: Mapping[str, Any] | None) -> str | None:
-        """Where to go afterwards: only to a URI registered by the client of the hint, compared exactly."""
+    def _target(
+        self, request: ProtocolRequest, tx: Transaction, parameters: Parameters, hint: Mapping[str, Any] | None
+    ) -> str | None:
+        """Where to go afterwards: only to a URI registered by the client of the hint, compared exactly.
+
+        None, which leads to our own page, also for a client that nobody vouched for or that was disabled.
+        """
         uri, state = parameters.get("post_logout_redirect_uri"), parameters.get("state")
         if uri is None:
             return None
@@ -80,6 +96,8 @@ class LogoutEndpoint:
                 "invalid_request",
                 "The post_logout_redirect_uri is not registered, or comes without a valid id_token_hint.",
             )
+        if not client.is_vouched or not client.is_usable(request.received_at):
+            return None
         return add_to_query(uri, {"state": state} if state else {})
 
     def _session(self, request: ProtocolRequest, tx: Transaction) -> Session | None:

@@ -40,7 +40,14 @@ def find() -> RequestDescription | None:
     if "waiting" not in g:
         g.waiting = None
         if request.args.get("request"):
-            g.waiting = server().describe_request(current.tx(), current.now(), handle(), current.browser())
+            known = current.signed_in()
+            g.waiting = server().describe_request(
+                current.tx(),
+                current.now(),
+                handle(),
+                current.browser(),
+                is_admin=known is not None and known.user.is_admin,
+            )
             if g.waiting is None:
                 abort(error_pages.show(400, "expired"))
     found: RequestDescription | None = g.waiting

@@ -138,4 +138,8 @@ def _encode(value: bytes) -> str:
 
 
 def _decode(value: str) -> bytes:
-    return base64.urlsafe_b64decode(value + "=" * (-len(value) % 4))
+    """Raises ``ValueError`` for all but the one spelling that ``_encode`` writes."""
+    decoded = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4))
+    if _encode(decoded) != value:
+        raise ValueError("not base64url")
+    return decoded

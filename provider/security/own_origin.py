@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import socket
 import ssl
+import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -27,18 +30,15 @@ def fetch_json(url: str, *, origin: str, timeout_seconds: float = 5, max_bytes: 
     deadline = time.monotonic() + timeout_seconds
     connection = _connection(target.scheme, target.hostname or "", target.port, timeout_seconds)
     try:
-        connection.request("GET", target.path or "/", headers={"Accept": "application/json", "User-Agent": "mcp-core"})
-        response = connection.getresponse()
-        if response.status != http.client.OK:
-            raise FetchFailed(f"status {response.status}")
-        if response.headers.get_content_type() != "application/json":
-            raise FetchFailed("the answer is not application/json")
-        return json.loads(_read(response, connection, deadline, max_bytes))
+        connection.connect()
+        with _hung_up_at(deadline, connection.sock):
+            body = _exchange(connection, target.path or "/", deadline, max_bytes)
+        return json.loads(body)
     except ssl.SSLError as error:
         raise FetchFailed(f"TLS failed: {error.reason or error}") from None
-    except TimeoutError:
-        raise FetchFailed(f"no answer within {timeout_seconds:g} s") from None
     except (OSError, http.client.HTTPException) as error:
+        if isinstance(error, TimeoutError) or time.monotonic() >= deadline:
+            raise FetchFailed(f"no answer within {timeout_seconds:g} s") from None
         raise FetchFailed(f"no connection: {error}") from None
     except (ValueError, RecursionError):
         raise FetchFailed("the answer is not JSON") from None
@@ -52,19 +52,41 @@ def _connection(scheme: str, host: str, port: int | None, timeout_seconds: float
     return http.client.HTTPSConnection(host, port, timeout=timeout_seconds, context=ssl.create_default_context())
 
 
-def _read(
-    response: http.client.HTTPResponse, connection: http.client.HTTPConnection, deadline: float, max_bytes: int
-) -> bytes:
-    """The body, piece by piece: a server that sends a byte now and then cannot hold us beyond the deadline."""
+def _exchange(connection: http.client.HTTPConnection, path: str, deadline: float, max_bytes: int) -> bytes:
+    """The body of a good answer. Raises ``FetchFailed``, and ``TimeoutError`` for what was cut off by the deadline."""
+    connection.request("GET", path, headers={"Accept": "application/json", "User-Agent": "mcp-core"})
+    response = connection.getresponse()
+    _check(deadline)
+    if response.status != http.client.OK:
+        raise FetchFailed(f"status {response.status}")
+    if response.headers.get_content_type() != "application/json":
+        raise FetchFailed("the answer is not application/json")
     body = b""
     while len(body) <= max_bytes:
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        if isinstance(connection.sock, socket.socket):
-            connection.sock.settimeout(left)
         piece = response.read1(READ_BYTES)
+        _check(deadline)
         if not piece:
             return body
         body += piece
     raise FetchFailed(f"the answer is longer than {max_bytes} bytes")
+
+
+def _check(deadline: float) -> None:
+    if time.monotonic() >= deadline:
+        raise TimeoutError
+
+
+@contextlib.contextmanager
+def _hung_up_at(deadline: float, peer: socket.socket) -> Iterator[None]:
+    """A server that sends a byte now and then, in head or body, cannot hold us beyond the deadline."""
+
+    def hang_up() -> None:
+        with contextlib.suppress(OSError):
+            peer.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(max(0, deadline - time.monotonic()), hang_up)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

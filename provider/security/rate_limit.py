@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, delete, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import bindparam, delete, select
+from sqlalchemy.dialects import mysql, sqlite
 
 from database.models import RateCounter
 from database.transaction import Transaction
@@ -14,7 +14,10 @@ from provider.security.crypto import Keyring
 
 _TABLE = RateCounter.__table__
 _FIND = select(_TABLE.c.count, _TABLE.c.expires_at).where(_TABLE.c.bucket == bindparam("bucket"))
-_ADD = update(RateCounter).where(_TABLE.c.bucket == bindparam("known_bucket")).values(count=_TABLE.c.count + 1)
+# One statement: of many that begin a window together, those that fail to insert and then update stand in each other's way.
+_NEXT = {"count": _TABLE.c.count + 1}
+_HIT_SERVER = mysql.insert(RateCounter).on_duplicate_key_update(_NEXT)
+_HIT_SQLITE = sqlite.insert(RateCounter).on_conflict_do_update(index_elements=["bucket"], set_=_NEXT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +41,8 @@ class RateLimiter:
         if not self._enabled:
             return None
         bucket, ends_at = self._bucket(limit, key, now)
-        if tx.execute(_ADD, {"known_bucket": bucket}).rowcount != 1:
-            try:
-                tx.execute(insert(RateCounter), {"bucket": bucket, "count": 1, "expires_at": ends_at})
-            except IntegrityError:  # another request began the same window in between
-                tx.execute(_ADD, {"known_bucket": bucket})
+        statement = _HIT_SQLITE if tx.is_sqlite else _HIT_SERVER
+        tx.execute(statement, {"bucket": bucket, "count": 1, "expires_at": ends_at})
         count = tx.execute(_FIND, {"bucket": bucket}).scalar_one()
         return ends_at if count > limit.times else None
 

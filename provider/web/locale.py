@@ -24,7 +24,7 @@ def choose_locale() -> str:
     chosen, _mark, for_request = current.cookie("locale").partition(_MARK)
     chosen = chosen if chosen in LANGUAGES else ""
     if waiting is not None:
-        if chosen and for_request == request_mark(waiting.handle):
+        if chosen and for_request == request_mark(request.args.get("request", "")):
             return chosen
         for tag in (waiting.ui_locales or "").split():
             if tag.lower().split("-")[0] in LANGUAGES:

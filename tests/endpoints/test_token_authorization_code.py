@@ -185,7 +185,9 @@ def test_another_client_gets_nothing_for_a_code_and_leaves_it_whole(provider: Pr
     user, client, other = provider.user(), provider.client("none"), provider.client("none")
     code = provider.code(provider.grant(user, client))
     assert provider.redeem(other, code).error == (400, "invalid_grant")
-    assert provider.redeem(client, code).status == 200
+    tokens = provider.redeem(client, code).json
+    assert provider.redeem(other, code).error == (400, "invalid_grant")  # and is no replay of the client's either
+    assert provider.is_alive(tokens["access_token"])
 
 
 @pytest.mark.parametrize(

@@ -88,15 +88,16 @@ class Application:
         return fields
 
     def redeem(self, code: Code) -> requests.Response:
-        return self.ask(
-            grant_type="authorization_code", code=code.value, redirect_uri=CALLBACK, code_verifier=code.verifier
+        return self.post(
+            "token",
+            grant_type="authorization_code",
+            code=code.value,
+            redirect_uri=CALLBACK,
+            code_verifier=code.verifier,
         )
 
     def refresh(self, token: str) -> requests.Response:
-        return self.ask(grant_type="refresh_token", refresh_token=token)
-
-    def ask(self, **fields: str) -> requests.Response:
-        return self.post("token", **fields)
+        return self.post("token", grant_type="refresh_token", refresh_token=token)
 
     def revoke(self, token: str) -> requests.Response:
         return self.post("revoke", token=token)

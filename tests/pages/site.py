@@ -143,6 +143,7 @@ class Site:
 
     def rows(self, *tables: str) -> dict[str, list[tuple[Any, ...]]]:
         """Everything in the database, or in some tables of it."""
+        assert set(tables) <= set(metadata.tables), tables
         with self.engine.connect() as connection:
             return {
                 name: sorted((tuple(row) for row in connection.execute(select(table))), key=repr)

@@ -115,6 +115,9 @@ def test_without_rotation_the_same_token_goes_on(world: World, origin: Origin) -
     (row,) = world.tokens.rows(RefreshToken)
     assert row["expires_at"] == later(origin, 1200 + IDLE_SECONDS).now
     assert row["used_at"] is None
+    redeem(world, later(origin, 2150), token, rotate=False)
+    (row,) = world.tokens.rows(RefreshToken)
+    assert row["expires_at"] == row["family_expires_at"]
 
 
 @pytest.mark.parametrize("seconds", [0, 1, GRACE_SECONDS - 0.001])

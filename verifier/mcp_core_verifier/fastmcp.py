@@ -66,7 +66,7 @@ class MCPCoreAuth(RemoteAuthProvider):
             token_verifier=_Tokens(verifier, list(checked_scopes(scopes))),
             authorization_servers=[exact_url(verifier.issuer)],
             base_url=self._audience,
-            scopes_supported=list(verifier.scopes_supported or scopes),
+            scopes_supported=list(verifier.scopes_supported),
         )
 
     def _get_resource_url(self, path: str | None = None) -> AnyHttpUrl | None:  # noqa: ARG002 - the audience says it

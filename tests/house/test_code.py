@@ -1,0 +1,207 @@
+"""Rules about the code itself that a search can hold. Most others are held by ruff, mypy and import-linter."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SKIPPED = {
+    ".git", ".venv", "instance", "build", "node_modules", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache",
+    ".hypothesis", ".import_linter_cache",
+}  # fmt: skip
+MOST_LINES = 320
+CODE = ("provider", "database", "app", "verifier/mcp_core_verifier")
+PYTHON = sorted(path for folder in CODE for path in (ROOT / folder).rglob("*.py"))
+TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def tree() -> Iterator[Path]:
+    """Every text file that belongs to the project."""
+    pending = [ROOT]
+    while pending:
+        for path in sorted(pending.pop().iterdir()):
+            if path.name in SKIPPED or path.name.endswith(".egg-info") or path.name.startswith((".coverage", ".env")):
+                continue
+            if path.is_dir():
+                pending.append(path)
+            elif path.suffix not in (".mo", ".png", ".pyc"):
+                yield path
+
+
+def found(pattern: str, paths: list[Path], *, flags: int = 0) -> list[str]:
+    return [
+        f"{name(path)}:{number} {line.strip()}"
+        for path in paths
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
+        if re.search(pattern, line, flags)
+    ]
+
+
+@pytest.mark.parametrize("path", PYTHON, ids=name)
+def test_a_file_is_one_thing(path: Path) -> None:
+    assert len(path.read_text("utf-8").splitlines()) <= MOST_LINES
+
+
+@pytest.mark.parametrize("path", [path for path in PYTHON if path.name != "py.typed"], ids=name)
+def test_every_module_says_what_it_is_for(path: Path) -> None:
+    docstring = ast.get_docstring(ast.parse(path.read_text("utf-8")))
+    assert docstring, "no docstring"
+    assert docstring[0] == docstring[0].upper() or docstring.startswith("``")
+
+
+@pytest.mark.parametrize("path", [path for path in PYTHON if path.name == "__init__.py"], ids=name)
+def test_a_package_has_a_caption_and_little_else(path: Path) -> None:
+    module = ast.parse(path.read_text("utf-8"))
+    assert ast.get_docstring(module)
+    assert all(isinstance(node, ast.Expr | ast.Import | ast.ImportFrom | ast.Assign) for node in module.body)
+
+
+def test_every_folder_of_code_is_a_package_with_a_caption() -> None:
+    """But ``app``, which is a namespace on purpose: other services have an ``app`` of their own."""
+    folders = {path.parent for path in PYTHON} - {ROOT / "app"}
+    assert [name(folder) for folder in folders if not (folder / "__init__.py").exists()] == []
+    assert not (ROOT / "app/__init__.py").exists()
+
+
+def test_nothing_names_a_package_registry() -> None:
+    hosts = [
+        *("pypi" + end for end in (".org", ".python.org")),
+        "pythonhosted" + ".org",
+        "npmjs" + ".org",
+        "npmjs" + ".com",
+    ]
+    pattern = "|".join(map(re.escape, hosts))
+    assert found(pattern, list(tree())) == []
+
+
+def test_nothing_names_a_place_on_one_machine() -> None:
+    places = ["/" + place for place in ("work/", "root/", "home/", "Users/", "tmp/team")]
+    pattern = r"(?<![\w.~/:}>-])(?:" + "|".join(places) + ")"
+    assert found(pattern, list(tree())) == []
+
+
+@pytest.mark.parametrize("lock", ["requirements.txt", "requirements-dev.txt"])
+def test_lock_files_have_hashes_and_no_address(lock: str) -> None:
+    text = (ROOT / lock).read_text("utf-8")
+    assert not re.search(r"^\s*(-i|-f|--index-url|--extra-index-url|--find-links|--trusted-host)\b", text, re.MULTILINE)
+    assert "://" not in text
+    entries = re.findall(r"^([\w.\[\]-]+)==(\S+)((?: \\\n    --hash=sha256:[0-9a-f]{64})+)", text, re.MULTILINE)
+    lines = [line for line in text.splitlines() if re.match(r"[A-Za-z0-9]", line)]
+    assert len(entries) == len(lines) > 20
+    assert "-e ." not in text
+
+
+def test_every_dependency_is_locked_and_what_runs_is_the_same_for_tests() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+
+    def pinned(lock: str) -> dict[str, str]:
+        text = (ROOT / lock).read_text("utf-8")
+        pairs = re.findall(r"^([\w.-]+)(?:\[[\w,-]+\])?==([^\s;]+)", text, re.MULTILINE)
+        return {found_name.lower().replace("_", "-"): version for found_name, version in pairs}
+
+    runs, tests = pinned("requirements.txt"), pinned("requirements-dev.txt")
+    for need in project["dependencies"]:
+        assert re.split(r"[>=<\[]", need)[0].lower() in runs, need
+    for need in project["optional-dependencies"]["dev"]:
+        assert re.split(r"[>=<\[]", need)[0].lower() in tests, need
+    assert {key: tests.get(key) for key in runs} == runs
+
+
+LIBRARIES_AT_LEAST = {
+    "authlib": (1, 9, 9), "joserfc": (1, 8, 0), "flask": (3, 1, 3), "werkzeug": (3, 1, 9), "cryptography": (50, 0, 2),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("library", LIBRARIES_AT_LEAST)
+def test_libraries_with_known_faults_are_not_older_than_their_repair(library: str) -> None:
+    """A-119: and python-jose, whose faults have no repair, is not here at all."""
+    text = (ROOT / "requirements.txt").read_text("utf-8")
+    match = re.search(rf"^{library}(?:\[\w+\])?==([\d.]+)", text, re.MULTILINE)
+    assert match
+    assert tuple(map(int, match[1].split("."))) >= LIBRARIES_AT_LEAST[library]
+    assert "python-jose" not in text
+
+
+def test_redirects_are_303_and_nothing_else() -> None:
+    """A-07: a browser must never repeat the body of a form elsewhere."""
+    code = [path for path in PYTHON if "provider" in path.parts]
+    assert found(r"\b(301|302|307|308)\b", code) == []
+    (only,) = found(r"(flask|werkzeug\.utils) import .*\bredirect\b", code)
+    assert only.startswith("provider/web/rendering.py:")
+    calls = found(r"(?<![\w.])redirect\(", [ROOT / "provider/web/rendering.py"])
+    assert calls
+    assert [call for call in calls if ", 303)" not in call] == []
+
+
+def test_no_rule_asks_the_clock() -> None:
+    """``now`` is handed down from the edge, the terminal or the start of the server."""
+    asked = found(r"\b(datetime\.now|time\.time|utcnow|date\.today)\(", PYTHON)
+    allowed = (
+        "provider/cli/",
+        "provider/application.py",
+        "provider/edge.py",
+        "provider/serve.py",
+        "database/",
+        "verifier/",
+    )
+    assert [place for place in asked if not place.startswith(allowed)] == []
+
+
+def test_statements_are_never_put_together_from_text() -> None:
+    """A-118: names of our own tables may be, and say so."""
+    built = found(r"(?:\btext|exec_driver_sql|execute)\(\s*f[\"']", PYTHON)
+    assert [place for place in built if not place.startswith("database/")] == []
+
+
+def test_secrets_are_compared_in_constant_time() -> None:
+    compared = found(r"(secret_hash|password_hash|code_hash|token_hash|csrf\w*)\s*(==|!=)", PYTHON)
+    statements = [place for place in compared if "_TABLE.c." not in place and ".c." not in place]
+    assert [place for place in statements if "known.retires_at" not in place] == []
+
+
+def test_pages_have_no_script_no_inline_style_and_nothing_from_elsewhere() -> None:
+    assert (
+        found(r"<script|javascript:|\son\w+\s*=|\sstyle\s*=|<iframe|<object|<embed", TEMPLATES, flags=re.IGNORECASE)
+        == []
+    )
+    assert found(r"(src|href)\s*=\s*[\"'](https?:)?//", TEMPLATES, flags=re.IGNORECASE) == []
+    assert found(r"@import|url\(\s*[\"']?(https?:)?//", [ROOT / "provider/static/site.css"]) == []
+
+
+def test_pages_escape_everything() -> None:
+    assert found(r"\|\s*safe\b|autoescape", TEMPLATES) == []
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=name)
+def test_every_form_that_changes_something_has_its_token(path: Path) -> None:
+    """What ``token()`` puts there is in ``templates/forms.html``. A form by GET only leads on, and has no fields."""
+    for form in re.findall(r"<form\b.*?</form>", path.read_text("utf-8"), re.DOTALL):
+        method = re.search(r'<form[^>]* method="(post|get)"', form)
+        assert method, form[:200]
+        if method[1] == "post":
+            assert "{{ token() }}" in form, form[:200]
+        else:
+            assert " name=" not in form, form[:200]
+
+
+def test_every_listener_is_told_where_to_listen() -> None:
+    """No example, test or document of ours opens a port to other machines without a proxy in front."""
+    examples = sorted((ROOT / "examples").rglob("*.py"))
+    assert found(r"0\.0\.0\.0", examples) == []
+
+
+def test_shell_scripts_stop_at_the_first_failure() -> None:
+    scripts = [path for path in tree() if path.read_bytes()[:9] == b"#!/bin/sh"]
+    assert len(scripts) >= 5
+    for script in scripts:
+        assert re.search(r"^set -eu$", script.read_text("utf-8"), re.MULTILINE), name(script)

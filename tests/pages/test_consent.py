@@ -1,0 +1,186 @@
+"""The consent page says who asks, as whom, for what and where the answer goes, and is decided once (A-97, A-98)."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from tests.pages.every_page import HOSTILE
+from tests.pages.site import CALLBACK, LOOPBACK, SESSION, Account, Site, Visitor
+
+NATIVE = {
+    "application_type": "native",
+    "redirect_uris": [LOOPBACK],
+    "token_endpoint_auth_method": "none",
+}
+UNREVIEWED, ON_THIS_DEVICE = "This app isn't reviewed by your organisation.", "A program on this device asks."
+
+
+def asked(site: Site, account: Account, client: object = None, **parameters: str) -> Visitor:
+    visitor = Visitor(site)
+    visitor.sign_in(account)
+    visitor.ask(client or site.client(), **parameters)  # type: ignore[arg-type]
+    assert visitor.page.url.startswith("/consent?request="), visitor.page.text
+    return visitor
+
+
+def test_the_sign_in_page_names_the_application(site: Site) -> None:
+    visitor = Visitor(site)
+    visitor.ask(site.client())
+    assert visitor.document.one("h1").text == "Sign in to continue to Acme Files"
+    visitor.get("/login")
+    assert visitor.document.one("h1").text == "Sign in"
+
+
+def test_the_page_says_all_that_a_person_needs_to_decide(site: Site, ana: Account) -> None:
+    site.resource()
+    visitor = asked(
+        site,
+        ana,
+        site.client(grant_types=["authorization_code", "refresh_token"]),
+        scope="openid profile email offline_access reports:read",
+        resource="https://reports.example/api",
+    )
+    text = visitor.page.text
+    for words in (
+        "Acme Files wants to use your account",
+        "files.example",
+        "ana (ana@example.com)",
+        "Not you?",
+        "Reports https://reports.example/api",
+        "Know that it is you",
+        "See your name and user name",
+        "See your e-mail address",
+        "Keep this access while you are away, until you take it back",
+        "Use reports:read",
+        "You can take this back at any time",
+    ):
+        assert words in text, words
+    assert "reports:write" not in text, "exactly what would be granted"
+    assert UNREVIEWED not in text
+    assert ON_THIS_DEVICE not in text
+
+
+@pytest.mark.parametrize(
+    "options, warning",
+    [
+        ({}, None),
+        ({"is_vouched": False}, UNREVIEWED),
+        (NATIVE, ON_THIS_DEVICE),
+        ({**NATIVE, "is_vouched": False}, ON_THIS_DEVICE),
+    ],
+)
+def test_unreviewed_and_local_applications_come_with_a_warning(
+    site: Site, ana: Account, options: dict[str, object], warning: str | None
+) -> None:
+    visitor = asked(site, ana, site.client(**options))
+    shown = [text for text in (UNREVIEWED, ON_THIS_DEVICE) if text in visitor.page.text]
+    assert shown == ([warning] if warning else [])
+
+
+def test_allow_and_cancel_are_alike(site: Site, ana: Account) -> None:
+    visitor = asked(site, ana)
+    buttons = [button for button in visitor.document.all("button") if button.get("name") == "decision"]
+    assert [(button.get("value"), button.text) for button in buttons] == [("cancel", "Cancel"), ("allow", "Allow")]
+    assert len({button.get("class") for button in buttons}) == 1
+    assert not any("autofocus" in button for button in buttons)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        HOSTILE,
+        "<b>Bank</b>",
+        "&lt;b&gt;",
+        "{{ config }}",
+        "%(host)s %s %",
+        "\u202egnp.exe",
+        "A" * 255,
+        "\"'><svg/onload=x>",
+    ],
+)
+def test_a_name_is_shown_as_it_is_and_does_nothing(site: Site, ana: Account, name: str) -> None:
+    visitor = asked(site, ana, site.client(name))
+    heading = visitor.document.one("h1")
+    assert heading.text == " ".join(f"{name} wants to use your account".split())
+    assert {element.tag for element in visitor.document.elements if heading in element.parents} == set()
+    assert not [tag for tag in ("svg", "b", "script") if visitor.document.all(tag)]
+
+
+def test_a_hostile_scope_is_shown_as_text(site: Site, ana: Account) -> None:
+    scope = "x<script>alert(1)</script>&{{7*7}}"
+    site.resource(scope=(scope,))
+    visitor = asked(site, ana, scope=scope, resource="https://reports.example/api")
+    assert f"Use {scope}" in visitor.page.text
+    assert "<script" not in visitor.page.html
+
+
+def test_cancel_goes_back_to_the_application_and_allow_gives_a_code(site: Site, ana: Account) -> None:
+    client = site.client()
+    visitor = asked(site, ana, client)
+    visitor.post(visitor.page.url, {"decision": "cancel"})
+    target, answer = visitor.to.partition("?")[0], parse_qs(urlsplit(visitor.to).query)
+    assert (visitor.page.status, target) == (303, CALLBACK)
+    assert answer["error"] == ["access_denied"]
+    assert (answer["state"], answer["iss"]) == (["a state"], [site.settings.issuer])
+    visitor.ask(client)
+    visitor.post(visitor.page.url, {"decision": "allow"})
+    visitor.follow()
+    assert visitor.to.startswith(f"{CALLBACK}?code=")
+
+
+@pytest.mark.parametrize("decision", ["", "yes", "Allow", "deny"])
+def test_anything_else_is_no_decision(site: Site, ana: Account, decision: str) -> None:
+    visitor = asked(site, ana)
+    visitor.post(visitor.page.url, {"decision": decision})
+    visitor.follow()
+    assert visitor.page.url.startswith("/consent?request="), "it is asked again"
+    assert site.rows("authorization_codes", "consents") == {"authorization_codes": [], "consents": []}
+
+
+def test_a_decision_is_used_once(site: Site, ana: Account) -> None:
+    visitor = asked(site, ana)
+    page = visitor.page.url
+    visitor.post(page, {"decision": "allow"})
+    resume = visitor.to
+    visitor.follow()
+    assert visitor.to.startswith(f"{CALLBACK}?code=")
+    assert visitor.get(resume).status == 400
+    assert visitor.post(page, {"decision": "allow"}).status == 400
+    assert len(site.rows("authorization_codes")["authorization_codes"]) == 1
+
+
+def test_a_decision_of_another_session_counts_for_nothing(site: Site, ana: Account) -> None:
+    """Ana allows, and before the code is made somebody else signs in on the same browser."""
+    erin = site.account("erin")
+    visitor = asked(site, ana)
+    page = visitor.page.url
+    visitor.post(page, {"decision": "allow"})
+    resume = visitor.to
+    other = Visitor(site)
+    other.sign_in(erin)
+    visitor.set_cookie(SESSION, other.cookie(SESSION))
+    visitor.get(resume)
+    assert visitor.follow().url.startswith("/consent?request=")
+    assert "erin@example.com" in visitor.page.text
+
+
+def test_fields_of_the_request_in_the_form_change_nothing(site: Site, ana: Account) -> None:
+    visitor = asked(site, ana)
+    extra = {"scope": "openid reports:write", "redirect_uri": "https://evil.example/", "client_id": "x", "state": "y"}
+    visitor.post(visitor.page.url, {"decision": "allow", **extra})
+    visitor.follow()
+    assert visitor.to.startswith(f"{CALLBACK}?code=")
+    assert "state=a%20state" in visitor.to or "state=a+state" in visitor.to
+
+
+def test_not_you_leads_to_another_sign_in_for_the_same_request(site: Site, ana: Account) -> None:
+    site.account("erin")
+    visitor = asked(site, ana)
+    switch = visitor.page.link("Not you?")
+    assert visitor.get(switch).status == 200
+    assert visitor.document.one("h1").text == "Sign in to continue to Acme Files"
+    assert visitor.document.by_id("username").get("value") == "", "no name is filled in"
+    visitor.sign_in(site.account("fred"), switch)
+    assert "fred@example.com" in visitor.follow().text

@@ -1,0 +1,223 @@
+"""Only our own forms change anything, and only by POST (A-76)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import pytest
+
+from tests.pages.every_page import ROUTES
+from tests.pages.site import BROWSER, ORIGIN, OURS, PASSWORD, SESSION, Site, Visitor, handle_in
+
+
+@dataclass
+class Prepared:
+    """A visitor for whom this very post would work."""
+
+    visitor: Visitor
+    path: str
+    fields: Mapping[str, str]
+
+
+def setup(site: Site) -> Prepared:
+    fields = {"username": "root", "email": "root@example.com", "password": PASSWORD}
+    return Prepared(Visitor(site), site.setup_link(), fields)
+
+
+def login(site: Site) -> Prepared:
+    site.account("ana")
+    return Prepared(Visitor(site), "/login", {"username": "ana", "password": PASSWORD})
+
+
+def code(site: Site) -> Prepared:
+    bora, visitor = site.account("bora", second_factor=True), Visitor(site)
+    visitor.post("/login", {"username": "bora", "password": PASSWORD})
+    return Prepared(visitor, "/login/code", {"code": site.fresh_code(bora)})
+
+
+def signed_in(site: Site) -> Visitor:
+    visitor = Visitor(site)
+    visitor.sign_in(site.account("ana"))
+    return visitor
+
+
+def again(site: Site) -> Prepared:
+    return Prepared(signed_in(site), "/login/again", {"password": PASSWORD})
+
+
+def demanded(site: Site) -> Prepared:
+    visitor = Visitor(site)
+    visitor.sign_in(site.account("root", is_admin=True))
+    return Prepared(visitor, "/login/second-factor", {"action": "begin"})
+
+
+def sign_out(site: Site) -> Prepared:
+    return Prepared(signed_in(site), "/sign-out", {})
+
+
+def consent(site: Site) -> Prepared:
+    visitor = signed_in(site)
+    page = visitor.ask(site.client())
+    return Prepared(visitor, page.url, {"decision": "allow"})
+
+
+def second_factor(site: Site) -> Prepared:
+    return Prepared(signed_in(site), "/account/second-factor", {"action": "begin"})
+
+
+def sessions(site: Site) -> Prepared:
+    visitor = signed_in(site)
+    with_phone = Visitor(site)
+    with_phone.post("/login", {"username": "ana", "password": PASSWORD})
+    return Prepared(visitor, "/account/sessions", {"action": "end-others"})
+
+
+def apps(site: Site) -> Prepared:
+    made = consent(site)
+    made.visitor.post(made.path, made.fields)
+    made.visitor.follow()
+    page = made.visitor.get("/account/apps")
+    return Prepared(made.visitor, "/account/apps", {"consent": page.form("consent").fields["consent"][0]})
+
+
+def new_key(site: Site) -> Prepared:
+    visitor = signed_in(site)
+    site.resource()
+    return Prepared(visitor, "/account/api-keys/new", {"name": "backup", "days": "30"})
+
+
+def revoke(site: Site) -> Prepared:
+    ana, visitor = site.account("ana"), Visitor(site)
+    visitor.sign_in(ana)
+    site.resource()
+    return Prepared(visitor, f"/account/api-keys/{site.api_key(ana)}/revoke", {})
+
+
+def language(site: Site) -> Prepared:
+    return Prepared(signed_in(site), "/language", {"language": "ko", "back": "/account"})
+
+
+FORMS: dict[str, Callable[[Site], Prepared]] = {
+    "/setup/<token>": setup,
+    "/login": login,
+    "/login/code": code,
+    "/login/again": again,
+    "/login/second-factor": demanded,
+    "/sign-out": sign_out,
+    "/consent": consent,
+    "/account/second-factor": second_factor,
+    "/account/sessions": sessions,
+    "/account/apps": apps,
+    "/account/api-keys/new": new_key,
+    "/account/api-keys/<client_id>/revoke": revoke,
+    "/language": language,
+}
+FOREIGN_ORIGINS = {
+    "no statement at all": {},
+    "no origin": {"Origin": ""},
+    "an opaque origin": {"Origin": "null"},
+    "an opaque origin from our own site": {"Origin": "null", "Sec-Fetch-Site": "same-origin"},
+    "another origin": {"Origin": "https://evil.example"},
+    "our name as a prefix": {"Origin": f"{ORIGIN}.evil.example"},
+    "our host without TLS": {"Origin": ORIGIN.replace("https", "http")},
+    "our host on another port": {"Origin": f"{ORIGIN}:8443"},
+    "another site": {"Origin": ORIGIN, "Sec-Fetch-Site": "cross-site"},
+    "a sister site": {"Origin": ORIGIN, "Sec-Fetch-Site": "same-site"},
+    "the address bar": {"Origin": ORIGIN, "Sec-Fetch-Site": "none"},
+    "a statement that no browser makes": {"Origin": ORIGIN, "Sec-Fetch-Site": "same-origin, same-origin"},
+    "only a referrer": {"Referer": f"{ORIGIN}/login"},
+}
+
+
+def test_the_table_has_every_form() -> None:
+    assert set(FORMS) == {rule for rule, methods in ROUTES.items() if methods - {"GET"}}
+    assert {method for methods in ROUTES.values() for method in methods} == {"GET", "POST"}
+
+
+@pytest.mark.parametrize("rule", FORMS)
+def test_a_forged_post_is_refused_and_changes_nothing(site: Site, rule: str) -> None:
+    form = FORMS[rule](site)
+    stranger = Visitor(site)
+    visitor, right = form.visitor, form.visitor.token()
+    before, held = site.rows(), (visitor.cookie(SESSION), visitor.cookie(BROWSER))
+    tokens = {
+        "no token": "",
+        "another browser's token": stranger.token(),
+        "a token cut short": right[:-1],
+        "a token in capitals": right.upper(),
+        "a token that is no ASCII": "é" * 64,
+    }
+    for what, token in tokens.items():
+        page = visitor.post(form.path, form.fields, token=token)
+        assert page.status == 403, what
+        assert "out of date" in page.text, what
+    for method in ("GET", "HEAD"):
+        visitor.request(method, form.path, headers=OURS)
+    in_the_address = f"{form.path}{'&' if '?' in form.path else '?'}csrf_token={right}"
+    assert visitor.post(in_the_address, form.fields, token="").status == 403
+    for what, headers in FOREIGN_ORIGINS.items():
+        assert visitor.post(form.path, form.fields, token=right, headers=headers).status == 403, what
+    assert site.rows() == before
+    assert (visitor.cookie(SESSION), visitor.cookie(BROWSER)) == held
+
+
+@pytest.mark.parametrize("headers", [{"Origin": ORIGIN}, {"Sec-Fetch-Site": "same-origin"}, OURS], ids=str)
+@pytest.mark.parametrize("rule", FORMS)
+def test_the_same_post_from_our_own_page_works(site: Site, rule: str, headers: dict[str, str]) -> None:
+    form = FORMS[rule](site)
+    before = site.rows(), form.visitor.cookie(BROWSER)
+    page = form.visitor.post(form.path, form.fields, token=form.visitor.token(), headers=headers)
+    assert page.status in (200, 303), page.text
+    assert page.status == 303 or rule == "/account/api-keys/new"
+    if rule != "/language":
+        assert site.rows() != before[0]
+    else:
+        assert site.rows("users") != {"users": before[0]["users"]}
+
+
+def test_a_token_from_before_signing_in_is_worth_nothing_afterwards(site: Site) -> None:
+    form = login(site)
+    visitor, early = form.visitor, form.visitor.token()
+    visitor.post(form.path, form.fields, token=early)
+    assert visitor.cookie(SESSION)
+    assert visitor.post("/account/sessions", {"action": "end-others"}, token=early).status == 403
+    now = visitor.token()
+    assert now != early
+    visitor.post("/sign-out", token=now)
+    assert visitor.post("/login", form.fields, token=now).status == 403
+
+
+def test_no_other_method_reaches_a_page(site: Site) -> None:
+    form = sign_out(site)
+    before = site.rows()
+    for rule, methods in ROUTES.items():
+        path = rule.replace("<token>", "x").replace("<client_id>", "x")
+        for method in {"POST", "PUT", "PATCH", "DELETE", "TRACE"} - methods:
+            page = form.visitor.request(method, path, f"csrf_token={form.visitor.token()}", OURS)
+            assert page.status == 405, (method, rule)
+            assert "POST" in page.headers["Allow"] or "GET" in page.headers["Allow"]
+    assert site.rows() == before
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_looking_changes_nothing(site: Site, method: str) -> None:
+    """Every page, for somebody to whom it would show something, with the fields that a POST would act upon."""
+    form = apps(site)
+    site.resource()
+    visitor = form.visitor
+    visitor.post("/account/api-keys/new", {"name": "backup", "days": "30"})
+    key = next(word for word in visitor.page.text.split() if word.startswith("key_"))
+    visitor.post("/account/second-factor", {"action": "begin"})
+    handle = handle_in(visitor.ask(site.client("Another")).url)
+    before = site.rows()
+    query = (
+        f"action=begin&action=end-others&decision=allow&consent={form.fields['consent']}&csrf_token={visitor.token()}"
+    )
+    for rule in ROUTES:
+        path = rule.replace("<token>", "x").replace("<client_id>", key)
+        for more in ("", f"?{query}", f"?request={handle}&{query}"):
+            answer = visitor.request(method, path + more, headers={"Sec-Fetch-Site": "same-origin"})
+            assert answer.status in (200, 303, 404, 400, 405), (rule, answer.text)
+            assert method == "GET" or not answer.html, rule
+    assert site.rows() == before

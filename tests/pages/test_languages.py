@@ -1,0 +1,107 @@
+"""Korean and English: chosen by the application, the account, the browser's own choice or its headers, in that order."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.pages.site import Account, Site, Visitor
+
+
+def language_of(visitor: Visitor) -> str:
+    return visitor.document.one("html").get("lang")
+
+
+@pytest.mark.parametrize(
+    "header, expected",
+    [
+        ("ko", "ko"),
+        ("ko-KR,ko;q=0.9,en-US;q=0.8", "ko"),
+        ("en-GB", "en"),
+        ("de, ko;q=0.5", "ko"),
+        ("de", "en"),
+        ("", "en"),
+        ("ko;q=0", "en"),
+        ("*" * 500, "en"),
+    ],
+)
+def test_the_browser_s_headers_decide_at_first(site: Site, header: str, expected: str) -> None:
+    visitor = Visitor(site, language=header)
+    visitor.get("/login")
+    assert language_of(visitor) == expected
+
+
+def test_a_choice_is_remembered_in_the_browser(site: Site) -> None:
+    visitor = Visitor(site)
+    visitor.get("/login?to=apps")
+    assert {button.get("value"): button.text for button in visitor.document.all("button") if button.get("lang")} == {
+        "en": "English",
+        "ko": "한국어",
+    }
+    form = visitor.page.form("back", action="/language")
+    page = visitor.post(form.action, {"back": form.fields["back"], "language": "ko"})
+    assert visitor.to == "/login?to=apps", "back to where it was chosen"
+    assert "Max-Age=31536000" in page.headers["Set-Cookie"]
+    visitor.follow()
+    assert language_of(visitor) == "ko"
+    current = [button.get("value") for button in visitor.document.all("button") if "aria-current" in button]
+    assert current == ["ko"]
+    visitor.post("/language", {"back": "/login", "language": "xx"})
+    visitor.follow()
+    assert language_of(visitor) == "ko", "an unknown language is no choice"
+
+
+def test_a_choice_while_signed_in_belongs_to_the_account(site: Site, ana: Account) -> None:
+    visitor = Visitor(site)
+    visitor.sign_in(ana)
+    visitor.post("/language", {"back": "/account", "language": "ko"})
+    visitor.follow()
+    assert language_of(visitor) == "ko"
+    elsewhere = Visitor(site, language="en")
+    elsewhere.sign_in(ana)
+    elsewhere.get("/account")
+    assert language_of(elsewhere) == "ko"
+
+
+@pytest.mark.parametrize(
+    "wish, expected", [("ko", "ko"), ("ko-KR en", "ko"), ("fr ko", "ko"), ("fr", "en"), ("KO-kr", "ko"), ("<x>", "en")]
+)
+def test_an_application_s_wish_comes_first(site: Site, wish: str, expected: str) -> None:
+    visitor = Visitor(site)
+    visitor.ask(site.client(), ui_locales=wish)
+    assert language_of(visitor) == expected
+
+
+def test_what_is_chosen_by_hand_beats_the_application_s_wish_for_that_sign_in(site: Site, ana: Account) -> None:
+    visitor = Visitor(site)
+    client = site.client()
+    page = visitor.ask(client, ui_locales="ko")
+    assert language_of(visitor) == "ko"
+    visitor.post("/language", {"back": page.url, "language": "en"})
+    visitor.follow()
+    assert language_of(visitor) == "en"
+    visitor.sign_in(ana, page.url)
+    visitor.follow()
+    assert language_of(visitor) == "en"
+    visitor.ask(client, ui_locales="ko")
+    assert language_of(visitor) == "ko", "another sign-in is another wish"
+
+
+def test_an_account_made_in_korean_speaks_korean(site: Site) -> None:
+    visitor = Visitor(site, language="ko-KR")
+    link = site.setup_link()
+    visitor.post(
+        link, {"username": "민지현", "email": "minji@example.com", "password": "보라색 주전자 일흔하나 항구의 물감"}
+    )
+    assert visitor.page.status == 303, visitor.page.text
+    visitor.language = "en"
+    visitor.follow()
+    assert language_of(visitor) == "ko"
+    assert "민지현" in site.rows("users")["users"][0]
+
+
+def test_times_say_their_zone(site: Site, ana: Account) -> None:
+    visitor = Visitor(site)
+    visitor.sign_in(ana)
+    assert "Jul 1, 2026, 12:00 UTC" in visitor.get("/account/sessions").text
+    visitor.post("/language", {"back": "/account/sessions", "language": "ko"})
+    assert "2026. 7. 1., 21:00 KST" in visitor.follow().text
