@@ -1,4 +1,4 @@
-"""The door to other servers, against a server that misbehaves in every way it can."""
+"""What doctor asks of this server, against one that misbehaves in every way it can."""
 
 from __future__ import annotations
 
@@ -81,8 +81,10 @@ def http(body: bytes, *, status: str = "200 OK", kind: str = "application/json",
         http(b'{"a": [1]}', more="Connection: close\r\n"),
         http(b'{"a": [1]}', kind="application/json; charset=utf-8"),
         b'HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n{"a": [1]}',
-        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
-        b'a\r\n{"a": [1]}\r\n0\r\n\r\n',
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b'a\r\n{"a": [1]}\r\n0\r\n\r\n'
+        ),
     ],
 )
 def test_json_is_read(peers: Callable[[Answer], Peer], answer: bytes) -> None:
