@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
 from provider.cli.terminal import as_json, opened, refuse, show_fields, show_json, show_table
 
 if TYPE_CHECKING:
-    from provider.protocol.client import Client
+    from provider.protocol.client import Client, ClientDetails
 
-_METHODS = ("none", "client_secret_basic", "client_secret_post")
+_METHODS = ("none", "client_secret_basic", "client_secret_post", "private_key_jwt")
 _GRANTS = ("authorization_code", "refresh_token", "client_credentials")
 _COLUMNS = ("client_id", "name", "token_endpoint_auth_method", "grant_types", "is_active", "last_used_at")
 
@@ -55,6 +55,14 @@ def client() -> None:
 )
 @click.option("--auth-method", type=click.Choice(_METHODS), help="How it proves itself. Default: client_secret_basic.")
 @click.option("--resource", metavar="URI", help="The API its tokens are for when it names none.")
+@click.option("--jwks-uri", metavar="URL", help="Where its public keys are, for private_key_jwt and signed requests.")
+@click.option(
+    "--metadata",
+    "metadata_file",
+    type=click.File("r", encoding="utf-8"),
+    metavar="FILE",
+    help="More metadata as JSON, with the names of RFC 7591 and OpenID Connect (jwks, backchannel_logout_uri, …).",
+)
 @click.option(
     "--no-pkce", is_flag=True, help="Do not require PKCE. For one confidential client that can't; doctor marks it."
 )
@@ -71,6 +79,8 @@ def create(
     scope: str,
     auth_method: str | None,
     resource: str | None,
+    jwks_uri: str | None,
+    metadata_file: IO[str] | None,
     no_pkce: bool,
     trusted: bool,
     as_json: bool,
@@ -102,6 +112,7 @@ def create(
             scope=parse_scope(scope),
             resource=services.resources.get(tx, resource).uri if resource else None,
             require_pkce=not no_pkce,
+            details=_details(metadata_file, jwks_uri),
         ).checked()
         made, secret = services.clients.register(
             tx, terminal.origin, kind="application", is_trusted=trusted, actor=terminal.actor, **checked.to_values()
@@ -196,6 +207,17 @@ def rotate_secret(*, client_id: str, as_json: bool) -> None:
     _show_made(found, secret, as_json=as_json)
 
 
+def _details(metadata_file: IO[str] | None, jwks_uri: str | None) -> ClientDetails:
+    """The metadata that has no option of its own."""
+    from provider.clients.metadata_json import metadata_from_json
+    from provider.protocol.json_body import parse_json
+
+    said = parse_json(metadata_file.read()) if metadata_file is not None else {}
+    if not isinstance(said, dict):
+        refuse("The metadata file must hold a JSON object.")
+    return metadata_from_json({**said, **({"jwks_uri": jwks_uri} if jwks_uri else {})}).details
+
+
 def _set_active(client_id: str, *, active: bool) -> None:
     with opened() as terminal:
         found = terminal.client(client_id)
@@ -219,4 +241,4 @@ def _fields(found: Client) -> dict[str, Any]:
         "post_logout_redirect_uris", "grant_types", "scope", "resource", "require_pkce", "is_trusted", "is_vouched",
         "is_active", "created_at", "last_used_at",
     )  # fmt: skip
-    return {name: getattr(found, name) for name in names} | {"scope": " ".join(found.scope)}
+    return {name: getattr(found, name) for name in names} | {"scope": " ".join(found.scope), **found.details.to_dict()}

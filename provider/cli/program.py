@@ -16,6 +16,8 @@ COMMANDS = {
     "client": ("clients", "Applications that get tokens."),
     "api-key": ("api_keys", "Keys with which scripts get tokens."),
     "resource": ("resources", "APIs that tokens are for."),
+    "protect": ("protect", "Put an MCP server or API under this server's tokens."),
+    "registration-token": ("registration_tokens", "Let others register applications that are vouched for."),
     "keys": ("keys", "Keys that sign tokens."),
     "cleanup": ("upkeep", "Delete what has expired."),
     "doctor": ("doctor", "Check settings, database, keys and clock."),

@@ -15,7 +15,8 @@ BATCH = 1000
 @click.command()
 @as_json
 def cleanup(*, as_json: bool) -> None:
-    """Delete what has expired: codes, requests, tokens, sign-in steps, counters, old sessions, retired keys.
+    """Delete what has expired: codes, requests, tokens, sign-in steps, counters, old sessions, retired keys,
+    and applications that registered themselves and were never used.
 
     Works in small transactions while the server runs. Safe to repeat and to interrupt. The audit log is kept.
 
@@ -44,7 +45,16 @@ def _purges(terminal: Terminal) -> dict[str, Purge]:
         "rate_counters": services.rate_limits.purge,
         "user_sessions": services.sessions.purge,
         "signing_keys": services.signing_keys.purge,
+        "pushed_requests": services.pushed_requests.purge,
+        "replay_guard": services.replay.purge,
+        "unused_clients": _unused_clients(terminal),
     }
+
+
+def _unused_clients(terminal: Terminal) -> Purge:
+    """Clients that registered themselves and were not used for the days that the settings give them."""
+    days = datetime.timedelta(days=terminal.services.settings.registration_unused_days)
+    return lambda tx, now, limit: terminal.services.clients.purge_unused(tx, now - days, limit)
 
 
 def _purge(terminal: Terminal, purge: Purge) -> int:

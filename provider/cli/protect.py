@@ -1,0 +1,103 @@
+"""``protect``: an MCP server or API under this server's tokens, with the lines to paste."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+
+from provider.cli.terminal import as_json, opened, refuse, settings, show_json
+
+_SNIPPETS = {
+    "FastMCP": """\
+from mcp_core_verifier import Verifier
+from mcp_core_verifier.fastmcp import MCPCoreAuth
+
+verifier = Verifier({issuer!r}, {uri!r}, scopes_supported={scope!r})
+mcp = FastMCP({name!r}, auth=MCPCoreAuth(verifier, {first!r}))""",
+    "MCP Python SDK": """\
+from mcp_core_verifier import Verifier
+from mcp_core_verifier.mcp import protection
+
+verifier = Verifier({issuer!r}, {uri!r}, scopes_supported={scope!r})
+server = MCPServer({name!r}, **protection(verifier, {first!r}))""",
+    "FastAPI": """\
+from mcp_core_verifier import Verifier
+from mcp_core_verifier.fastapi import install
+
+protect = install(app, Verifier({issuer!r}, {uri!r}))     # def read(token: Annotated[AccessToken, protect({first!r})])""",
+    "Flask": """\
+from mcp_core_verifier import Verifier
+from mcp_core_verifier.flask import install
+
+protect = install(app, Verifier({issuer!r}, {uri!r}))     # @protect({first!r}) above a view""",
+}
+
+
+@click.command()
+@click.argument("uri", metavar="URL")
+@click.option("--scope", metavar='"a b"', default="mcp:use", show_default=True, help="All scopes that it knows.")
+@click.option("--name", metavar="N", help="What people read on the consent page. Default: the host.")
+@click.option("--token-alg", type=click.Choice(("RS256", "ES256", "EdDSA")), default="RS256", show_default=True)
+@as_json
+def protect(*, uri: str, scope: str, name: str | None, token_alg: str, as_json: bool) -> None:
+    """Register an MCP server or API, and print what makes it ask for our tokens.
+
+    May be repeated: what is registered already stays as it is.
+
+    \b
+    Example:   mcp-core protect https://files.example/mcp --scope "files:read files:write"
+    """
+    from provider.protocol.scopes import parse_scope
+
+    issuer = settings().issuer
+    with opened() as terminal:
+        services, tx = terminal.services, terminal.tx
+        known = services.resources.find(tx, uri)
+        if known is not None and known.uri == issuer:
+            refuse("This is the address of MCP Core itself.")
+        if known is None:
+            try:
+                known = services.resources.add(
+                    tx,
+                    terminal.origin,
+                    uri=uri,
+                    name=name or urlsplit(uri).netloc or uri,
+                    scope=parse_scope(scope),
+                    token_alg=token_alg,
+                )
+            except ValueError as error:
+                refuse(f"{error}.".capitalize())
+    document: dict[str, Any] = {
+        "resource": known.uri,
+        "authorization_servers": [issuer],
+        "scopes_supported": list(known.scope),
+        "bearer_methods_supported": ["header"],
+        "resource_name": known.name,
+    }
+    address = metadata_address(known.uri)
+    if as_json:
+        show_json({"metadata_url": address, "metadata": document})
+        return
+    click.echo(f"{known.name} is registered: {known.uri}  ({' '.join(known.scope)})\n")
+    click.echo(f"Protected-resource metadata (RFC 9728), served by the lines below at\n  {address}\n")
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    values = {
+        "name": known.name,
+        "issuer": issuer,
+        "uri": known.uri,
+        "scope": list(known.scope),
+        "first": known.scope[0],
+    }
+    for title, snippet in _SNIPPETS.items():
+        click.echo(f"\n--- {title}\n{snippet.format(**values)}")
+    click.echo("\nThe package: pip install ./verifier (in a checkout of MCP Core).")
+
+
+def metadata_address(uri: str) -> str:
+    """Where the metadata of a resource is looked for: the well-known name before its path (RFC 9728 §3.1)."""
+    parts = urlsplit(uri)
+    path = "" if parts.path == "/" else parts.path
+    return f"{parts.scheme}://{parts.netloc}/.well-known/oauth-protected-resource{path}"
