@@ -43,6 +43,7 @@ class RequestDescription:
     resource_name: str | None
     scope: tuple[str, ...]
     claims_scope: tuple[str, ...]
+    allowed_before: tuple[str, ...]
     login_hint: str | None
     ui_locales: str | None
     logo_uri: str | None
@@ -174,7 +175,7 @@ class AuthorizationFlow:
         return AskedFor(client, parameters, stored.created_at, stored.consented_session_id)
 
     def describe(
-        self, tx: Transaction, now: datetime.datetime, handle: str, browser: str, *, is_admin: bool
+        self, tx: Transaction, now: datetime.datetime, handle: str, browser: str, user: User | None
     ) -> RequestDescription | None:
         """What pages show. The scope is empty where this person can have nothing: the endpoint says so, not a page."""
         asked = self.find(tx, now, handle, browser)
@@ -185,10 +186,19 @@ class AuthorizationFlow:
         except OAuthError:
             return None
         try:
-            scope = scope_of_request(asked, resource, is_admin=is_admin)
+            scope = scope_of_request(asked, resource, is_admin=user is not None and user.is_admin)
         except OAuthError:
             scope = ()
         is_own = resource.uri == self._issuer
+        allowed: tuple[str, ...] = ()
+        if user is not None and not self._must_always_ask(asked):
+            allowed = self._services.consents.allowed_before(
+                tx,
+                user_id=user.id,
+                client=asked.client,
+                resource_uri=resource.uri,
+                redirect_uri=asked.parameters.redirect_uri,
+            )
         return RequestDescription(
             client_name=asked.client.name,
             client_id=asked.client.client_id,
@@ -200,9 +210,10 @@ class AuthorizationFlow:
             resource_name=None if is_own else resource.name,
             scope=scope,
             claims_scope=tuple(name for name in asked.parameters.claims.scope if name not in scope),
+            allowed_before=allowed,
             login_hint=asked.parameters.login_hint,
             ui_locales=asked.parameters.ui_locales,
-            logo_uri=asked.client.details.logo_uri,
+            logo_uri=asked.client.details.logo_uri if asked.client.is_vouched else None,
             policy_uri=asked.client.details.policy_uri,
             tos_uri=asked.client.details.tos_uri,
         )
@@ -264,11 +275,15 @@ class AuthorizationFlow:
         hinted = None if hint is None else services.clients.find(tx, hint["aud"])
         return hint is None or hinted is None or bool(hint["sub"] != services.subjects.of(hinted, user_id))
 
+    def _must_always_ask(self, asked: AskedFor) -> bool:
+        """Whether an earlier consent counts for nothing: an unvouched application on this very device is anybody's."""
+        return not asked.client.is_vouched and is_loopback(asked.parameters.redirect_uri)
+
     def _remembered_consent(
         self, tx: Transaction, asked: AskedFor, user: User, resource: Resource, scope: tuple[str, ...]
     ) -> str | None:
-        """A consent from before. An unvouched application on this very device is anybody's: it is asked for each time."""
-        if not asked.client.is_vouched and is_loopback(asked.parameters.redirect_uri):
+        """A consent from before, where one counts."""
+        if self._must_always_ask(asked):
             return None
         return self._services.consents.find_covering(
             tx,

@@ -14,6 +14,7 @@ from authlib.oauth2.rfc6749 import AuthorizationServer, OAuth2Error
 
 from database.transaction import Transaction
 from provider import grants
+from provider.accounts.users import User
 from provider.authorization_flow import AuthorizationFlow, RequestDescription
 from provider.grants.base import Grant, TokenRequest
 from provider.protocol.client import Client
@@ -54,10 +55,10 @@ class OAuthServer(AuthorizationServer):  # type: ignore[misc]
             raise OAuthError.invalid_grant("The authorization is not valid any more.") from None
 
     def describe_request(
-        self, tx: Transaction, now: datetime.datetime, handle: str, browser: str, *, is_admin: bool = False
+        self, tx: Transaction, now: datetime.datetime, handle: str, browser: str, user: User | None
     ) -> RequestDescription | None:
-        """What a waiting authorization request asks for, as pages show it. None when it is over or another browser's."""
-        return self.flow.describe(tx, now, handle, browser, is_admin=is_admin)
+        """The waiting request of a handle as ``user`` is to be told of it, None when it is over or another browser's."""
+        return self.flow.describe(tx, now, handle, browser, user)
 
     def deny(self, tx: Transaction, origin: Origin, handle: str, browser: str, user_id: str) -> ProtocolResponse:
         """The user's refusal, sent to the application as ``access_denied``."""

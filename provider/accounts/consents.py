@@ -41,6 +41,13 @@ class Consents:
         self._grants = grants
         self._keyring = keyring
 
+    def allowed_before(
+        self, tx: Transaction, *, user_id: str, client: Client, resource_uri: str, redirect_uri: str
+    ) -> tuple[str, ...]:
+        """What the user has allowed this application already: an application that wants more is asked about the rest."""
+        known = self._find(tx, user_id, client, resource_uri, redirect_uri)
+        return () if known is None else known.scope
+
     def find_covering(
         self,
         tx: Transaction,

@@ -21,12 +21,14 @@ def show() -> Response:
         return error_pages.show(400, "expired")
     if known is None or must_enrol(known.user):
         return see_other(waiting.destination())
+    wanted = (*asked.scope, *asked.claims_scope)
     return render(
         "consent/ask.html",
         leads_away=True,
         asked=asked,
         user=known.user,
-        sentences=scope_sentences(asked.scope),
+        sentences=scope_sentences(item for item in wanted if item not in asked.allowed_before),
+        allowed_before=scope_sentences(item for item in wanted if item in asked.allowed_before),
         switch_account=waiting.passed_on("/login", switch="1"),
     )
 

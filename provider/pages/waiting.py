@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from flask import abort, current_app, g, request
 
@@ -46,12 +46,20 @@ def find() -> RequestDescription | None:
                 current.now(),
                 handle(),
                 current.browser(),
-                is_admin=known is not None and known.user.is_admin,
+                known.user if known is not None else None,
             )
             if g.waiting is None:
                 abort(error_pages.show(400, "expired"))
+            if g.waiting.logo_uri is not None:
+                g.images = (origin_of(g.waiting.logo_uri),)
     found: RequestDescription | None = g.waiting
     return found
+
+
+def origin_of(uri: str) -> str:
+    """Scheme and authority of an address, for the content security policy of a page that shows something from there."""
+    parts = urlsplit(uri)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def destination() -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Collection
 
 from flask import g, request
 from werkzeug.wrappers import Response
 
 from provider.web import current
 
-_POLICY = ("default-src 'none'", "style-src 'self'", "img-src 'self'", "base-uri 'none'", "frame-ancestors 'none'")
+_IMAGES = "img-src 'self'"
+_POLICY = ("default-src 'none'", "style-src 'self'", "base-uri 'none'", "frame-ancestors 'none'")
 _FORM_ACTION = "form-action 'self'"
 
 
@@ -18,16 +20,21 @@ SUBMIT_SCRIPT = "document.getElementById('answer').submit()"
 _SUBMIT_HASH = base64.b64encode(hashlib.sha256(SUBMIT_SCRIPT.encode()).digest()).decode()
 
 
-def content_security_policy(*, leads_away: bool, submits_itself: bool = False) -> str:
+def content_security_policy(
+    *, leads_away: bool, submits_itself: bool = False, images: Collection[str] = (), frames: Collection[str] = ()
+) -> str:
     """No script at all, nothing from elsewhere, never in a frame.
 
-    ``submits_itself`` allows the one line that posts an answer to an application, by its hash.
+    ``submits_itself`` allows the one line that posts an answer to an application, by its hash. ``images`` and ``frames``
+    are origins of applications whose picture or logout page is shown.
 
     ``leads_away`` leaves ``form-action`` out: browsers hold it against the whole chain of redirects after a post, and
     the chain of these pages ends at the application, possibly in a scheme of its own.
     """
-    script = (f"script-src 'sha256-{_SUBMIT_HASH}'",) if submits_itself else ()
-    return "; ".join((*_POLICY, *script) if leads_away else (*_POLICY, *script, _FORM_ACTION))
+    more = [f"script-src 'sha256-{_SUBMIT_HASH}'"] if submits_itself else []
+    more += [f"frame-src {' '.join(sorted(set(frames)))}"] if frames else []
+    more += [] if leads_away else [_FORM_ACTION]
+    return "; ".join((" ".join((_IMAGES, *sorted(set(images)))), *_POLICY, *more))
 
 
 def protect(response: Response) -> Response:
@@ -44,7 +51,10 @@ def protect(response: Response) -> Response:
         return response
     headers["Cache-Control"] = "no-store"
     headers["Content-Security-Policy"] = content_security_policy(
-        leads_away=g.get("leads_away", False), submits_itself=g.get("submits_itself", False)
+        leads_away=g.get("leads_away", False),
+        submits_itself=g.get("submits_itself", False),
+        images=g.get("images", ()),
+        frames=g.get("frames", ()),
     )
     headers["Cross-Origin-Opener-Policy"] = "same-origin"
     headers["Referrer-Policy"] = "same-origin" if g.get("has_form") else "no-referrer"
