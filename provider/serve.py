@@ -75,6 +75,13 @@ def listening(settings: Settings, host: str | None, port: int | None, workers: i
     return Listening(host, port, workers, threads)
 
 
+def missed_issuer(settings: Settings, where: Listening) -> str | None:
+    """What to say when nothing would listen where the issuer and every link lead. A proxy may be in between."""
+    if settings.is_https or where.port == (urlsplit(settings.issuer).port or 80):
+        return None
+    return f"Listening on port {where.port}, but MCP_ISSUER is {settings.issuer}: links lead there."
+
+
 def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback

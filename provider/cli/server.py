@@ -38,6 +38,9 @@ def serve(host: str | None, port: int | None, workers: int, threads: int) -> Non
             where = server.listening(chosen, host, port, workers, threads)
             server.check_port(where)
             server.prepare(chosen, datetime.datetime.now(datetime.UTC), _say, workers=workers)
+            warning = server.missed_issuer(chosen, where)
+            if warning is not None:
+                click.echo(f"mcp-core: {warning}", err=True)
             server.run(chosen, where)
         except server.StartRefused as error:
             refuse(str(error))

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from provider.serve import StartRefused, listening
+from provider.serve import StartRefused, listening, missed_issuer
 from provider.settings import load_settings
 from tests.browser import Browser, Page
 from tests.cli.conftest import PASSWORD, Terminal
@@ -47,6 +47,25 @@ def test_where_it_listens(
 ) -> None:
     where = listening(load_settings(environment), host, port, 1, 4)
     assert (where.host, where.port) == expected
+
+
+@pytest.mark.parametrize(
+    "environment, port, is_missed",
+    [
+        ({}, 8000, False),
+        ({}, 9000, True),
+        ({"MCP_ISSUER": "http://localhost/oauth"}, 80, False),
+        ({"MCP_ISSUER": "http://localhost/oauth"}, 8000, True),
+        (HTTPS, 9000, False),
+    ],
+)
+def test_a_port_that_the_issuer_does_not_name_is_worth_a_word(
+    environment: dict[str, str], port: int, is_missed: bool
+) -> None:
+    settings = load_settings(environment)
+    said = missed_issuer(settings, listening(settings, None, port, 1, 4))
+    assert (said is not None) == is_missed
+    assert said is None or settings.issuer in said
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "id.example", "", "0", "localhost.example", "::2"])

@@ -77,19 +77,16 @@ def http(body: bytes, *, status: str = "200 OK", kind: str = "application/json",
 @pytest.mark.parametrize(
     "answer",
     [
-        http(b'{"a": [1]}'),
-        http(b'{"a": [1]}', more="Connection: close\r\n"),
-        http(b'{"a": [1]}', kind="application/json; charset=utf-8"),
-        b'HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n{"a": [1]}',
-        (
-            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
-            b'a\r\n{"a": [1]}\r\n0\r\n\r\n'
-        ),
+        http(b"{}"),
+        http(b"{}", more="Connection: close\r\n"),
+        http(b"{}", kind="application/json; charset=utf-8"),
+        b"HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
     ],
 )
 def test_json_is_read(peers: Callable[[Answer], Peer], answer: bytes) -> None:
     peer = peers(saying(answer))
-    assert fetch_json(f"{peer.origin}/oauth/.well-known/x", origin=peer.origin) == {"a": [1]}
+    assert fetch_json(f"{peer.origin}/oauth/.well-known/x", origin=peer.origin) == {}
 
 
 def test_nothing_is_sent_but_the_question(peers: Callable[[Answer], Peer], monkeypatch: pytest.MonkeyPatch) -> None:

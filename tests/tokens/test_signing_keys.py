@@ -299,6 +299,7 @@ def test_without_a_database_and_nothing_known_the_fault_is_reported(tokens: Toke
 
 
 def test_no_token_is_signed_when_its_record_was_lost_with_the_connection(world: World, origin: Origin) -> None:
+    current(world.tokens, origin)
     moment = later(origin, RELOAD_SECONDS)  # the keys are due to be read again, inside of the open transaction
     tx = world.tokens.transaction()
     with statements(world.tokens.engine, fail=True), pytest.raises(OperationalError):

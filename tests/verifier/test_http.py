@@ -67,7 +67,15 @@ def test_a_provider_that_drips_is_cut_off(make_verifier: MakeVerifier, provider:
 @pytest.mark.parametrize("path", [JWKS, METADATA])
 def test_an_endless_answer_is_cut_off(make_verifier: MakeVerifier, provider: StandIn, path: str) -> None:
     provider.answers[path] = endless_body
+    started = time.monotonic()
     assert is_unavailable(make_verifier(timeout_seconds=20), provider)
+    assert time.monotonic() - started < 10
+
+
+@pytest.mark.parametrize("size, is_usable", [(65_536, True), (65_537, False)])
+def test_an_answer_is_at_most_64_kib(verifier: Verifier, provider: StandIn, size: int, *, is_usable: bool) -> None:
+    provider.answers[JWKS] = respond(200, json.dumps({"keys": provider.keys}).encode().ljust(size))
+    assert is_unavailable(verifier, provider) is not is_usable
 
 
 @pytest.mark.parametrize(
