@@ -16,7 +16,7 @@ from provider.accounts.totp import Totp
 from provider.accounts.users import InvalidName, User, Users, canonical_email, canonical_username
 from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.messages import Origin
-from provider.security.crypto import Keyring, is_secret, new_secret
+from provider.security.crypto import Keyring, constant_time_equal, is_secret, new_secret
 from provider.security.rate_limit import Limit, RateLimiter
 
 STEP_SECONDS = 600
@@ -83,14 +83,19 @@ class Login:
         self._audit = audit
         self._keyring = keyring
 
-    def check_password(self, tx: Transaction, origin: Origin, login_name: str, password: str) -> User:
+    def check_password(
+        self, tx: Transaction, origin: Origin, login_name: str, password: str, *, device: str = ""
+    ) -> User:
         """The user whose password this is. Raises ``WrongCredentials``, ``Throttled``. Hashes outside of a transaction.
 
         The same work is done for every name, known or not, and a right password is refused as well while the limit is
-        exceeded: the answer tells a guesser nothing.
+        exceeded: the answer tells a guesser nothing. ``device`` is what ``device_token`` gave this browser when the user
+        signed in there; its attempts are counted apart, so that a stranger's guesses keep nobody out at home.
         """
         user = self._users.find_by_login(tx, login_name)
         account = user.id if user else _canonical(login_name)
+        if user is not None and constant_time_equal(device, self.device_token(user)):
+            account = f"{user.id}|known device"
         user_id = user.id if user else None
         until = self._count(tx, origin, PASSWORD_PER_ACCOUNT, account)
         until = max(filter(None, (until, self._count(tx, origin, PASSWORD_PER_SOURCE, origin.source))), default=None)
@@ -107,6 +112,10 @@ class Login:
         for limit in PASSWORD_PER_ACCOUNT:
             self._rate_limits.clear(tx, limit, account, origin.now)
         return user
+
+    def device_token(self, user: User) -> str:
+        """What a browser keeps to be known as one in which this user has signed in. Void once the password is another."""
+        return self._keyring.keyed_hash("known device", f"{user.id}|{user.password_hash}")
 
     def begin_second_factor(self, tx: Transaction, origin: Origin, user: User) -> str:
         """Remembers that this browser knew the password. Returns the value of its step cookie, good for ten minutes."""

@@ -44,7 +44,9 @@ def check_password() -> Response:
     if problems:
         return _login_page(problems, name)
     try:
-        user = current.services().login.check_password(current.tx(), current.origin(), name, password)
+        user = current.services().login.check_password(
+            current.tx(), current.origin(), name, password, device=current.cookie("device")
+        )
     except WrongCredentials:
         problems.add("username", _("Wrong e-mail or password."))
     except Throttled as refusal:
@@ -103,6 +105,7 @@ def sign_in(user: User, amr: tuple[str, ...]) -> Response:
     target = waiting.passed_on("/login/second-factor") if must_enrol(user) else waiting.destination()
     response = see_other(target)
     cookies.set_cookie(response, "session", token)
+    cookies.set_cookie(response, "device", services.login.device_token(user), seconds=cookies.DEVICE_SECONDS)
     cookies.delete_cookie(response, "step")
     return response
 

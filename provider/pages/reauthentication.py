@@ -41,7 +41,7 @@ def check() -> Response:
     services, tx, origin = current.services(), current.tx(), current.origin()
     amr: tuple[str, ...] = ("pwd",)
     try:
-        proved = services.login.check_password(tx, origin, user.username, password)
+        proved = services.login.check_password(tx, origin, user.username, password, device=current.cookie("device"))
         if proved.id != user.id:
             raise WrongCredentials
         if proved.two_factor_enabled:

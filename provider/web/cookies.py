@@ -8,6 +8,7 @@ from werkzeug.wrappers import Response
 from provider.web import current
 
 LOCALE_SECONDS = 365 * 86400
+DEVICE_SECONDS = 180 * 86400
 
 
 def set_cookie(response: Response, name: str, value: str, *, seconds: int | None = None) -> None:

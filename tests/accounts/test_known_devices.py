@@ -1,0 +1,46 @@
+"""Guesses from elsewhere keep nobody out of an account in a browser that has been signed in to it."""
+
+from __future__ import annotations
+
+import pytest
+
+from database.transaction import Transaction
+from provider.accounts.login import PASSWORD_PER_ACCOUNT, Throttled, WrongCredentials
+from provider.accounts.users import User
+from provider.protocol.messages import Origin
+from provider.services import Services
+from tests.accounts.conftest import PASSWORD
+
+
+def guess(services: Services, tx: Transaction, origin: Origin, device: str = "") -> None:
+    with pytest.raises((WrongCredentials, Throttled)):
+        services.login.check_password(tx, origin, "ana", "a wrong guess", device=device)
+
+
+def test_the_owner_comes_in_at_home_while_a_stranger_guesses(
+    services: Services, tx: Transaction, origin: Origin, ana: User
+) -> None:
+    device = services.login.device_token(ana)
+    for _ in range(PASSWORD_PER_ACCOUNT[0].times + 1):
+        guess(services, tx, origin)
+    with pytest.raises(Throttled):
+        services.login.check_password(tx, origin, "ana", PASSWORD)
+    assert services.login.check_password(tx, origin, "ana", PASSWORD, device=device).id == ana.id
+
+
+def test_guesses_at_home_are_limited_too(services: Services, tx: Transaction, origin: Origin, ana: User) -> None:
+    device = services.login.device_token(ana)
+    for _ in range(PASSWORD_PER_ACCOUNT[0].times):
+        guess(services, tx, origin, device)
+    with pytest.raises(Throttled):
+        services.login.check_password(tx, origin, "ana", PASSWORD, device=device)
+
+
+@pytest.mark.parametrize("device", ["", "0" * 64, "ana", "앱"])
+def test_another_token_makes_no_known_device(
+    services: Services, tx: Transaction, origin: Origin, ana: User, device: str
+) -> None:
+    for _ in range(PASSWORD_PER_ACCOUNT[0].times):
+        guess(services, tx, origin, device)
+    with pytest.raises(Throttled):
+        services.login.check_password(tx, origin, "ana", PASSWORD)
