@@ -119,15 +119,15 @@ def test_a_body_is_a_form_or_refused(provider: Provider, content_type: str | Non
 
 @pytest.mark.parametrize("endpoint", FORM_ENDPOINTS)
 @pytest.mark.parametrize("body", [
-    b'{"grant_type":"client_credentials"}', b"grant_type=\xff", b"\xff\xfe=1", b"x=%ff%fe", b"x=%C3%28", b"%ff=x",
-    b"x=%00", b"x=\x00", b"\x00", b"%00=1", b"x=%ED%A0%80", "x=ü".encode(), b"a=1&a=2", b"a=&a=", b"a&a",
-    b"grant_type=a&grant_type=a", b"resource=%00",
+    b"x=\xff", b"\xff\xfe=1", b"x=%ff%fe", b"x=%C3%28", b"%ff=x", b"x=%ED%A0%80", "x=ü".encode(), b"x=%00", b"x=\x00",
+    b"\x00", b"%00=1", b"resource=%00",
 ])  # fmt: skip
-def test_what_cannot_be_decoded_or_is_repeated_is_refused(provider: Provider, endpoint: str, body: bytes) -> None:
+def test_what_cannot_be_decoded_is_refused(provider: Provider, endpoint: str, body: bytes) -> None:
     client = provider.machine()
-    answer = provider.send(
-        "POST", f"{provider.path}/{endpoint}", body=body, headers={"Content-Type": FORM, **client.authorization}
-    )
+    headers, good = {"Content-Type": FORM, **client.authorization}, GRANT + b"&token=x"
+    path = f"{provider.path}/{endpoint}"
+    assert provider.send("POST", path, body=good, headers=headers).status == 200
+    answer = provider.send("POST", path, body=good + b"&" + body, headers=headers)
     assert answer.error == (400, "invalid_request")
 
 
