@@ -11,6 +11,8 @@ from typing import Any
 
 from sqlalchemy import URL, Engine, create_engine, event, make_url
 
+from database.transaction import COMMITTED
+
 SQL_MODE = (
     "ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,"
     "ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
@@ -101,7 +103,14 @@ def _server_engine(url: URL, io_seconds: int | None) -> Engine:
         pool_size=POOL_SIZE,
         max_overflow=POOL_OVERFLOW,
         pool_timeout=CHECKOUT_SECONDS,
+        pool_reset_on_return=None,
     )
+
+    @event.listens_for(engine, "reset")
+    def roll_back(connection: Any, record: Any, state: Any) -> None:
+        # What SQLAlchemy does with every connection that comes back. After a commit it would be a round trip for nothing.
+        if not state.terminate_only and not record.info.pop(COMMITTED, False):
+            connection.rollback()
 
     @event.listens_for(engine, "connect")
     def wait_for_statements(connection: Any, _record: Any) -> None:

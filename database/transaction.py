@@ -9,6 +9,8 @@ from typing import Any
 from sqlalchemy import Connection, CursorResult, Engine
 from sqlalchemy.sql import Executable
 
+COMMITTED = "mcp_core_committed"  # in a connection's ``info``: nothing has been asked of it since its commit
+
 
 class Transaction:
     """A lazily opened connection with one transaction.
@@ -47,6 +49,7 @@ class Transaction:
         if self._connection is not None:
             try:
                 self._connection.commit()
+                self._connection.info[COMMITTED] = True
             except BaseException:
                 self._after_commit.clear()
                 raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from provider.protocol.errors import OAuthError
@@ -14,6 +15,7 @@ _URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):((?:[A-Za-z0-9._~:/?@!$&'()*+,;=\[
 _AUTHORITY = re.compile(r"//([^/?]*)(.*)")
 
 
+@lru_cache(maxsize=1024)  # asked several times for each token, nearly always about the same few
 def canonical_resource(uri: str) -> str:
     """The form that two spellings of one resource share: scheme and host in lower case, no slash after a bare origin.
 
