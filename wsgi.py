@@ -2,4 +2,4 @@
 
 from provider.application import create_app
 
-application = create_app()
+application = create_app(delivers=True)

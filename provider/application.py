@@ -12,6 +12,7 @@ from database import DatabaseConnection, Transaction
 from provider import endpoints, pages, web
 from provider.edge import BareDoor, Doorway, Endpoint
 from provider.key_files import load_keyring
+from provider.logout_delivery import LogoutDelivery
 from provider.oauth_server import OAuthServer
 from provider.security.crypto import Keyring
 from provider.services import Services, build_services
@@ -29,12 +30,13 @@ def create_app(
     *,
     clock: Callable[[], datetime.datetime] = utc_now,
     bare_door: bool = True,
+    delivers: bool = False,
 ) -> Flask:
     """The whole provider as one WSGI application.
 
     Without arguments everything comes from the environment. ``clock`` gives the time of a request, an aware UTC
     ``datetime``. ``bare_door`` off sends the machine endpoints through Flask as well, with the same answers.
-    The database must have been migrated.
+    ``delivers`` starts the thread that sends logout notices: for a server. The database must have been migrated.
     """
     settings = settings or load_settings()
     if engine is None:
@@ -57,6 +59,8 @@ def create_app(
         _mount_in_flask(app, doorway, endpoint)
     if bare_door:
         app.wsgi_app = BareDoor(doorway, mounted, app.wsgi_app)  # type: ignore[method-assign]
+    if delivers:
+        LogoutDelivery(services, clock).start()
     return app
 
 

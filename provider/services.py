@@ -11,6 +11,7 @@ from provider.accounts.consents import Consents
 from provider.accounts.login import Login
 from provider.accounts.passwords import Passwords
 from provider.accounts.recovery_codes import RecoveryCodes
+from provider.accounts.session_ends import SessionEnds
 from provider.accounts.sessions import Sessions
 from provider.accounts.setup_links import SetupLinks
 from provider.accounts.totp import Totp
@@ -32,6 +33,7 @@ from provider.security.replay import ReplayGuard
 from provider.settings import Settings
 from provider.tokens.grant_records import GrantRecords
 from provider.tokens.issuer import TokenIssuer
+from provider.tokens.logout_notices import LogoutNotices
 from provider.tokens.one_time import AuthorizationCodes, AuthorizationRequests
 from provider.tokens.pushed_requests import PushedRequests
 from provider.tokens.refresh_tokens import RefreshTokens
@@ -55,6 +57,7 @@ class Services:
     pushed_requests: PushedRequests
     refresh_tokens: RefreshTokens
     subjects: Subjects
+    logout_notices: LogoutNotices
     token_issuer: TokenIssuer
     token_verifier: TokenVerifier
     clients: Clients
@@ -96,6 +99,7 @@ def build_services(
     )
     grants = GrantRecords(audit)
     subjects = Subjects(keyring)
+    logout_notices = LogoutNotices(audit, subjects)
     token_issuer = TokenIssuer(
         settings.issuer,
         signing_keys,
@@ -123,11 +127,12 @@ def build_services(
     )
     registration_tokens = RegistrationTokens(keyring, audit)
     resources = Resources(audit, settings.issuer)
-    users = Users(audit, grants)
+    session_ends = SessionEnds(audit, grants, logout_notices)
+    users = Users(audit, grants, session_ends)
     sessions = Sessions(
         keyring,
         audit,
-        grants,
+        session_ends,
         idle_seconds=settings.session_idle_seconds,
         absolute_seconds=settings.session_seconds,
     )
@@ -154,6 +159,7 @@ def build_services(
         pushed_requests=PushedRequests(keyring, settings.pushed_request_seconds),
         refresh_tokens=refresh_tokens,
         subjects=subjects,
+        logout_notices=logout_notices,
         token_issuer=token_issuer,
         token_verifier=TokenVerifier(
             settings.issuer, signing_keys, audit, clock_skew_seconds=settings.clock_skew_seconds

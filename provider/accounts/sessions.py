@@ -13,11 +13,11 @@ from database.models import User as UserRow
 from database.models import UserSession
 from database.models.columns import new_id
 from database.transaction import Transaction
+from provider.accounts.session_ends import SessionEnds
 from provider.accounts.users import User, parse_user
 from provider.audit import AuditEvent, AuditRecorder, printable
 from provider.protocol.messages import Origin
 from provider.security.crypto import Keyring, is_secret, new_secret
-from provider.tokens.grant_records import GrantRecords
 
 ACR_PASSWORD = "urn:mcp-core:password"  # noqa: S105 - a name of a level of assurance
 ACR_TWO_FACTOR = "urn:mcp-core:two-factor"
@@ -61,14 +61,14 @@ class Sessions:
         self,
         keyring: Keyring,
         audit: AuditRecorder,
-        grants: GrantRecords,
+        ends: SessionEnds,
         *,
         idle_seconds: int,
         absolute_seconds: int,
     ) -> None:
         self._keyring = keyring
         self._audit = audit
-        self._grants = grants
+        self._ends = ends
         self._idle = datetime.timedelta(seconds=idle_seconds)
         self._absolute = datetime.timedelta(seconds=absolute_seconds)
 
@@ -125,16 +125,7 @@ class Sessions:
 
     def end(self, tx: Transaction, origin: Origin, session_id: str, *, user_id: str, reason: str) -> bool:
         """Ends one session of this user, with the grants that depend on it. False when there is no such session."""
-        statement = (
-            update(UserSession)
-            .where(_TABLE.c.id == session_id, _TABLE.c.user_id == user_id, _TABLE.c.ended_at.is_(None))
-            .values(ended_at=origin.now, end_reason=reason)
-        )
-        if tx.execute(statement).rowcount != 1:
-            return False
-        self._grants.revoke_for_session(tx, origin, session_id, "session_ended")
-        self._record(tx, origin, AuditEvent.SESSION_ENDED, user_id, session_id, reason=reason)
-        return True
+        return self._ends.end(tx, origin, session_id, user_id=user_id, reason=reason)
 
     def end_by_token(self, tx: Transaction, origin: Origin, token: str, reason: str) -> bool:
         """Ends the session of a cookie, whatever its limits say."""
@@ -145,9 +136,7 @@ class Sessions:
     def end_all(
         self, tx: Transaction, origin: Origin, user_id: str, *, except_id: str | None = None, reason: str
     ) -> int:
-        statement = select(_TABLE.c.id).where(_TABLE.c.user_id == user_id, _TABLE.c.ended_at.is_(None))
-        ids = [row for row in tx.execute(statement).scalars().all() if row != except_id]
-        return sum(self.end(tx, origin, session_id, user_id=user_id, reason=reason) for session_id in ids)
+        return self._ends.end_all(tx, origin, user_id, except_id=except_id, reason=reason)
 
     def list(self, tx: Transaction, now: datetime.datetime, user_id: str) -> list[Session]:
         """The live sessions of a user, the one used last first."""

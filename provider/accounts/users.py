@@ -13,15 +13,14 @@ from sqlalchemy import bindparam, insert, select, true, update
 from sqlalchemy.exc import IntegrityError
 
 from database.models import User as UserRow
-from database.models import UserSession
 from database.models.columns import new_id
 from database.transaction import Transaction
+from provider.accounts.session_ends import SessionEnds
 from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.messages import Origin
 from provider.tokens.grant_records import GrantRecords
 
 _TABLE = UserRow.__table__
-_SESSIONS = UserSession.__table__
 _FIND = select(_TABLE).where(_TABLE.c.id == bindparam("user_id"))
 _FIND_USERNAME = select(_TABLE).where(_TABLE.c.username_canonical == bindparam("name"))
 _FIND_EMAIL = select(_TABLE).where(_TABLE.c.email_canonical == bindparam("name"))
@@ -91,9 +90,10 @@ def canonical_email(text: str) -> str:
 
 
 class Users:
-    def __init__(self, audit: AuditRecorder, grants: GrantRecords) -> None:
+    def __init__(self, audit: AuditRecorder, grants: GrantRecords, ends: SessionEnds) -> None:
         self._audit = audit
         self._grants = grants
+        self._ends = ends
 
     def create(
         self,
@@ -169,11 +169,7 @@ class Users:
             return False
         if not active:
             self._grants.revoke_for_user(tx, origin, user_id, "user_disabled")
-            tx.execute(
-                update(UserSession)
-                .where(_SESSIONS.c.user_id == user_id, _SESSIONS.c.ended_at.is_(None))
-                .values(ended_at=origin.now, end_reason="user_disabled")
-            )
+            self._ends.end_all(tx, origin, user_id, reason="user_disabled", actor=actor)
         event = AuditEvent.USER_ENABLED if active else AuditEvent.USER_DISABLED
         self._record(tx, origin, event, user_id, actor)
         return True

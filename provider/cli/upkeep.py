@@ -46,6 +46,7 @@ def _purges(terminal: Terminal) -> dict[str, Purge]:
         "user_sessions": services.sessions.purge,
         "signing_keys": services.signing_keys.purge,
         "pushed_requests": services.pushed_requests.purge,
+        "logout_notices": services.logout_notices.purge,
         "replay_guard": services.replay.purge,
         "unused_clients": _unused_clients(terminal),
     }

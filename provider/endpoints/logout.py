@@ -10,6 +10,7 @@ from provider.accounts.sessions import Session
 from provider.audit import AuditEvent
 from provider.authorization_answers import ERROR_PAGE
 from provider.edge import Endpoint
+from provider.logout_answers import LogoutAnswers
 from provider.oauth_server import OAuthServer
 from provider.protocol.errors import OAuthError, UntrustedRedirect
 from provider.protocol.messages import Parameters, ProtocolRequest, ProtocolResponse
@@ -30,6 +31,7 @@ class LogoutEndpoint:
     def __init__(self, server: OAuthServer) -> None:
         self._services = server.services
         self._settings = server.services.settings
+        self._answers = LogoutAnswers(server.services)
 
     def answer(self, request: ProtocolRequest, tx: Transaction) -> ProtocolResponse:
         """GET and POST alike. A POST comes from another site without our session cookie, so it is sent on as GET."""
@@ -48,9 +50,10 @@ class LogoutEndpoint:
             return ProtocolResponse.redirect(add_to_query(path, {name: value for name, value in sent.items() if value}))
         session = self._session(request, tx)
         if session is None:
-            return ProtocolResponse.redirect(target) if target else _signed_out()
-        if hint is None or not _means(hint, session):
-            return ProtocolResponse.redirect("/sign-out")
+            return self._answers.signed_out(tx, request.received_at, None, target)
+        if hint is None or not self._means(tx, hint, session):
+            uri = parameters.get("post_logout_redirect_uri") if target else None
+            return self._answers.ask(session.id, uri, parameters.get("state"))
         services = self._services
         services.audit.record(
             tx,
@@ -62,7 +65,7 @@ class LogoutEndpoint:
             resource_id=session.id,
         )
         services.sessions.end(tx, request.origin, session.id, user_id=session.user_id, reason="rp_logout")
-        response = ProtocolResponse.redirect(target) if target else _signed_out()
+        response = self._answers.signed_out(tx, request.received_at, session.id, target)
         secure = "; Secure" if self._settings.is_https else ""
         name = self._settings.cookie_name("session")
         response.headers.append(("Clear-Site-Data", '"cache", "storage"'))
@@ -105,10 +108,9 @@ class LogoutEndpoint:
         found = self._services.sessions.find(tx, request.received_at, token) if token else None
         return None if found is None else found[0]
 
-
-def _means(hint: Mapping[str, Any], session: Session) -> bool:
-    return bool(hint["sub"] == session.user_id and hint.get("sid") in (None, session.id))
-
-
-def _signed_out() -> ProtocolResponse:
-    return ProtocolResponse.redirect("/login?notice=signed-out")
+    def _means(self, tx: Transaction, hint: Mapping[str, Any], session: Session) -> bool:
+        """Whether the hint is about this person and this session, whatever identifier the client knows the person by."""
+        client = self._services.clients.find(tx, hint["aud"])
+        if client is None or hint["sub"] != self._services.subjects.of(client, session.user_id):
+            return False
+        return hint.get("sid") in (None, session.id)

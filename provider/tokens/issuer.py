@@ -194,17 +194,17 @@ class TokenIssuer:
         return self._sign(tx, algorithm, "JWT", {**said, "iss": self._issuer, "aud": client.client_id}, now)
 
     def logout_token(
-        self, tx: Transaction, client: Client, *, user_id: str, session_id: str | None, jti: str, now: datetime.datetime
+        self, tx: Transaction, client: Client, *, subject: str, session_id: str | None, now: datetime.datetime
     ) -> str:
-        """Tells a client that a session is over (OpenID Connect Back-Channel Logout §2.4)."""
+        """Tells a client that a session is over (OpenID Connect Back-Channel Logout §2.4). ``subject`` as it knows it."""
         issued_at = int(now.timestamp())
         claims: dict[str, Any] = {
             "iss": self._issuer,
-            "sub": self._subjects.of(client, user_id),
+            "sub": subject,
             "aud": client.client_id,
             "iat": issued_at,
             "exp": issued_at + LOGOUT_TOKEN_SECONDS,
-            "jti": jti,
+            "jti": new_id(now),
             "events": {LOGOUT_EVENT: {}},
         }
         if session_id is not None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from provider.protocol.client import Client
-from provider.protocol.subjects import pairwise_sector
+from provider.protocol.subjects import SectorClient, pairwise_sector
 from provider.security.crypto import Keyring
 
 
@@ -11,7 +10,7 @@ class Subjects:
     def __init__(self, keyring: Keyring) -> None:
         self._keyring = keyring
 
-    def of(self, client: Client, user_id: str) -> str:
+    def of(self, client: SectorClient, user_id: str) -> str:
         """The user's own id, or a pseudonym that differs from one sector to the next and follows from our key alone."""
         sector = pairwise_sector(client)
         return user_id if sector is None else self._keyring.keyed_hash("pairwise subject", f"{sector}|{user_id}")

@@ -43,11 +43,12 @@ def render_answer(answer: ProtocolResponse) -> Response:
     if submits_itself:
         g.submits_itself = True
         context["submit_script"] = Markup(SUBMIT_SCRIPT)  # noqa: S704 - a constant of ours
+    g.frames = answer.context.get("frame_origins", ())
     response = render(
         f"{answer.page}.html",
         status=answer.status,
         leads_away=True,
-        has_form=not submits_itself and not answer.page.startswith("errors/"),
+        has_form=not submits_itself and not g.frames and not answer.page.startswith("errors/"),
         **context,
     )
     for name, value in answer.headers:

@@ -169,11 +169,17 @@ def test_secrets_are_compared_in_constant_time() -> None:
     assert [place for place in statements if "known.retires_at" not in place] == []
 
 
+# Logout addresses of applications, which can do nothing to the page around them, and the line that posts an answer.
+EXCEPTIONS = (
+    'sign_out/done.html:10 <iframe src="{{ frame }}" sandbox="allow-scripts allow-same-origin" hidden></iframe>',
+    "form_post/answer.html:12 <script>{{ submit_script }}</script>",
+)
+
+
 def test_pages_have_no_script_no_inline_style_and_nothing_from_elsewhere() -> None:
-    assert (
-        found(r"<script|javascript:|\son\w+\s*=|\sstyle\s*=|<iframe|<object|<embed", TEMPLATES, flags=re.IGNORECASE)
-        == []
-    )
+    foreign = r"<script|javascript:|\son\w+\s*=|\sstyle\s*=|<iframe|<object|<embed"
+    places = found(foreign, TEMPLATES, flags=re.IGNORECASE)
+    assert [place for place in places if not place.endswith(EXCEPTIONS)] == []
     assert found(r"(src|href)\s*=\s*[\"'](https?:)?//", TEMPLATES, flags=re.IGNORECASE) == []
     assert found(r"@import|url\(\s*[\"']?(https?:)?//", [ROOT / "provider/static/site.css"]) == []
 

@@ -13,6 +13,7 @@ from sqlalchemy import Engine, select, update
 
 from database.models import AuditRecord
 from database.transaction import Transaction
+from provider.accounts.session_ends import SessionEnds
 from provider.accounts.users import User, Users
 from provider.audit import AuditRecorder
 from provider.clients.registry import Clients
@@ -22,9 +23,11 @@ from provider.security.crypto import Keyring
 from provider.tokens.authorization import Authorization
 from provider.tokens.grant_records import GrantRecords
 from provider.tokens.issuer import TokenIssuer
+from provider.tokens.logout_notices import LogoutNotices
 from provider.tokens.one_time import AuthorizationCodes, AuthorizationRequests
 from provider.tokens.refresh_tokens import RefreshTokens
 from provider.tokens.signing_keys import SigningKeys
+from provider.tokens.subjects import Subjects
 from provider.tokens.verifier import TokenVerifier
 
 ISSUER = "https://issuer.example/oauth"
@@ -47,6 +50,9 @@ class Tokens:
         self.engine, self.keyring = engine, keyring
         self.audit = AuditRecorder()
         self.grants = GrantRecords(self.audit)
+        self.subjects = Subjects(keyring)
+        self.notices = LogoutNotices(self.audit, self.subjects)
+        self.ends = SessionEnds(self.audit, self.grants, self.notices)
         self.codes = AuthorizationCodes(keyring, self.grants, self.audit, CODE_SECONDS)
         self.requests = AuthorizationRequests(keyring, REQUEST_SECONDS)
         self.refresh = RefreshTokens(
@@ -64,10 +70,10 @@ class Tokens:
             publish_seconds=PUBLISH_SECONDS,
             retire_seconds=RETIRE_SECONDS,
         )
-        self.issuer = TokenIssuer(ISSUER, self.keys, access_token_seconds=600, id_token_seconds=300)
+        self.issuer = TokenIssuer(ISSUER, self.keys, self.subjects, access_token_seconds=600, id_token_seconds=300)
         self.verifier = TokenVerifier(ISSUER, self.keys, self.audit, clock_skew_seconds=SKEW_SECONDS)
         self.clients = Clients(keyring, self.audit, self.grants)
-        self.users = Users(self.audit, self.grants)
+        self.users = Users(self.audit, self.grants, self.ends)
 
     def transaction(self) -> Transaction:
         return Transaction(self.engine)
