@@ -37,7 +37,7 @@ class AuthorizationAnswers:
         fields = self._fields(to, answer)
         if to.mode == FORM_POST:
             return ProtocolResponse.show(
-                FORM_PAGE, action=to.redirect_uri, fields=fields, host=redirect_host(to.redirect_uri)
+                FORM_PAGE, action=to.redirect_uri, fields=fields, host_name=redirect_host(to.redirect_uri)
             )
         return ProtocolResponse.redirect(add_to_query(to.redirect_uri, fields))
 

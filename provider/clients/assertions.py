@@ -14,6 +14,7 @@ from provider.protocol.client import Client
 from provider.security.replay import ReplayGuard
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+TYPES = ("client-authentication+jwt",)
 MAX_CHARACTERS = 8192
 MAX_JTI = 255
 
@@ -46,7 +47,7 @@ class ClientAssertions:
         wanted = client.details.token_endpoint_auth_signing_alg
         allowed = ASSERTION_ALGORITHMS if wanted is None else (wanted,)
         try:
-            claims = verified_claims(tx, self._keys, client, assertion, algorithms=allowed)
+            claims = verified_claims(tx, self._keys, client, assertion, algorithms=allowed, types=TYPES)
         except InvalidSignature:
             return False
         if not self._says_the_right_thing(claims, client, now.timestamp()):

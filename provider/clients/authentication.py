@@ -53,7 +53,9 @@ class ClientAuthentication:
         self._rate_limits = rate_limits
         self._audit = audit
 
-    def authenticate(self, tx: Transaction, request: ProtocolRequest, *, fresh: bool = False) -> Client:
+    def authenticate(
+        self, tx: Transaction, request: ProtocolRequest, *, fresh: bool = False, proven: bool = False
+    ) -> Client:
         """The client whose credential the request carries. Nothing is read from the query string.
 
         Raises ``invalid_client`` (401) alike for an unknown client, a wrong secret and a method that is not the
@@ -61,9 +63,11 @@ class ClientAuthentication:
         secret is accepted however many wrong ones came before: nobody can lock a client out by guessing.
 
         ``fresh`` is for endpoints that mint nothing: the mint notices a client that another process has changed in the
-        last seconds, the others have to ask.
+        last seconds, the others have to ask. ``proven`` is for endpoints that a mere ``client_id`` opens to nobody.
         """
         credential = self._read(request)
+        if proven and credential.method == PUBLIC:
+            raise OAuthError.invalid_client(detail="a credential is needed")
         if credential.method == PRIVATE_KEY_JWT and credential.can_be_right:
             client = self._clients.find(tx, credential.client_id or "", fresh=True)
             if client is not None and self._is_signed(tx, client, credential, request):
@@ -78,6 +82,10 @@ class ClientAuthentication:
                 return client
         self._count_failure(tx, request, credential)
         raise OAuthError.invalid_client(detail=f"{credential.method} of {_shown(credential.client_id)}")
+
+    def claimed_client_id(self, request: ProtocolRequest) -> str | None:
+        """Whom a request says that it is from. Nothing is proven by it. Raises what ``authenticate`` would."""
+        return self._read(request).client_id
 
     def forget(self, request: ProtocolRequest) -> None:
         """Drops the cached client of a request, which the database knows otherwise by now."""

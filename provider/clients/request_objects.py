@@ -31,7 +31,7 @@ class RequestObjects:
         if len(signed) > rules.MAX_CHARACTERS:
             raise rules.invalid_request_object("The request object is too long.")
         try:
-            claims = verified_claims(tx, self._keys, client, signed, algorithms=allowed)
+            claims = verified_claims(tx, self._keys, client, signed, algorithms=allowed, types=rules.TYPES)
         except InvalidSignature:
             raise rules.invalid_request_object("The request object is not signed by the client.") from None
         return rules.parameters_of(

@@ -54,11 +54,12 @@ class AuthorizeEndpoint:
             client = self._client(request, tx, client_id) if client_id else None
             if client is None:
                 raise UntrustedRedirect("invalid_request", "No application is registered under this client_id.")
-            read = self._reader.read(tx, client, sent, request.received_at)
+            read = self._reader.read(tx, client, sent, request.origin)
             redirect_uri = proven_redirect_uri(read.parameters, client)
         except OAuthError as error:
             return _error_page(error)
-        to = ReturnAddress(redirect_uri, safe_state(read.parameters), safe_response_mode(read.parameters))
+        mode = safe_response_mode(read.parameters, redirect_uri)
+        to = ReturnAddress(redirect_uri, safe_state(read.parameters), mode)
         try:
             if read.problem is not None:
                 raise read.problem

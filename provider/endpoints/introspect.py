@@ -21,9 +21,7 @@ def mount(server: OAuthServer) -> Sequence[Endpoint]:
 
     def introspect(request: ProtocolRequest, tx: Transaction) -> ProtocolResponse:
         """Says what a token is, to the client that holds it or whose API it is for. Everybody else learns nothing."""
-        client = services.client_authentication.authenticate(tx, request, fresh=True)
-        if client.is_public:
-            raise OAuthError.invalid_client(detail="a public client cannot introspect")
+        client = services.client_authentication.authenticate(tx, request, fresh=True, proven=True)
         token = request.form.get("token")
         request.form.get("token_type_hint")
         if token is None:
@@ -40,12 +38,13 @@ def mount(server: OAuthServer) -> Sequence[Endpoint]:
         user = services.users.find(tx, stored.grant.user_id)
         if user is None or not user.is_active or not services.refresh_tokens.is_live(stored, request.received_at):
             return INACTIVE
+        sub = services.subjects.of(client, user.id)
         return {
             "active": True,
             "iss": services.settings.issuer,
-            "sub": services.subjects.of(client, stored.grant.user_id),
+            "sub": sub,
             "client_id": client.client_id,
-            "username": user.username,
+            **_username(user.username, sub == user.id),
             "scope": " ".join(stored.grant.scope),
             "exp": int(min(stored.expires_at, stored.family_expires_at).timestamp()),
             "token_type": "refresh_token",
@@ -62,7 +61,10 @@ def _may_see(client: Client, found: VerifiedAccessToken) -> bool:
 
 
 def _describe(found: VerifiedAccessToken) -> dict[str, Any]:
-    answer = {"active": True, "token_type": "Bearer", **found.claims}
-    if found.username is not None and found.claims["sub"] == found.user_id:  # a pseudonym stays one
-        answer["username"] = found.username
-    return answer
+    is_known = found.claims["sub"] == found.user_id
+    return {"active": True, "token_type": "Bearer", **found.claims, **_username(found.username, is_known)}
+
+
+def _username(username: str | None, is_known: bool) -> dict[str, str]:
+    """The name by which the user signs in, for those who know the user's own id: a pseudonym stays one."""
+    return {"username": username} if username is not None and is_known else {}

@@ -8,6 +8,7 @@ from database.transaction import Transaction
 from provider.edge import Endpoint
 from provider.endpoints.request_reader import RequestReader
 from provider.oauth_server import OAuthServer
+from provider.protocol.document_rules import looks_like_document_url
 from provider.protocol.errors import OAuthError
 from provider.protocol.messages import ProtocolRequest, ProtocolResponse
 from provider.protocol.request_rules import check_authorization_request, proven_redirect_uri
@@ -20,8 +21,11 @@ def mount(server: OAuthServer) -> Sequence[Endpoint]:
 
     def push(request: ProtocolRequest, tx: Transaction) -> ProtocolResponse:
         """Checks the request as the authorization endpoint would, and keeps it for this client (RFC 9126 §2)."""
+        claimed = services.client_authentication.claimed_client_id(request)
+        if claimed is not None and looks_like_document_url(claimed):  # a push may be the first that we hear of a client
+            services.metadata_documents.client(tx, request.origin, claimed)
         client = services.client_authentication.authenticate(tx, request, fresh=True)
-        parameters = reader.read_push(tx, client, request.form, request.received_at)
+        parameters = reader.read_push(tx, client, request.form, request.origin)
         if parameters.get("client_id") not in (None, client.client_id):
             raise OAuthError.invalid_request("client_id differs from the client that authenticated.")
         check_authorization_request(parameters, client, proven_redirect_uri(parameters, client))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import datetime
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from database.transaction import Transaction
 from provider.protocol.client import Client
 from provider.protocol.errors import OAuthError, UntrustedRedirect
-from provider.protocol.messages import Parameters
+from provider.protocol.messages import Origin, Parameters
 from provider.protocol.request_objects import PUSHED_PREFIX, invalid_request_uri
+from provider.security.rate_limit import Limit
 from provider.services import Services
+
+FETCHES_PER_SOURCE = Limit("request objects per source", 30, 60)
+FETCHES_PER_HOST = Limit("request objects per host", 60, 60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +31,7 @@ class RequestReader:
     def __init__(self, services: Services) -> None:
         self._services = services
 
-    def read(self, tx: Transaction, client: Client, sent: Parameters, now: datetime.datetime) -> ReadRequest:
+    def read(self, tx: Transaction, client: Client, sent: Parameters, origin: Origin) -> ReadRequest:
         """The effective request. What stands outside of a signed or pushed request is ignored (RFC 9101 §5, RFC 9126 §4).
 
         Raises ``UntrustedRedirect`` for a pushed request that is gone: nothing else says where to go.
@@ -37,22 +41,23 @@ class RequestReader:
         except OAuthError as error:
             return ReadRequest(sent, problem=error)
         if request_uri is not None and request_uri.startswith(PUSHED_PREFIX) and signed is None:
-            return self._pushed(tx, client, request_uri, now)
+            return self._pushed(tx, client, request_uri, origin)
         if client.details.require_pushed_authorization_requests:
             problem = OAuthError.invalid_request("This client must push its authorization requests.")
             return ReadRequest(sent, problem=problem)
-        return self._signed(tx, client, sent, now)
+        return self._signed(tx, client, sent, origin)
 
-    def read_push(self, tx: Transaction, client: Client, sent: Parameters, now: datetime.datetime) -> Parameters:
+    def read_push(self, tx: Transaction, client: Client, sent: Parameters, origin: Origin) -> Parameters:
         """The request that a client pushes, which may be signed. Raises ``OAuthError``."""
+        sent.refuse_repeated("resource")
         if sent.get("request_uri") is not None:
             raise OAuthError.invalid_request("A pushed request cannot have a request_uri.")
-        read = self._signed(tx, client, sent, now)
+        read = self._signed(tx, client, sent, origin)
         if read.problem is not None:
             raise read.problem
         return read.parameters
 
-    def _signed(self, tx: Transaction, client: Client, sent: Parameters, now: datetime.datetime) -> ReadRequest:
+    def _signed(self, tx: Transaction, client: Client, sent: Parameters, origin: Origin) -> ReadRequest:
         request_uri, signed = sent.get("request_uri"), sent.get("request")
         if request_uri is None and signed is None:
             return ReadRequest(sent)
@@ -60,13 +65,22 @@ class RequestReader:
             if request_uri is not None and signed is not None:
                 raise OAuthError.invalid_request("Only one of request and request_uri can be sent.")
             if request_uri is not None:
-                signed = self._services.request_objects.fetch(tx, client, request_uri)
-            return ReadRequest(self._services.request_objects.read(tx, client, signed or "", now))
+                signed = self._fetch(tx, client, request_uri, origin)
+            return ReadRequest(self._services.request_objects.read(tx, client, signed or "", origin.now))
         except OAuthError as problem:
             return ReadRequest(sent, problem=problem)
 
-    def _pushed(self, tx: Transaction, client: Client, request_uri: str, now: datetime.datetime) -> ReadRequest:
-        stored = self._services.pushed_requests.find(tx, now, client.id, request_uri)
+    def _fetch(self, tx: Transaction, client: Client, request_uri: str, origin: Origin) -> str:
+        """Anybody can make us ask a client's server: not without end."""
+        if request_uri in client.details.request_uris:
+            host = urlsplit(request_uri).netloc.lower()
+            for limit, key in ((FETCHES_PER_SOURCE, origin.source), (FETCHES_PER_HOST, host)):
+                if self._services.rate_limits.hit(tx, limit, key, origin.now) is not None:
+                    raise OAuthError("temporarily_unavailable", "Too many request objects were asked for. Try later.")
+        return self._services.request_objects.fetch(tx, client, request_uri)
+
+    def _pushed(self, tx: Transaction, client: Client, request_uri: str, origin: Origin) -> ReadRequest:
+        stored = self._services.pushed_requests.find(tx, origin.now, client.id, request_uri)
         if stored is None:
             gone = invalid_request_uri("This pushed request is unknown, has expired, or was answered before.")
             raise UntrustedRedirect(gone.error, gone.description)

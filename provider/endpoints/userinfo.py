@@ -26,8 +26,8 @@ def mount(server: OAuthServer) -> Sequence[Endpoint]:
         if OPENID not in found.scope:
             raise bearer_error("insufficient_scope", "The scope openid is needed.", 403)
         client = services.clients.find(tx, str(found.claims["client_id"]))
-        sub = user.id if client is None else services.subjects.of(client, user.id)
-        claims = claims_for(subject_of(user, sub), found.scope, found.requested_claims.userinfo)
+        subject = subject_of(user, str(found.claims["sub"]))  # as in the ID token, whatever the client has become since
+        claims = claims_for(subject, found.scope, found.requested_claims.userinfo)
         if client is not None and client.details.userinfo_signed_response_alg is not None:
             signed = services.token_issuer.signed_userinfo(tx, client, claims, request.received_at)
             return ProtocolResponse(

@@ -50,18 +50,24 @@ def parse_claims_request(text: str | None) -> ClaimsRequest:
     """Reads the parameter. Claims that nobody has heard of are left out. Raises ``invalid_request``."""
     if text is None:
         return ClaimsRequest()
-    value = parse_json(text) if len(text) <= MAX_CHARACTERS else None
+    value = _object(text)
+    userinfo, id_token = (_asked(value.get(member)) for member in ("userinfo", "id_token"))
+    subjects = {*_wanted(id_token.get("sub")), *_wanted(userinfo.get("sub"))}
+    acr = id_token.get("acr", {})
+    essential = _wanted(acr) if acr.get("essential") is True else ()
+    if len(subjects) > 1:
+        raise OAuthError.invalid_request("claims can ask for one sub.")
+    return ClaimsRequest(_known_names(userinfo), _known_names(id_token), next(iter(subjects), None), essential)
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        value = parse_json(text) if len(text) <= MAX_CHARACTERS else None
+    except OAuthError:
+        value = None
     if not isinstance(value, dict):
         raise OAuthError.invalid_request("claims must be a JSON object.")
-    userinfo, id_token = (_asked(value.get(member)) for member in ("userinfo", "id_token"))
-    subject = _wanted(id_token.get("sub") or userinfo.get("sub"))
-    acr = id_token.get("acr") or {}
-    essential = _wanted(acr) if acr.get("essential") is True else ()
-    if len(subject) > 1:
-        raise OAuthError.invalid_request("claims can ask for one sub.")
-    return ClaimsRequest(
-        _known_names(userinfo), _known_names(id_token), subject[0] if subject else None, tuple(essential)
-    )
+    return value
 
 
 def _asked(member: object) -> dict[str, dict[str, Any]]:

@@ -12,9 +12,17 @@ from provider.protocol.messages import Parameters
 PUSHED_PREFIX = "urn:ietf:params:oauth:request_uri:"
 ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
 CONTENT_TYPES = ("application/oauth-authz-req+jwt", "application/jwt", "text/plain")
+TYPES = ("oauth-authz-req+jwt",)
 MAX_CHARACTERS = 16_384
 _OF_THE_JWT = frozenset({"iss", "aud", "exp", "nbf", "iat", "jti", "sub"})
 _FORBIDDEN = ("request", "request_uri")
+_READ = frozenset(
+    (
+        *("response_type", "redirect_uri", "scope", "state", "nonce", "code_challenge", "code_challenge_method"),
+        *("resource", "prompt", "max_age", "login_hint", "ui_locales", "id_token_hint", "response_mode", "acr_values"),
+        "claims",
+    )
+)
 
 
 def parameters_of(
@@ -60,8 +68,12 @@ def _time_problem(claims: Mapping[str, Any], now: float, skew: int) -> str | Non
 
 
 def _texts(name: str, value: object) -> list[str]:
-    """A claim as parameters are written: ``max_age`` may be a number, ``claims`` an object, ``resource`` a list."""
-    if isinstance(value, str):
+    """A claim as parameters are written: ``max_age`` may be a number, ``claims`` an object, ``resource`` a list.
+
+    Raises ``invalid_request_object`` where a parameter that means something has another form: leaving it out would
+    make another request of it.
+    """
+    if isinstance(value, str) and "\x00" not in value:
         return [value]
     if name == "resource" and isinstance(value, list) and all(isinstance(item, str) for item in value):
         return value
@@ -69,6 +81,8 @@ def _texts(name: str, value: object) -> list[str]:
         return [str(value)]
     if name == "claims" and isinstance(value, dict):
         return [json.dumps(value)]
+    if name in _READ and value is not None:
+        raise invalid_request_object("A parameter in the request object has a form that it cannot have.")
     return []
 
 

@@ -94,9 +94,10 @@ def safe_state(parameters: Parameters) -> str | None:
     return values[0] if len(values) == 1 and len(values[0]) <= MAX_STATE_CHARACTERS else None
 
 
-def safe_response_mode(parameters: Parameters) -> str:
-    """The mode in which to send an error back: the one asked for where that is certain."""
-    return "form_post" if parameters.all("response_mode") == ["form_post"] else "query"
+def safe_response_mode(parameters: Parameters, redirect_uri: str) -> str:
+    """The mode in which to send an error back: the one asked for where that is certain, and possible."""
+    asked_for_form = parameters.all("response_mode") == ["form_post"]
+    return "form_post" if asked_for_form and _can_be_posted_to(redirect_uri) else "query"
 
 
 def check_authorization_request(parameters: Parameters, client: Client, redirect_uri: str) -> AuthorizationParameters:
@@ -113,7 +114,7 @@ def check_authorization_request(parameters: Parameters, client: Client, redirect
     response_mode = parameters.get("response_mode") or "query"
     if response_mode not in RESPONSE_MODES:
         raise OAuthError.invalid_request("The response mode must be query or form_post.")
-    if response_mode == "form_post" and not redirect_uri.startswith(("https:", "http:")):
+    if response_mode == "form_post" and not _can_be_posted_to(redirect_uri):
         raise OAuthError.invalid_request("form_post needs an http redirect URI.")
     state, nonce = parameters.get("state"), parameters.get("nonce")
     if len(state or "") > MAX_STATE_CHARACTERS or len(nonce or "") > MAX_STATE_CHARACTERS:
@@ -137,6 +138,11 @@ def check_authorization_request(parameters: Parameters, client: Client, redirect
         acr_values=tuple((parameters.get("acr_values") or "").split())[:10],
         claims=parse_claims_request(parameters.get("claims")),
     )
+
+
+def _can_be_posted_to(redirect_uri: str) -> bool:
+    """Whether a form can go there: not to an application's own scheme."""
+    return redirect_uri.startswith(("https:", "http:"))
 
 
 def verifier_matches(challenge: str, verifier: str) -> bool:

@@ -15,6 +15,7 @@ from provider.protocol.request_objects import PUSHED_PREFIX
 from provider.security.crypto import Keyring, is_secret, new_secret
 from provider.tokens.one_time import delete_batch
 
+KEPT = datetime.timedelta(hours=3)
 _TABLE = PushedRequest.__table__
 _FIND = select(_TABLE.c.handle_hash, _TABLE.c.parameters).where(
     _TABLE.c.handle_hash == bindparam("handle_hash"),
@@ -67,8 +68,8 @@ class PushedRequests:
         return tx.execute(statement.values(used_at=now)).rowcount == 1
 
     def purge(self, tx: Transaction, now: datetime.datetime, limit: int = 1000) -> int:
-        """Deletes requests an hour after they expired: who signs in for one may take that long."""
-        return delete_batch(tx, _TABLE, _TABLE.c.handle_hash, now - datetime.timedelta(hours=1), limit)
+        """Deletes requests long after they expired: who signs in for one may take that long, two hours at most."""
+        return delete_batch(tx, _TABLE, _TABLE.c.handle_hash, now - KEPT, limit)
 
     def _hash(self, handle: str) -> str:
         return self._keyring.keyed_hash("pushed request", handle)
