@@ -187,7 +187,7 @@ def test_a_hint_for_somebody_else_or_another_session_only_asks(
     other_person = hint_of(Browser(browser.provider), browser.provider.user("bob"), client)
     browser.sign_in(ada)
     for hint in (other_session, other_person):
-        assert logout(browser, id_token_hint=hint, **more).location == CONFIRM
+        assert logout(browser, id_token_hint=hint, **more).location.partition("?")[0] == CONFIRM
     assert is_signed_in(browser)
     assert is_signed_in(elsewhere)
 
