@@ -10,7 +10,6 @@ from provider.grants.base import Grant
 from provider.protocol.client import Client
 from provider.protocol.errors import OAuthError
 from provider.protocol.request_rules import verifier_matches
-from provider.tokens.authorization import Authorization
 from provider.tokens.one_time import StoredCode
 
 
@@ -55,19 +54,4 @@ class AuthorizationCodeGrant(Grant, AuthlibAuthorizationCodeGrant):  # type: ign
         refresh_token = None
         if client.allows_grant("refresh_token"):
             refresh_token = self.services.refresh_tokens.start(self.tx, self.now, grant.id)
-        authorization = Authorization(
-            client=client,
-            grant_type=self.GRANT_TYPE,
-            scope=scope,
-            resource=resource,
-            user_id=grant.user_id,
-            grant_id=grant.id,
-            session_id=grant.session_id,
-            authenticated_at=grant.authenticated_at,
-            amr=grant.amr,
-            acr=grant.acr,
-            nonce=stored.nonce,
-            id_token_claims=grant.claims.id_token,
-            source=self.request.message.source,
-        )
-        return self.answer(authorization, refresh_token)
+        return self.answer(self.authorization_by(grant, resource, scope, nonce=stored.nonce), refresh_token)

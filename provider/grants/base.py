@@ -21,6 +21,7 @@ from provider.protocol.resources import single_resource
 from provider.protocol.scopes import IDENTITY_SCOPES, OPENID, grantable_scope
 from provider.services import Services
 from provider.tokens.authorization import Authorization
+from provider.tokens.grant_records import GrantRecord
 
 
 class FormPayload(OAuth2Payload):  # type: ignore[misc]
@@ -114,6 +115,26 @@ class Grant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]
         """A grant's scope without what is gone since. Raises ``invalid_scope`` when all of it is."""
         allowed = {*IDENTITY_SCOPES, *self.offered_scope(resource, user_id, scope)}
         return grantable_scope(scope, default=(), allowed=allowed)
+
+    def authorization_by(
+        self, grant: GrantRecord, resource: Resource, scope: tuple[str, ...], *, nonce: str | None = None
+    ) -> Authorization:
+        """What a user's grant proves, for the authenticated client."""
+        return Authorization(
+            client=self.authenticated_client,
+            grant_type=self.GRANT_TYPE,
+            scope=scope,
+            resource=resource,
+            user_id=grant.user_id,
+            grant_id=grant.id,
+            session_id=grant.session_id,
+            authenticated_at=grant.authenticated_at,
+            amr=grant.amr,
+            acr=grant.acr,
+            nonce=nonce,
+            id_token_claims=grant.claims.id_token,
+            source=self.request.message.source,
+        )
 
     def answer(
         self, authorization: Authorization, refresh_token: str | None = None

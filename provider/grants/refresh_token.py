@@ -10,7 +10,6 @@ from provider.grants.base import Grant
 from provider.protocol.client import Client
 from provider.protocol.errors import OAuthError
 from provider.protocol.scopes import narrowed_scope, parse_scope
-from provider.tokens.authorization import Authorization
 from provider.tokens.refresh_tokens import StoredRefreshToken
 
 
@@ -35,18 +34,4 @@ class RefreshTokenGrant(Grant, AuthlibRefreshTokenGrant):  # type: ignore[misc]
         refresh_token = self.services.refresh_tokens.redeem(
             self.tx, self.origin, stored, self.required("refresh_token"), rotate=client.rotate_refresh_tokens
         )
-        authorization = Authorization(
-            client=client,
-            grant_type=self.GRANT_TYPE,
-            scope=scope,
-            resource=resource,
-            user_id=grant.user_id,
-            grant_id=grant.id,
-            session_id=grant.session_id,
-            authenticated_at=grant.authenticated_at,
-            amr=grant.amr,
-            acr=grant.acr,
-            id_token_claims=grant.claims.id_token,
-            source=self.request.message.source,
-        )
-        return self.answer(authorization, refresh_token)
+        return self.answer(self.authorization_by(grant, resource, scope), refresh_token)
