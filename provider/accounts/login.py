@@ -111,6 +111,8 @@ class Login:
             self._users.renew_password_hash(tx, user, self._passwords.hash(password))
         for limit in PASSWORD_PER_ACCOUNT:
             self._rate_limits.clear(tx, limit, account, origin.now)
+        for limit in PASSWORD_PER_SOURCE:  # people of one office share an address; only their mistakes count
+            self._rate_limits.take_back(tx, limit, origin.source, origin.now)
         return user
 
     def device_token(self, user: User) -> str:

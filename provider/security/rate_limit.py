@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, delete, select
+from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.dialects import mysql, sqlite
 
 from database.models import RateCounter
@@ -60,6 +60,13 @@ class RateLimiter:
         """Forgets the attempts of the current window, after a success."""
         if self._enabled:
             tx.execute(delete(RateCounter).where(_TABLE.c.bucket == self._bucket(limit, key, now)[0]))
+
+    def take_back(self, tx: Transaction, limit: Limit, key: str, now: datetime.datetime) -> None:
+        """Counts one attempt of the current window no more: it was a success, where only failures are to be limited."""
+        if self._enabled:
+            bucket = self._bucket(limit, key, now)[0]
+            statement = update(RateCounter).where(_TABLE.c.bucket == bucket, _TABLE.c.count > 0)
+            tx.execute(statement.values(count=_TABLE.c.count - 1))
 
     def purge(self, tx: Transaction, now: datetime.datetime, limit: int = 1000) -> int:
         buckets = tx.execute(select(_TABLE.c.bucket).where(_TABLE.c.expires_at <= now).limit(limit)).scalars().all()

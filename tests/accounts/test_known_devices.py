@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from database.transaction import Transaction
-from provider.accounts.login import PASSWORD_PER_ACCOUNT, Throttled, WrongCredentials
+from provider.accounts.login import PASSWORD_PER_ACCOUNT, PASSWORD_PER_SOURCE, Throttled, WrongCredentials
 from provider.accounts.users import User
 from provider.protocol.messages import Origin
 from provider.services import Services
@@ -44,3 +44,10 @@ def test_another_token_makes_no_known_device(
         guess(services, tx, origin, device)
     with pytest.raises(Throttled):
         services.login.check_password(tx, origin, "ana", PASSWORD)
+
+
+def test_the_sign_ins_of_one_office_do_not_count_as_guesses(
+    services: Services, tx: Transaction, origin: Origin, ana: User
+) -> None:
+    for _ in range(PASSWORD_PER_SOURCE[0].times + 1):
+        assert services.login.check_password(tx, origin, "ana", PASSWORD).id == ana.id

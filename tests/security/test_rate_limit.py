@@ -166,3 +166,16 @@ def test_many_who_count_two_keys_in_their_own_order_are_all_counted(
     assert answers == [None] * 6
     with engine.connect() as connection:
         assert connection.execute(select(TABLE.c.count)).scalars().all() == [6, 6]
+
+
+def test_an_attempt_that_is_taken_back_counts_no_more(
+    tx: Transaction, keyring: Keyring, now: datetime.datetime
+) -> None:
+    limiter, limit = RateLimiter(keyring), Limit("attempts", 2, 60)
+    for _ in range(5):
+        assert limiter.hit(tx, limit, "192.0.2.1", now) is None
+        limiter.take_back(tx, limit, "192.0.2.1", now)
+    limiter.take_back(tx, limit, "192.0.2.1", now)
+    assert limiter.hit(tx, limit, "192.0.2.1", now) is None
+    assert limiter.hit(tx, limit, "192.0.2.1", now) is None
+    assert limiter.hit(tx, limit, "192.0.2.1", now) is not None
