@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, insert, literal, select, update
+from sqlalchemy import ColumnElement, bindparam, func, insert, literal, select, update
 
 from database.models import GrantRecord as GrantRow
 from database.models.columns import new_id
@@ -118,8 +118,9 @@ class GrantRecords:
 
     def revoke_for_session(self, tx: Transaction, origin: Origin, session_id: str, reason: str) -> int:
         """Ends what depended on a session. Grants with ``offline_access`` outlive it (OpenID Connect Core §11)."""
-        offline = (literal(" ") + _TABLE.c.scope + " ").contains(f" {OFFLINE_ACCESS} ", autoescape=True)
-        return self._revoke(tx, origin, (_TABLE.c.session_id == session_id) & ~offline, reason, session_id)
+        # LIKE takes no notice of case on SQLite, and scopes are told apart by it.
+        is_online = func.instr(literal(" ") + _TABLE.c.scope + " ", f" {OFFLINE_ACCESS} ") == 0
+        return self._revoke(tx, origin, (_TABLE.c.session_id == session_id) & is_online, reason, session_id)
 
     def _revoke(self, tx: Transaction, origin: Origin, which: ColumnElement[bool], reason: str, subject_id: str) -> int:
         count = tx.execute(

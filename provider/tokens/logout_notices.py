@@ -33,7 +33,7 @@ _CLIENTS = ClientRow.__table__
 _GRANTS = GrantRecord.__table__
 _IN_SESSION = select(_GRANTS.c.client_id).where(
     _GRANTS.c.session_id == bindparam("session_id"),
-    (literal(" ") + _GRANTS.c.scope + " ").contains(f" {OPENID} ", autoescape=True),
+    func.instr(literal(" ") + _GRANTS.c.scope + " ", f" {OPENID} ") > 0,  # LIKE takes no notice of case on SQLite
 )
 _PARTIES = (
     select(_CLIENTS.c.id, _CLIENTS.c.client_id, _CLIENTS.c.redirect_uris, _CLIENTS.c.metadata)

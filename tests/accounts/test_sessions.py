@@ -240,6 +240,7 @@ def test_all_sessions_of_one_person_end_but_the_one_at_hand(
         (("xoffline_access",), False),
         (("offline_access_x",), False),
         (("offlineXaccess",), False),
+        (("OFFLINE_ACCESS",), False),
     ],
 )
 @pytest.mark.parametrize("how", ["end", "end_all", "end_by_token"])
