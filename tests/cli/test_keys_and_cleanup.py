@@ -15,8 +15,11 @@ from database.models import (
     GrantRecord,
     IssuedToken,
     LoginAttempt,
+    LogoutNotice,
+    PushedRequest,
     RateCounter,
     RefreshToken,
+    ReplayGuard,
     User,
     UserSession,
 )
@@ -26,7 +29,7 @@ from tests.cli.conftest import Terminal
 
 COUNTED = {
     "authorization_codes", "authorization_requests", "refresh_tokens", "issued_tokens", "login_attempts",
-    "rate_counters", "user_sessions", "signing_keys",
+    "rate_counters", "user_sessions", "signing_keys", "pushed_requests", "replay_guard", "logout_notices", "unused_clients",
 }  # fmt: skip
 
 
@@ -96,6 +99,7 @@ def filled(terminal: Terminal, now: datetime.datetime) -> None:
         "require_pkce": True, "rotate_refresh_tokens": True, "is_trusted": False, "is_vouched": True, "is_active": True,
         "id_token_signed_response_alg": "RS256",
     }  # fmt: skip
+    unused, used = {"kind": "dynamic", "is_vouched": False}, {"over": None, "live": now}
     flags = {"is_active": True, "is_verified": True, "is_admin": False, "two_factor_enabled": False}
     engine = terminal.engine()
     with engine.begin() as connection:
@@ -113,6 +117,10 @@ def filled(terminal: Terminal, now: datetime.datetime) -> None:
                 (LoginAttempt, {"token_hash": name, "user_id": "u"}),
                 (RateCounter, {"bucket": name, "count": 1}),
                 (UserSession, {"id": name, "session_token": name, "user_id": "u"}),
+                (PushedRequest, {"handle_hash": name, "client_id": "c"}),
+                (ReplayGuard, {"value_hash": name}),
+                (LogoutNotice, {"id": name, "client_id": "c", "next_attempt_at": None if name == "over" else soon}),
+                (Client, {**client, **common, **unused, "id": name, "client_id": name, "last_used_at": used[name]}),
             ):
                 row = {**_required(model), **values, **times}
                 columns = model.__table__.columns
@@ -156,6 +164,9 @@ def test_cleanup_deletes_what_is_over_and_nothing_else(terminal: Terminal) -> No
             LoginAttempt.__table__.c.token_hash,
             RateCounter.__table__.c.bucket,
             UserSession.__table__.c.id,
+            PushedRequest.__table__.c.handle_hash,
+            ReplayGuard.__table__.c.value_hash,
+            LogoutNotice.__table__.c.id,
         ):
             assert connection.execute(select(column)).scalars().all() == ["live"], column
     engine.dispose()
