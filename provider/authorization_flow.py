@@ -249,13 +249,14 @@ class AuthorizationFlow:
         """Whether this session is not the sign-in that the request wants (OpenID Connect Core §3.1.2.1).
 
         A sign-in after the request arrived satisfies every wish, so that nobody is asked for ever. Only that the
-        person of the ``id_token_hint`` is somebody else remains: raises ``login_required`` then (§3.1.2.2).
+        request names somebody else remains: raises ``login_required`` then (§3.1.2.2, §5.5.1).
         """
         parameters = asked.parameters
         is_fresh = session.authenticated_at > asked.asked_at
-        if self._is_somebody_else(tx, asked, session.user_id, now):
-            if is_fresh:
-                raise OAuthError("login_required", "Somebody else than the person of the id_token_hint signed in.")
+        is_named = self._is_the_person_named(tx, asked, session.user_id, now)
+        if is_fresh and is_named is False:
+            raise OAuthError("login_required", "Somebody else than the person whom the request names signed in.")
+        if not is_fresh and not is_named:
             return True
         if is_fresh:
             return False
@@ -264,16 +265,21 @@ class AuthorizationFlow:
         max_age = asked.client.details.default_max_age if parameters.max_age is None else parameters.max_age
         return max_age is not None and now - session.authenticated_at > datetime.timedelta(seconds=max_age)
 
-    def _is_somebody_else(self, tx: Transaction, asked: AskedFor, user_id: str, now: datetime.datetime) -> bool:
-        """Whether the user is not the person whom the request names: by a hint of ours, or as the ``sub`` of a claim."""
+    def _is_the_person_named(
+        self, tx: Transaction, asked: AskedFor, user_id: str, now: datetime.datetime
+    ) -> bool | None:
+        """Whether the user is the person whom the request names, as the ``sub`` of a claim or by a hint; True if it names
+        nobody. None for a hint that is not ours or says nothing any more: nobody can tell whom it means."""
         services, parameters = self._services, asked.parameters
         if parameters.claims.subject not in (None, services.subjects.of(asked.client, user_id)):
-            return True
-        if parameters.id_token_hint is None:
             return False
+        if parameters.id_token_hint is None:
+            return True
         hint = services.token_verifier.verify_id_token_hint(tx, parameters.id_token_hint, now)
         hinted = None if hint is None else services.clients.find(tx, hint["aud"])
-        return hint is None or hinted is None or bool(hint["sub"] != services.subjects.of(hinted, user_id))
+        if hint is None or hinted is None:
+            return None
+        return bool(hint["sub"] == services.subjects.of(hinted, user_id))
 
     def _must_always_ask(self, asked: AskedFor) -> bool:
         """Whether an earlier consent counts for nothing: an unvouched application on this very device is anybody's."""

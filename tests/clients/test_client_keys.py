@@ -1,0 +1,257 @@
+"""The keys of clients, from a real TLS server: which count, how long they are kept, and how seldom it is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+from sqlalchemy import Engine, select
+
+from database.models import Client as ClientRow
+from database.transaction import Transaction
+from provider.clients.client_keys import AGAIN_SECONDS, MAX_BYTES, MAX_KEYS, ClientKeys
+from provider.security.outbound import Outbound
+from tests.https_server import HttpsServer
+from tests.signing import ALGORITHMS, client_key, jwks, known_client
+
+PATH = "/keys"
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[HttpsServer]:
+    server = HttpsServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def server(running: HttpsServer) -> HttpsServer:
+    running.answers.clear()
+    running.received.clear()
+    return running
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Finder:
+    """The service with its clock. ``find`` gives the key ids, and asks again as those who find none do."""
+
+    def __init__(self, server: HttpsServer, engine: Engine) -> None:
+        self.clock, self.engine = Clock(), engine
+        self.outbound = Outbound(allowed_hosts=[server.host], ca_file=server.authority, timeout_seconds=2)
+        self.keys = ClientKeys(self.outbound, self.clock)
+        self.client = known_client(jwks_uri=server.url + PATH)
+
+    def find(self, kid: str | None = None, algorithm: str = "ES256", client: Any = None) -> list[Any]:
+        with Transaction(self.engine) as tx:
+            for again in (False, True):
+                found = self.keys.find(tx, client or self.client, algorithm, kid, again=again)
+                if found:
+                    return [key.kid for key in found]
+        return []
+
+
+@pytest.fixture
+def finder(server: HttpsServer, sqlite_engine: Engine) -> Finder:
+    return Finder(server, sqlite_engine)
+
+
+def raw(server: HttpsServer, status: int, content_type: str, body: bytes, **headers: str) -> None:
+    server.answers[PATH] = (status, {"Content-Type": content_type, **headers}, body)
+
+
+# --- which keys count ---
+
+
+def test_registered_keys_are_found_and_nobody_is_asked(server: HttpsServer, finder: Finder) -> None:
+    own = known_client(jwks=jwks(client_key(kid="a"), client_key("RS256", "b"), client_key(kid="c", name="other")))
+    assert finder.find("a", client=own) == ["a"]
+    assert finder.find(client=own) == ["a", "c"], "without a kid every key that fits"
+    assert finder.find("b", "PS256", client=own) == ["b"]
+    assert finder.find("b", client=own) == []
+    assert finder.find("x", client=own) == []
+    assert finder.find(client=known_client()) == []
+    assert server.received == []
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_key_is_for_the_algorithm_that_it_names_or_fits(server: HttpsServer, finder: Finder, algorithm: str) -> None:
+    key = client_key(algorithm)
+    server.say_json(PATH, jwks({**key.public, "alg": algorithm}, {**key.public, "kid": "other", "alg": "RS512"}))
+    assert finder.find(algorithm=algorithm) == ["k1"]
+    for other in set(ALGORITHMS) - {algorithm}:
+        assert finder.find(algorithm=other) == []
+
+
+def test_the_newer_name_of_eddsa_is_understood(finder: Finder) -> None:
+    own = known_client(jwks=jwks({**client_key("EdDSA").public, "alg": "Ed25519"}))
+    assert finder.find(algorithm="EdDSA", client=own) == ["k1"]
+
+
+SMALL = RSAAlgorithm.to_jwk(rsa.generate_private_key(public_exponent=65537, key_size=1024).public_key(), as_dict=True)
+P384 = ECAlgorithm.to_jwk(ec.generate_private_key(ec.SECP384R1()).public_key(), as_dict=True)
+GOOD_EC, GOOD_RSA = client_key(kid="x").public, client_key("RS256", "x").public
+UNUSABLE: list[tuple[str, Any]] = [
+    ("a small RSA key", {**SMALL, "kid": "x"}),
+    ("another curve", {**P384, "kid": "x"}),
+    ("a curve that nobody knows", {**GOOD_EC, "crv": "P-999"}),
+    ("for encryption", {**GOOD_EC, "use": "enc"}),
+    ("a use that is no text", {**GOOD_EC, "use": ["sig"]}),
+    ("a private one", {**GOOD_EC, "d": GOOD_EC["x"]}),
+    ("symmetric", {"kty": "oct", "k": "c2VjcmV0", "kid": "x"}),
+    ("an unknown kind", {"kty": "AKP", "pub": "AA", "kid": "x"}),
+    ("a kind that is a list", {**GOOD_EC, "kty": []}),
+    ("a kind that is an object", {**GOOD_EC, "kty": {}}),
+    ("no kind", {"kid": "x"}),
+    ("no key at all", "x"),
+    ("nothing", None),
+    ("a point that is on no curve", {**GOOD_EC, "y": GOOD_EC["x"]}),
+    ("a coordinate that is missing", {name: value for name, value in GOOD_EC.items() if name != "y"}),
+    ("a coordinate that is a number", {**GOOD_EC, "x": 5}),
+    ("a coordinate that is not base64url", {**GOOD_EC, "x": "!!"}),
+    ("an empty modulus", {**GOOD_RSA, "n": ""}),
+    ("an exponent of one", {**GOOD_RSA, "e": "AQ"}),
+    ("a modulus without end", {**GOOD_RSA, "n": "_" * 40_000}),
+    ("a kid that is a list", {**GOOD_EC, "kid": ["x"]}),
+    ("an alg that is a list", {**GOOD_EC, "alg": ["ES256"]}),
+]
+
+
+@pytest.mark.parametrize("case, item", UNUSABLE, ids=[row[0] for row in UNUSABLE])
+def test_one_unusable_key_does_not_spoil_the_set(server: HttpsServer, finder: Finder, case: str, item: Any) -> None:
+    server.say_json(PATH, {"keys": [item, client_key(kid="good").public]})
+    for algorithm in ("ES256", "RS256", "EdDSA"):
+        assert finder.find("x", algorithm) == []
+    assert finder.find("good") == ["good"]
+    assert "x" not in finder.find()
+
+
+@pytest.mark.parametrize("body", [[], {}, {"keys": None}, {"keys": {}}, {"keys": "x"}, {"keys": []}, 5, None, "keys"])
+def test_what_is_no_set_of_keys_gives_none(server: HttpsServer, finder: Finder, body: Any) -> None:
+    server.say_json(PATH, body)
+    assert finder.find() == []
+
+
+def test_of_a_set_without_end_only_the_beginning_counts(server: HttpsServer, finder: Finder) -> None:
+    server.say_json(PATH, {"keys": [*[{"kty": "x"}] * (MAX_KEYS - 1), GOOD_EC, {**GOOD_EC, "kid": "behind"}]})
+    assert finder.find() == ["x"]
+
+
+@pytest.mark.parametrize("case", ["404", "redirect", "text/html", "not JSON", "too long", "compressed", "gone"])
+def test_what_cannot_be_read_gives_no_key(server: HttpsServer, finder: Finder, case: str) -> None:
+    good = server.say_json("/good", jwks(client_key()))
+    _, _, body = server.answers["/good"]  # type: ignore[misc]
+    json_type = "application/json"
+    if case == "404":
+        raw(server, 404, json_type, body)
+    elif case == "redirect":
+        raw(server, 302, json_type, b"", Location=good)
+    elif case == "text/html":
+        raw(server, 200, case, body)
+    elif case == "not JSON":
+        raw(server, 200, json_type, body[:-1])
+    elif case == "too long":
+        raw(server, 200, json_type, body + b" " * MAX_BYTES)
+    elif case == "compressed":
+        raw(server, 200, json_type, body, **{"Content-Encoding": "gzip"})
+    else:
+        finder.client = known_client(jwks_uri="https://localhost:1/keys")
+    assert finder.find() == []
+    assert server.count("/good") == 0
+    raw(server, 200, "application/jwk-set+json", body)
+    finder.client = known_client(jwks_uri=server.url + PATH)
+    finder.clock.now += AGAIN_SECONDS
+    assert finder.find() == ["k1"]
+
+
+# --- how long, and how often ---
+
+
+@pytest.mark.parametrize("said, kept", [
+    (None, 300), ("max-age=60", 60), ("max-age=1", 30), ("no-store", 30), ("public, max-age=99999999", 3600),
+])  # fmt: skip
+def test_keys_are_kept_as_long_as_their_server_says_within_bounds(
+    server: HttpsServer, finder: Finder, said: str | None, kept: int
+) -> None:
+    server.say_json(PATH, jwks(client_key()), **({} if said is None else {"cache_control": said}))
+    assert finder.find("k1") == ["k1"]
+    finder.clock.now += kept - 0.1
+    assert finder.find("k1") == ["k1"]
+    assert server.count(PATH) == 1
+    server.say_json(PATH, jwks(client_key(kid="k2")))
+    finder.clock.now += 0.1
+    assert finder.find("k1") == [], "a key that its client has taken back"
+    assert server.count(PATH) == 2
+
+
+def test_a_new_key_is_found_at_once_but_unknown_ones_ask_only_every_ten_seconds(
+    server: HttpsServer, finder: Finder
+) -> None:
+    server.say_json(PATH, jwks(client_key(kid="old")))
+    assert finder.find("new") == []
+    server.say_json(PATH, jwks(client_key(kid="old"), client_key(kid="new")))
+    finder.clock.now += AGAIN_SECONDS - 0.1
+    for number in range(20):
+        assert finder.find(f"unknown-{number}") == []
+        assert finder.find("new") == []
+    assert server.count(PATH) == 1
+    finder.clock.now += 0.1
+    assert finder.find("new") == ["new"]
+    assert [finder.find(f"unknown-{number}") for number in range(20)] == [[]] * 20
+    assert server.count(PATH) == 2
+
+
+def test_a_failure_is_remembered_and_takes_no_good_key_away(server: HttpsServer, finder: Finder) -> None:
+    server.say_json(PATH, jwks(client_key()))
+    assert finder.find("k1") == ["k1"]
+    del server.answers[PATH]
+    finder.clock.now += AGAIN_SECONDS
+    assert finder.find("unknown") == []
+    assert finder.find("k1") == ["k1"], "somebody who asks for unknown keys does not lock the client out"
+    assert finder.find("unknown") == []
+    assert server.count(PATH) == 2
+    finder.clock.now += 300
+    assert finder.find("k1") == [], "but a failure does not make keys last longer either"
+    assert finder.find("k1") == []
+    assert server.count(PATH) == 3
+    server.say_json(PATH, jwks(client_key()))
+    finder.clock.now += AGAIN_SECONDS
+    assert finder.find("k1") == ["k1"]
+
+
+def test_who_comes_at_the_same_moment_waits_for_one_answer(server: HttpsServer, finder: Finder) -> None:
+    server.say_json(PATH, jwks(client_key()))
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda _: finder.find("k1"), range(8))) == [["k1"]] * 8
+        assert server.count(PATH) == 1
+        finder.clock.now += AGAIN_SECONDS
+        assert list(pool.map(lambda n: finder.find(f"u{n}"), range(8))) == [[]] * 8
+    assert server.count(PATH) == 2
+
+
+def test_no_transaction_is_open_while_another_server_is_asked(
+    server: HttpsServer, finder: Finder, sqlite_engine: Engine
+) -> None:
+    tx, seen = Transaction(sqlite_engine), []
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        seen.append(tx.is_open)
+        handler.send_response(404)
+        handler.end_headers()
+
+    server.answers[PATH] = answer
+    tx.execute(select(ClientRow.__table__.c.id)).all()
+    finder.keys.find(tx, finder.client, "ES256", None)
+    tx.rollback()
+    assert seen == [False]
