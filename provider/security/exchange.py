@@ -100,3 +100,5 @@ class Exchange:
         if self._watchdog is not None:
             self._watchdog.cancel()
         self._connection.close()
+        if hasattr(self, "response"):  # it holds the socket itself, as long as its body was not read to the end
+            self.response.close()
