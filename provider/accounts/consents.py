@@ -146,6 +146,7 @@ class Consents:
             client.name,
             sorted(client.redirect_uris),
             client.token_endpoint_auth_method,
+            details.authentication_methods,
             details.jwks_uri,
             details.jwks,
         ]

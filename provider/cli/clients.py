@@ -208,14 +208,23 @@ def rotate_secret(*, client_id: str, as_json: bool) -> None:
 
 
 def _details(metadata_file: IO[str] | None, jwks_uri: str | None) -> ClientDetails:
-    """The metadata that has no option of its own."""
-    from provider.clients.metadata_json import metadata_from_json
+    """The metadata that has no option of its own. What the file says beyond that is refused, so that no word is lost."""
+    from provider.clients.metadata_json import FREE_DETAILS, metadata_from_json
+    from provider.protocol.errors import OAuthError
     from provider.protocol.json_body import parse_json
 
-    said = parse_json(metadata_file.read()) if metadata_file is not None else {}
+    try:
+        said = parse_json(metadata_file.read()) if metadata_file is not None else {}
+    except (OAuthError, UnicodeDecodeError):
+        said = None
     if not isinstance(said, dict):
         refuse("The metadata file must hold a JSON object.")
-    return metadata_from_json({**said, **({"jwks_uri": jwks_uri} if jwks_uri else {})}).details
+    surplus = sorted(set(said) - FREE_DETAILS)
+    if surplus:
+        refuse(f"Not for the metadata file, or unknown: {' '.join(surplus)}. See mcp-core client create --help.")
+    if jwks_uri:
+        said["jwks_uri"] = jwks_uri
+    return metadata_from_json(said).details
 
 
 def _set_active(client_id: str, *, active: bool) -> None:

@@ -52,6 +52,9 @@ def protect(*, uri: str, scope: str, name: str | None, token_alg: str, as_json: 
     """
     from provider.protocol.scopes import parse_scope
 
+    wanted = parse_scope(scope)
+    if not wanted or not uri.startswith(("https://", "http://")):
+        refuse("A resource that can be protected has an http(s) URL and at least one scope.")
     issuer = settings().issuer
     with opened() as terminal:
         services, tx = terminal.services, terminal.tx
@@ -65,7 +68,7 @@ def protect(*, uri: str, scope: str, name: str | None, token_alg: str, as_json: 
                     terminal.origin,
                     uri=uri,
                     name=name or urlsplit(uri).netloc or uri,
-                    scope=parse_scope(scope),
+                    scope=wanted,
                     token_alg=token_alg,
                 )
             except ValueError as error:
@@ -100,4 +103,5 @@ def metadata_address(uri: str) -> str:
     """Where the metadata of a resource is looked for: the well-known name before its path (RFC 9728 §3.1)."""
     parts = urlsplit(uri)
     path = "" if parts.path == "/" else parts.path
-    return f"{parts.scheme}://{parts.netloc}/.well-known/oauth-protected-resource{path}"
+    query = f"?{parts.query}" if parts.query else ""
+    return f"{parts.scheme}://{parts.netloc}/.well-known/oauth-protected-resource{path}{query}"

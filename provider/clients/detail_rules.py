@@ -14,7 +14,7 @@ ASSERTION_ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
 REQUEST_OBJECT_ALGORITHMS = ASSERTION_ALGORITHMS
 MAX_KEYS = 20
 _PRIVATE_MEMBERS = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
-_KEY_TYPES = {"RSA", "EC", "OKP"}
+_KEY_TYPES = ("RSA", "EC", "OKP")
 _SHOWN_URIS = ("client_uri", "logo_uri", "policy_uri", "tos_uri")
 _CALLED_URIS = ("jwks_uri", "sector_identifier_uri", "backchannel_logout_uri", "frontchannel_logout_uri")
 

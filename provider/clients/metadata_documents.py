@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Literal
 from urllib.parse import urlsplit
@@ -19,22 +19,27 @@ from provider.clients.metadata import ClientMetadata
 from provider.clients.metadata_json import metadata_from_json
 from provider.clients.registry import Clients
 from provider.clients.rows import metadata_of
+from provider.clients.sectors import check_sector
 from provider.protocol.client import Client
 from provider.protocol.document_rules import document_method, document_problem, document_url_problem, offered_methods
 from provider.protocol.errors import OAuthError, UntrustedRedirect
+from provider.protocol.json_body import parse_json
 from provider.protocol.messages import Origin
 from provider.security.exchange import FetchFailed
-from provider.security.outbound import Fetched, Outbound
+from provider.security.outbound import Outbound
 from provider.security.rate_limit import Limit, RateLimiter
 
 log = logging.getLogger("mcp_core.metadata_documents")
 
 KIND = "metadata_document"
 MAX_BYTES = 5120
+CONTENT_TYPES = ("application/json", "application/cimd+json")
 FRESH_SECONDS, LEAST_FRESH_SECONDS, MOST_FRESH_SECONDS = 3600, 60, 86400
 FAILED_SECONDS = 10
 FETCHES_PER_SOURCE = Limit("metadata documents per source", 30, 60)
-FETCHES_PER_HOST = Limit("metadata documents per host", 60, 60)
+NEW_PER_SOURCE = Limit("new metadata documents per source", 300, 86400)
+NEW_PER_HOST = Limit("new metadata documents per host", 60, 60)
+UNREADABLE = "The metadata document of this application could not be read."
 _GRANTS = ("authorization_code", "refresh_token")
 _REMEMBERED = 1024
 
@@ -54,14 +59,16 @@ class MetadataDocuments:
         *,
         policy: Literal["open", "listed", "off"],
         hosts: Collection[str] = (),
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._clients = clients
         self._outbound = outbound
         self._rate_limits = rate_limits
         self.policy = policy
         self._hosts = frozenset(host.lower() for host in hosts)
+        self._clock = clock
         self._locks: OrderedDict[str, threading.Lock] = OrderedDict()
-        self._failed: OrderedDict[str, float] = OrderedDict()
+        self._failed: OrderedDict[str, tuple[float, str]] = OrderedDict()
         self._lock = threading.Lock()
 
     def client(self, tx: Transaction, origin: Origin, client_id: str) -> Client:
@@ -69,110 +76,112 @@ class MetadataDocuments:
 
         Raises ``UntrustedRedirect``: nothing proves a redirect URI while the document is not known.
         """
-        problem = self._policy_problem(client_id) or document_url_problem(client_id)
+        problem = self._problem(client_id)
         if problem is not None:
             raise UntrustedRedirect("invalid_request", problem)
         known = self._fresh(tx, origin, client_id)
         if known is not None:
             return known
-        with self._lock_of(client_id):  # who waited here finds what the first one has read
-            tx.rollback()
+        tx.commit()  # who waits holds no connection, and finds afterwards what the first one has read and committed
+        with self._lock_of(client_id):
             known = self._fresh(tx, origin, client_id)
             return known if known is not None else self._read(tx, origin, client_id)
 
     def _fresh(self, tx: Transaction, origin: Origin, client_id: str) -> Client | None:
         known = self._clients.find(tx, client_id)
-        is_fresh = known is not None and known.document_fresh_until is not None
-        return known if is_fresh and known.document_fresh_until > origin.now else None  # type: ignore[union-attr,operator]
+        until = None if known is None else known.document_fresh_until
+        return known if until is not None and until > origin.now else None
 
     def _read(self, tx: Transaction, origin: Origin, client_id: str) -> Client:
+        self._refuse_again(client_id)
         self._count(tx, origin, client_id)
         tx.commit()
-        fetched = self._fetch(client_id)
-        metadata = self._metadata(client_id, fetched)
-        seconds = FRESH_SECONDS if fetched.max_age_seconds is None else fetched.max_age_seconds
-        seconds = max(LEAST_FRESH_SECONDS, min(seconds, MOST_FRESH_SECONDS))
-        return self._store(tx, origin, client_id, metadata, origin.now + datetime.timedelta(seconds=seconds))
-
-    def _fetch(self, client_id: str) -> Fetched:
-        if time.monotonic() < self._failed.get(client_id, 0):
-            raise _unreadable()
         try:
-            return self._outbound.get(
-                client_id, content_types=("application/json", "application/cimd+json"), max_bytes=MAX_BYTES
-            )
+            fetched = self._outbound.get(client_id, content_types=CONTENT_TYPES, max_bytes=MAX_BYTES)
+            metadata = _from_document(client_id, parse_json(fetched.body))
+            check_sector(tx, self._outbound, metadata)
         except FetchFailed as error:
             log.info("the metadata document of %s was not read: %s", urlsplit(client_id).hostname, error)
-            self._remember_failure(client_id)
-            raise _unreadable() from None
-
-    def _metadata(self, client_id: str, fetched: Fetched) -> ClientMetadata:
-        try:
-            document = fetched.json()
-        except FetchFailed:
-            self._remember_failure(client_id)
-            raise UntrustedRedirect("invalid_request", "The metadata document is no JSON object.") from None
-        problem = document_problem(client_id, document)
-        try:
-            if problem is not None:
-                raise OAuthError("invalid_client_metadata", problem)
-            return _from_document(document)
+            raise self._remember_failure(client_id, UNREADABLE) from None
         except OAuthError as error:
-            self._remember_failure(client_id)
-            raise UntrustedRedirect("invalid_request", error.description) from None
+            log.info("the metadata document of %s was refused: %s", urlsplit(client_id).hostname, error.description)
+            raise self._remember_failure(client_id, error.description) from None
+        seconds = FRESH_SECONDS if fetched.max_age_seconds is None else fetched.max_age_seconds
+        seconds = max(LEAST_FRESH_SECONDS, min(seconds, MOST_FRESH_SECONDS))
+        client = self._store(tx, origin, client_id, metadata, origin.now + datetime.timedelta(seconds=seconds))
+        tx.commit()
+        return client
 
     def _store(
         self, tx: Transaction, origin: Origin, client_id: str, metadata: ClientMetadata, fresh_until: datetime.datetime
     ) -> Client:
+        """Keeps what the document says. Another process may be reading it at the same moment: what it wrote counts too."""
         known = self._clients.find(tx, client_id, fresh=True)
         if known is None:
             try:
-                made, _ = self._clients.register(
-                    tx,
-                    origin,
-                    kind=KIND,
-                    client_id=client_id,
-                    is_vouched=False,
-                    document_fresh_until=fresh_until,
-                    actor=client_id,
-                    **metadata.to_values(),
-                )
-            except IntegrityError:  # another process has read the same document at the same moment
+                return self._make(tx, origin, client_id, metadata, fresh_until)
+            except IntegrityError:
                 tx.rollback()
-                known = self._clients.find(tx, client_id, fresh=True)
-                if known is None:
-                    raise
-            else:
-                return made
-        if metadata_of(known) == metadata:
-            self._clients.set_document_fresh_until(tx, known, fresh_until)
-            return replace(known, document_fresh_until=fresh_until)
-        changed = self._clients.replace(tx, origin, known, metadata, document_fresh_until=fresh_until, actor=client_id)
-        if changed is None:
-            raise _unreadable()
-        return changed[0]
+        elif metadata_of(known) != metadata:
+            changed = self._clients.replace(
+                tx, origin, known, metadata, document_fresh_until=fresh_until, actor=client_id
+            )
+            if changed is not None:
+                return changed[0]
+            tx.rollback()
+        known = self._clients.find(tx, client_id, fresh=True)
+        if known is None or metadata_of(known) != metadata:
+            raise UntrustedRedirect("temporarily_unavailable", UNREADABLE)
+        self._clients.set_document_fresh_until(tx, known, fresh_until)
+        return replace(known, document_fresh_until=fresh_until)
 
-    def _policy_problem(self, client_id: str) -> str | None:
+    def _make(
+        self, tx: Transaction, origin: Origin, client_id: str, metadata: ClientMetadata, fresh_until: datetime.datetime
+    ) -> Client:
+        made, _ = self._clients.register(
+            tx,
+            origin,
+            kind=KIND,
+            client_id=client_id,
+            is_vouched=False,
+            document_fresh_until=fresh_until,
+            actor=client_id,
+            **metadata.to_values(),
+        )
+        return made
+
+    def _problem(self, client_id: str) -> str | None:
         if self.policy == "off":
             return "Client-id metadata documents are switched off here."
-        if self.policy == "listed" and urlsplit(client_id).netloc.lower() not in self._hosts:
+        problem = document_url_problem(client_id)
+        if problem is None and self.policy == "listed" and urlsplit(client_id).netloc.lower() not in self._hosts:
             return "Client-id metadata documents of this host are not accepted here."
-        return None
+        return problem
 
     def _count(self, tx: Transaction, origin: Origin, client_id: str) -> None:
-        host = urlsplit(client_id).netloc.lower()
-        for limit, key in ((FETCHES_PER_SOURCE, origin.source), (FETCHES_PER_HOST, host)):
+        """A document that is known is read again however often its host was asked for others: nobody can lock it out."""
+        limits = [(FETCHES_PER_SOURCE, origin.source)]
+        if self._clients.find(tx, client_id) is None:
+            limits += [(NEW_PER_SOURCE, origin.source), (NEW_PER_HOST, urlsplit(client_id).netloc.lower())]
+        for limit, key in limits:
             if self._rate_limits.hit(tx, limit, key, origin.now) is not None:
                 raise UntrustedRedirect(
                     "temporarily_unavailable", "Too many metadata documents were asked for. Try later."
                 )
 
-    def _remember_failure(self, client_id: str) -> None:
+    def _refuse_again(self, client_id: str) -> None:
+        """Gives the answer of a moment ago, without asking again."""
+        until, problem = self._failed.get(client_id, (0.0, ""))
+        if self._clock() < until:
+            raise UntrustedRedirect("invalid_request", problem)
+
+    def _remember_failure(self, client_id: str, problem: str) -> UntrustedRedirect:
         with self._lock:
-            self._failed[client_id] = time.monotonic() + FAILED_SECONDS
+            self._failed[client_id] = (self._clock() + FAILED_SECONDS, problem)
             self._failed.move_to_end(client_id)
             while len(self._failed) > _REMEMBERED:
                 self._failed.popitem(last=False)
+        return UntrustedRedirect("invalid_request", problem)
 
     def _lock_of(self, client_id: str) -> threading.Lock:
         with self._lock:
@@ -183,12 +192,14 @@ class MetadataDocuments:
             return found
 
 
-def _from_document(document: dict[str, object]) -> ClientMetadata:
+def _from_document(client_id: str, document: object) -> ClientMetadata:
+    """What a document says, checked as a registration is. Raises ``OAuthError``."""
+    problem = document_problem(client_id, document)
+    if problem is not None or not isinstance(document, dict):
+        raise OAuthError("invalid_client_metadata", problem or "")
     asked = metadata_from_json({**document, "token_endpoint_auth_method": document_method(document)})
-    grants = tuple(name for name in asked.grant_types if name in _GRANTS) or _GRANTS
+    grants = tuple(name for name in asked.grant_types if name in _GRANTS)
+    if asked.grant_types and not grants:
+        raise OAuthError("invalid_client_metadata", "A metadata document is for applications that sign people in.")
     details = replace(asked.details, authentication_methods=offered_methods(document))
-    return replace(asked, grant_types=grants, resource=None, require_pkce=True, details=details).checked()
-
-
-def _unreadable() -> UntrustedRedirect:
-    return UntrustedRedirect("invalid_request", "The metadata document of this application could not be read.")
+    return replace(asked, grant_types=grants or _GRANTS, require_pkce=True, details=details).checked()

@@ -24,6 +24,7 @@ _FLAGS = (
     "frontchannel_logout_session_required",
 )
 _NOT_SAID = ("authentication_methods",)
+FREE_DETAILS = frozenset(item.name for item in fields(ClientDetails)) - set(_NOT_SAID)
 MAX_TEXT = 2048
 MAX_ITEMS = 50
 
@@ -89,7 +90,7 @@ def _details(known: Mapping[str, Any]) -> ClientDetails:
     values: dict[str, Any] = {}
     for item in fields(ClientDetails):
         name = item.name
-        if name not in known or name in _NOT_SAID:
+        if name not in known or name not in FREE_DETAILS:
             continue
         if name in _LISTS:
             values[name] = _texts(known, name)
@@ -108,18 +109,22 @@ def _text(known: Mapping[str, Any], name: str) -> str | None:
     value = known.get(name)
     if value is None:
         return None
-    if not isinstance(value, str) or len(value) > MAX_TEXT * 2:
-        raise _refused(f"{name} must be a string.")
+    if not isinstance(value, str) or len(value) > MAX_TEXT * 2 or not value.isprintable():
+        raise _refused(f"{name} must be a string of printable characters.")
     return value
 
 
 def _texts(known: Mapping[str, Any], name: str, *, error: str = "invalid_client_metadata") -> tuple[str, ...]:
     value = known.get(name, [])
-    if not isinstance(value, list) or not all(isinstance(item, str) and len(item) <= MAX_TEXT for item in value):
-        raise OAuthError(error, f"{name} must be a list of strings.")
+    if not isinstance(value, list) or not all(_is_short_text(item) for item in value):
+        raise OAuthError(error, f"{name} must be a list of strings of printable characters.")
     if len(value) > MAX_ITEMS:
         raise OAuthError(error, f"{name} is too long.")
     return tuple(dict.fromkeys(item for item in value if item))
+
+
+def _is_short_text(item: object) -> bool:
+    return isinstance(item, str) and len(item) <= MAX_TEXT and item.isprintable()
 
 
 def _flag(known: Mapping[str, Any], name: str) -> bool:

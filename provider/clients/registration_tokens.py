@@ -78,22 +78,25 @@ class RegistrationTokens:
         self._record(tx, origin, AuditEvent.REGISTRATION_TOKEN_CREATED, made.id, actor, name=name)
         return made, value
 
-    def use(self, tx: Transaction, now: datetime.datetime, value: str) -> RegistrationToken | None:
-        """Uses a token once, None when it is unknown, over or used up. The database counts, so that nobody slips past."""
+    def find(self, tx: Transaction, now: datetime.datetime, value: str) -> RegistrationToken | None:
+        """The token of a value, None when it is unknown, over or used up."""
         if not is_secret("init", value):
             return None
         row = tx.execute(_FIND, {"token_hash": self._hash(value)}).mappings().first()
         token = None if row is None else _parse(row)
-        if token is None or not token.is_usable(now):
-            return None
+        return token if token is not None and token.is_usable(now) else None
+
+    def use(self, tx: Transaction, now: datetime.datetime, token: RegistrationToken) -> bool:
+        """Counts one use, False when it is over or used up by now. The database counts, so that nobody slips past."""
         if token.uses_left is None:
-            return token
+            row = tx.execute(select(_TABLE).where(_TABLE.c.id == token.id)).mappings().first()
+            return row is not None and _parse(row).is_usable(now)
         claim = (
             update(TokenRow)
             .where(_TABLE.c.id == token.id, _TABLE.c.uses_left > 0, _TABLE.c.revoked_at.is_(None))
             .values(uses_left=_TABLE.c.uses_left - 1)
         )
-        return token if tx.execute(claim).rowcount == 1 else None
+        return tx.execute(claim).rowcount == 1
 
     def list(self, tx: Transaction) -> list[RegistrationToken]:
         return [_parse(row) for row in tx.execute(select(_TABLE).order_by(_TABLE.c.created_at)).mappings()]

@@ -7,10 +7,10 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, delete, exists, false, insert, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, exists, false, insert, select, true, update
 
+from database.models import AuthorizationRequest, GrantRecord
 from database.models import Client as ClientRow
-from database.models import GrantRecord
 from database.models.columns import new_id
 from database.transaction import Transaction
 from provider.audit import AuditEvent, AuditRecorder
@@ -29,6 +29,7 @@ TOUCH_SECONDS = 60
 _CLIENT_ID = re.compile(r"[\x21-\x7E]{1,512}")
 _TABLE = ClientRow.__table__
 _GRANTS = GrantRecord.__table__
+_REQUESTS = AuthorizationRequest.__table__
 _FIND = select(_TABLE).where(_TABLE.c.client_id == bindparam("client_id"))
 _GET = select(_TABLE).where(_TABLE.c.id == bindparam("row_id"))
 _TOUCH = (
@@ -109,7 +110,8 @@ class Clients:
 
         ``client_id`` is given for a client-id metadata document only. An API key's event is recorded by who makes it.
         """
-        is_public = token_endpoint_auth_method == PUBLIC
+        details = details or ClientDetails()
+        is_public = PUBLIC in (token_endpoint_auth_method, *details.authentication_methods)
         has_secret = token_endpoint_auth_method in SECRET_METHODS
         secret = new_secret("ak" if kind == "api_key" else "cs") if has_secret else None
         row = {
@@ -132,7 +134,7 @@ class Clients:
             "is_vouched": is_vouched,
             "is_active": True,
             "id_token_signed_response_alg": id_token_signed_response_alg,
-            "metadata": (details.to_dict() or None) if details else None,
+            "metadata": details.to_dict() or None,
             "created_at": origin.now,
             "updated_at": origin.now,
             "last_used_at": None,
@@ -184,24 +186,29 @@ class Clients:
         self._cache.changed(tx, client.client_id)
 
     def purge_unused(self, tx: Transaction, before: datetime.datetime, limit: int = 1000) -> int:
-        """Deletes clients that registered themselves before that time and never got a token nor were allowed anything."""
-        unused = (
-            select(_TABLE.c.id, _TABLE.c.client_id)
-            .where(
-                _TABLE.c.kind.in_(("dynamic", "metadata_document")),
-                _TABLE.c.is_vouched == false(),
-                _TABLE.c.created_at <= before,
-                _TABLE.c.last_used_at.is_(None),
-                ~exists().where(_GRANTS.c.client_id == _TABLE.c.id),
-            )
-            .limit(limit)
+        """Deletes clients that registered themselves before that time and never got a token nor were allowed anything.
+
+        One that an operator disabled stays, or its metadata document would make it anew; so does one that somebody is
+        just about to allow.
+        """
+        is_unused = (
+            _TABLE.c.kind.in_(("dynamic", "metadata_document")),
+            _TABLE.c.is_vouched == false(),
+            _TABLE.c.is_active == true(),
+            _TABLE.c.revoked_at.is_(None),
+            _TABLE.c.created_at <= before,
+            _TABLE.c.last_used_at.is_(None),
+            ~exists().where(_GRANTS.c.client_id == _TABLE.c.id),
+            ~exists().where(_REQUESTS.c.client_id == _TABLE.c.id),
         )
-        rows = tx.execute(unused).all()
+        rows = tx.execute(select(_TABLE.c.id, _TABLE.c.client_id).where(*is_unused).limit(limit)).all()
+        deleted = 0
         if rows:
-            tx.execute(delete(ClientRow).where(_TABLE.c.id.in_([row.id for row in rows])))
+            statement = delete(ClientRow).where(_TABLE.c.id.in_([row.id for row in rows]), *is_unused)
+            deleted = tx.execute(statement).rowcount
         for row in rows:
             self._cache.changed(tx, row.client_id)
-        return len(rows)
+        return deleted
 
     def set_active(
         self, tx: Transaction, origin: Origin, client_id: str, active: bool, *, actor: str | None = None

@@ -41,8 +41,8 @@ class RegisterEndpoint:
         """Shows, replaces or deletes the client whose registration access token the request carries."""
         token = bearer(request)
         if token is None:
-            raise invalid_registration_token()
-        client = self._registration.find(tx, request.path.rpartition("/")[2], token)
+            raise invalid_registration_token("A registration access token is needed.", is_missing=True)
+        client = self._registration.find(tx, request.origin, request.path.rpartition("/")[2], token)
         if request.method == "DELETE":
             self._registration.delete(tx, request.origin, client)
             return ProtocolResponse(204, [("Cache-Control", "no-store")])
