@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, bindparam, exists, func, insert, literal, select, update
 
+from database.models import AuthorizationCode
 from database.models import GrantRecord as GrantRow
 from database.models.columns import new_id
 from database.transaction import Transaction
@@ -17,6 +18,7 @@ from provider.protocol.claims_request import ClaimsRequest
 from provider.protocol.messages import Origin
 
 _TABLE = GrantRow.__table__
+_CODES = AuthorizationCode.__table__
 _FIND = select(_TABLE).where(_TABLE.c.id == bindparam("grant_id"))
 OFFLINE_ACCESS = "offline_access"
 
@@ -117,10 +119,13 @@ class GrantRecords:
         return self._revoke(tx, origin, _TABLE.c.consent_id == consent_id, reason, consent_id)
 
     def revoke_for_session(self, tx: Transaction, origin: Origin, session_id: str, reason: str) -> int:
-        """Ends what depended on a session. Grants with ``offline_access`` outlive it (OpenID Connect Core §11)."""
+        """Ends what depended on a session. Grants with ``offline_access`` outlive it (OpenID Connect Core §11), unless
+        their code is still to be redeemed: the person has left, and nothing has come of it yet."""
         # LIKE takes no notice of case on SQLite, and scopes are told apart by it.
         is_online = func.instr(literal(" ") + _TABLE.c.scope + " ", f" {OFFLINE_ACCESS} ") == 0
-        return self._revoke(tx, origin, (_TABLE.c.session_id == session_id) & is_online, reason, session_id)
+        is_unredeemed = exists().where(_CODES.c.grant_id == _TABLE.c.id, _CODES.c.used_at.is_(None))
+        which = (_TABLE.c.session_id == session_id) & (is_online | is_unredeemed)
+        return self._revoke(tx, origin, which, reason, session_id)
 
     def _revoke(self, tx: Transaction, origin: Origin, which: ColumnElement[bool], reason: str, subject_id: str) -> int:
         count = tx.execute(

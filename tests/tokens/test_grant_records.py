@@ -10,6 +10,7 @@ import pytest
 from database.models import GrantRecord as GrantRow
 from database.models.columns import new_id
 from database.transaction import Transaction
+from provider.protocol.errors import OAuthError
 from provider.protocol.messages import Origin
 from tests.tokens.conftest import API, Events, Tokens, make_client, make_grant, make_user
 
@@ -115,3 +116,30 @@ def test_a_revocation_that_is_rolled_back_leaves_neither_change_nor_record(
     tx.rollback()
     assert events() == before
     assert tokens.rows(GrantRow)[0]["revoked_at"] is None
+
+
+def test_a_grant_for_offline_access_outlives_its_session_once_its_code_was_redeemed(
+    tokens: Tokens, origin: Origin
+) -> None:
+    offline = {"session_id": SESSION, "scope": ("openid", "offline_access")}
+    with tokens.transaction() as tx:
+        user, client = make_user(tokens, tx, origin), make_client(tokens, tx, origin)
+        redeemed, waiting = (make_grant(tokens, tx, origin.now, user, client, **offline) for _ in range(2))
+        elsewhere = make_grant(tokens, tx, origin.now, user, client, **{**offline, "session_id": OTHER_SESSION})
+        codes = [
+            tokens.codes.issue(tx, origin.now, grant_id=it, redirect_uri="", code_challenge=None, nonce=None)
+            for it in (redeemed, waiting, elsewhere)
+        ]
+    with tokens.transaction() as tx:
+        stored = tokens.codes.find(tx, codes[0])
+        assert stored is not None
+        tokens.codes.claim(tx, origin, stored)
+    with tokens.transaction() as tx:
+        assert tokens.grants.revoke_for_session(tx, origin, SESSION, "session_ended") == 1
+    assert {row["id"] for row in tokens.rows(GrantRow) if row["revoked_at"]} == {waiting}
+    with tokens.transaction() as tx:
+        stored = tokens.codes.find(tx, codes[1])
+        assert stored is not None
+        with pytest.raises(OAuthError) as refused:
+            tokens.codes.claim(tx, origin, stored)
+    assert refused.value.description == "The authorization was revoked."
