@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import insert, select, update
@@ -20,6 +20,7 @@ from provider.security.crypto import Keyring
 from provider.tokens.grant_records import GrantRecords
 
 _TABLE = ConsentRow.__table__
+_SAME_APPLICATION = ("client_id", "resource", "redirect_uri_hash")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,23 +100,42 @@ class Consents:
         return consent_id
 
     def withdraw(self, tx: Transaction, origin: Origin, user_id: str, consent_id: str) -> bool:
-        """Takes a consent of this user back and ends every grant that rests on it."""
-        statement = update(ConsentRow).where(
-            _TABLE.c.id == consent_id, _TABLE.c.user_id == user_id, _TABLE.c.withdrawn_at.is_(None)
-        )
-        if tx.execute(statement.values(withdrawn_at=origin.now)).rowcount != 1:
+        """Takes a consent of this user back and ends every grant that rests on it.
+
+        Its twins go with it: decisions in two windows at once leave a row each, and so does an application that
+        has shown itself differently since.
+        """
+        living = (_TABLE.c.user_id == user_id, _TABLE.c.withdrawn_at.is_(None))
+        withdrawn = update(ConsentRow).where(*living).values(withdrawn_at=origin.now)
+        named = tx.execute(select(_TABLE).where(_TABLE.c.id == consent_id, *living)).mappings().first()
+        if named is None or tx.execute(withdrawn.where(_TABLE.c.id == consent_id)).rowcount != 1:
             return False
-        self._grants.revoke_for_consent(tx, origin, consent_id, "consent_withdrawn")
+        same = [_TABLE.c[name] == named[name] for name in _SAME_APPLICATION]
+        twins = tx.execute(select(_TABLE.c.id).where(*same, *living)).scalars().all()
+        if twins:
+            tx.execute(withdrawn.where(_TABLE.c.id.in_(twins)))
+        for ended in (consent_id, *twins):
+            self._grants.revoke_for_consent(tx, origin, user_id, ended, "consent_withdrawn")
         self._record(tx, origin, AuditEvent.CONSENT_WITHDRAWN, user_id, consent_id)
         return True
 
     def list(self, tx: Transaction, user_id: str) -> list[Consent]:
+        """What is allowed, one entry for all that ``withdraw`` takes back together, the one changed last first."""
         statement = (
             select(_TABLE)
             .where(_TABLE.c.user_id == user_id, _TABLE.c.withdrawn_at.is_(None))
             .order_by(_TABLE.c.updated_at.desc())
         )
-        return [_parse(row) for row in tx.execute(statement).mappings()]
+        found: dict[tuple[str, ...], Consent] = {}
+        for row in tx.execute(statement).mappings():
+            application = tuple(row[name] for name in _SAME_APPLICATION)
+            consent = _parse(row)
+            if application in found:
+                newer = found[application]
+                scope = tuple(dict.fromkeys((*newer.scope, *consent.scope)))
+                consent = replace(newer, scope=scope, created_at=min(newer.created_at, consent.created_at))
+            found[application] = consent
+        return [*found.values()]
 
     def _find(
         self, tx: Transaction, user_id: str, client: Client, resource_uri: str, redirect_uri: str

@@ -115,8 +115,10 @@ class GrantRecords:
     def revoke_for_client(self, tx: Transaction, origin: Origin, client_row_id: str, reason: str) -> int:
         return self._revoke(tx, origin, _TABLE.c.client_id == client_row_id, reason, client_row_id)
 
-    def revoke_for_consent(self, tx: Transaction, origin: Origin, consent_id: str, reason: str) -> int:
-        return self._revoke(tx, origin, _TABLE.c.consent_id == consent_id, reason, consent_id)
+    def revoke_for_consent(self, tx: Transaction, origin: Origin, user_id: str, consent_id: str, reason: str) -> int:
+        """Ends what a consent of this user allowed. Their grants are few, and nothing else finds it by an index."""
+        which = (_TABLE.c.user_id == user_id) & (_TABLE.c.consent_id == consent_id)
+        return self._revoke(tx, origin, which, reason, consent_id)
 
     def revoke_for_session(self, tx: Transaction, origin: Origin, session_id: str, reason: str) -> int:
         """Ends what depended on a session. Grants with ``offline_access`` outlive it (OpenID Connect Core §11), unless

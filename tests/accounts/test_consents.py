@@ -6,10 +6,11 @@ import dataclasses
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, insert, select, update
 
 from database.models import Client as ClientRow
 from database.models import Consent as ConsentRow
+from database.models.columns import new_id
 from database.transaction import Transaction
 from provider.accounts.users import User
 from provider.protocol.client import Client
@@ -171,6 +172,58 @@ def test_taking_it_back_ends_what_rests_on_it_and_asks_again(
     assert alive.revoked_at is None
     assert again != consent_id
     assert len(events("consent.withdrawn")) == 1
+
+
+@pytest.fixture
+def twins(engine: Engine, services: Services, origin: Origin, asked: dict[str, Any], consent_id: str) -> list[str]:
+    """The consent twice, as two decisions at the same moment leave it, and a third from before the client's new name."""
+    made = [consent_id]
+    with Transaction(engine) as tx:
+        first = tx.execute(select(TABLE)).mappings().one()
+        for seconds, scope, metadata in ((1, "mcp:write", first["metadata_hash"]), (2, "openid", "0" * 64)):
+            at = later(origin, seconds).now
+            made.append(new_id(at))
+            row = {"id": made[-1], "scope": scope, "metadata_hash": metadata, "created_at": at, "updated_at": at}
+            tx.execute(insert(ConsentRow), {**first, **row})
+    return made
+
+
+def test_a_consent_that_was_kept_twice_is_shown_once_with_all_that_it_allows(
+    services: Services, tx: Transaction, origin: Origin, asked: dict[str, Any], twins: list[str]
+) -> None:
+    other = services.consents.remember(tx, origin, **{**asked, "redirect_uri": "https://app.example/other"})
+    newest, elsewhere = services.consents.list(tx, asked["user_id"])
+    assert (newest.id, newest.scope) == (twins[2], ("openid", "mcp:write", "mcp:read"))
+    assert (newest.created_at, newest.updated_at) == (origin.now, later(origin, 2).now)
+    assert (elsewhere.id, elsewhere.scope) == (other, asked["scope"])
+
+
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_taking_one_back_takes_back_its_twins_and_nothing_else(
+    services: Services,
+    tx: Transaction,
+    origin: Origin,
+    asked: dict[str, Any],
+    twins: list[str],
+    which: int,
+    add_user: AddUser,
+) -> None:
+    resting = [grant(services, tx, origin, asked, twin) for twin in twins]
+    changes = (
+        {"redirect_uri": "https://app.example/other"},
+        {"resource_uri": API + "/other"},
+        {"user_id": add_user("bora").id},
+        {"client": register(services, tx, origin)},
+    )
+    others = [{**asked, **change} for change in changes]
+    for other in others:
+        services.consents.remember(tx, origin, **other)
+    assert services.consents.withdraw(tx, origin, asked["user_id"], twins[which])
+    assert not any(services.consents.withdraw(tx, origin, asked["user_id"], twin) for twin in twins)
+    assert services.consents.find_covering(tx, **asked) is None
+    assert all(services.consents.find_covering(tx, **other) for other in others)
+    ended = [services.grants.find(tx, grant_id) for grant_id in resting]
+    assert all(found is not None and found.revoked_at is not None for found in ended)
 
 
 def test_nobody_takes_back_another_persons_consent(

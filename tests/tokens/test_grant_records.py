@@ -65,7 +65,7 @@ REVOCATIONS: list[tuple[str, Revoke, set[str]]] = [
     ),
     (
         "what a consent allowed",
-        lambda t, tx, o, ids: t.grants.revoke_for_consent(tx, o, CONSENT, "test"),
+        lambda t, tx, o, ids: t.grants.revoke_for_consent(tx, o, ids["user"], CONSENT, "test"),
         {"consent"},
     ),
     (
@@ -92,6 +92,7 @@ def test_a_revocation_ends_what_it_names_and_nothing_else(
             "other user": (other, client, {"session_id": SESSION}),
             "other client": (user, second, {}),
             "consent": (user, client, {"consent_id": CONSENT}),
+            "other user's consent": (other, second, {"consent_id": CONSENT}),
         }
         ids = {name: make_grant(tokens, tx, origin.now, *who, **more) for name, (*who, more) in made.items()}  # type: ignore[misc, arg-type]
     names = {**ids, "user": user.id, "client": client.id}
