@@ -38,9 +38,12 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("none", {"response_type": "none"}, "unsupported_response_type"),
     ("code twice in one", {"response_type": "code code"}, "unsupported_response_type"),
     ("a fragment", {"response_mode": "fragment"}, "invalid_request"),
-    ("a posted form", {"response_mode": "form_post"}, "invalid_request"),
-    ("a request object", {"request": "eyJhbGciOiJub25lIn0.e30."}, "request_not_supported"),
-    ("a request_uri", {"request_uri": "https://evil.example/r"}, "request_uri_not_supported"),
+    ("a signed answer", {"response_mode": "jwt"}, "invalid_request"),
+    ("a request object without a signature", {"request": "eyJhbGciOiJub25lIn0.e30."}, "invalid_request_object"),
+    ("a request_uri that is not registered", {"request_uri": "https://evil.example/r"}, "invalid_request_uri"),
+    ("an object and its address", {"request": "a.b.c", "request_uri": "https://evil.example/r"}, "invalid_request"),
+    ("claims that are no JSON", {"claims": "name"}, "invalid_request"),
+    ("claims of two persons", {"claims": '{"id_token":{"sub":{"values":["a","b"]}}}'}, "invalid_request"),
     ("no challenge", {"code_challenge": None}, "invalid_request"),
     ("no challenge and no method", {"code_challenge": None, "code_challenge_method": None}, "invalid_request"),
     ("an empty challenge", {"code_challenge": ""}, "invalid_request"),
@@ -105,6 +108,7 @@ def test_pkce_is_asked_of_every_kind_of_client_unless_an_operator_switched_it_of
 READ = [
     *("response_type", "response_mode", "scope", "nonce", "code_challenge", "code_challenge_method", "prompt"),
     *("max_age", "login_hint", "ui_locales", "id_token_hint", "request", "request_uri", "display", "unknown"),
+    *("claims", "acr_values"),
 ]
 
 
@@ -201,7 +205,6 @@ def test_the_nonce_comes_back_in_the_id_token_unchanged(browser: Browser, nonce:
         (None, ("openid", "email"), None, "openid email"),
         (None, (), API, "notes:read notes:write"),
         ("notes:read openid other:read", (), API, "notes:read openid"),
-        ("notes:read openid", (), None, "openid"),
         ("openid email", ("openid",), None, "openid email"),
     ],
 )
@@ -215,6 +218,36 @@ def test_scopes_are_cut_down_and_the_token_response_says_so(
     assert tokens["scope"] == granted
     assert claims_of(tokens["access_token"])["scope"] == granted
     assert claims_of(tokens["access_token"])["aud"] == (resource or browser.provider.issuer)
+
+
+@pytest.mark.parametrize(
+    "asked, default, granted, audience",
+    [
+        ("notes:read openid", (), "notes:read openid", API),
+        ("notes:read", (), "notes:read", API),
+        (None, ("notes:write",), "notes:write", API),
+        ("shared", (), None, None),
+        ("shared openid", (), "openid", None),
+        ("notes:read mail:read", (), None, None),
+        ("notes:read mail:read openid", (), "openid", None),
+        ("openid unknown", (), "openid", None),
+    ],
+)
+def test_without_a_resource_the_only_api_with_such_scopes_is_meant(
+    browser: Browser, asked: str | None, default: tuple[str, ...], granted: str | None, audience: str | None
+) -> None:
+    """Where several could be meant none is, and what is left of the scopes is for this server."""
+    browser.provider.resource(scope=("notes:read", "notes:write", "shared"))
+    browser.provider.resource("https://mail.example.com", ("mail:read", "shared"))
+    browser.sign_in(browser.provider.user())
+    client = browser.provider.client(is_trusted=True, scope=default)
+    answer = browser.authorize(client, scope=asked)
+    if granted is None:
+        assert error_of(answer) == "invalid_scope"
+        return
+    tokens = browser.provider.redeem(client, code_of(answer)).json
+    assert tokens["scope"] == granted
+    assert claims_of(tokens["access_token"])["aud"] == (audience or browser.provider.issuer)
 
 
 def test_no_scope_asked_and_none_by_default_is_invalid_scope(browser: Browser) -> None:

@@ -21,6 +21,7 @@ from provider.protocol.request_rules import (
     AuthorizationParameters,
     check_authorization_request,
     proven_redirect_uri,
+    safe_response_mode,
     safe_state,
     single_value,
     verifier_matches,
@@ -160,10 +161,21 @@ def test_an_empty_parameter_counts_as_absent(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["registration", "claims", "display", "claims_locales", "acr_values", "audience", "x" * 500, "모르는"]
+    "name", ["registration", "display", "claims_locales", "audience", "request", "request_uri", "x" * 500, "모르는"]
 )
 def test_an_unknown_parameter_is_ignored(name: str) -> None:
+    """Request objects have been read when these rules are asked (``RequestReader``)."""
     assert check(parameters((name, '"\\한국어'))) == check(parameters())
+
+
+def test_ten_levels_of_authentication_can_be_wished_for() -> None:
+    assert check(parameters(acr_values=" a  b a ")).acr_values == ("a", "b", "a")
+    assert len(check(parameters(acr_values="a " * 500)).acr_values) == 10
+
+
+def test_single_claims_can_be_asked_for() -> None:
+    assert check(parameters(claims='{"userinfo":{"name":null}}')).claims.userinfo == ("name",)
+    assert refused(parameters(claims="{")) == "invalid_request"
 
 
 # --- response type and mode ---
@@ -182,20 +194,33 @@ def test_only_code_is_a_response_type(value: str) -> None:
     assert refused(parameters(response_type=value)) == "unsupported_response_type"
 
 
-def test_the_answer_goes_into_the_query() -> None:
-    assert check(parameters(response_mode="query"))
-    for mode in ("fragment", "form_post", "jwt", "query.jwt", "Query", '"'):
+def test_the_answer_goes_into_the_query_or_a_form() -> None:
+    assert check(parameters()).response_mode == check(parameters(response_mode="query")).response_mode == "query"
+    assert check(parameters(response_mode="form_post")).response_mode == "form_post"
+    for mode in ("fragment", "jwt", "query.jwt", "form_post.jwt", "Query", "FORM_POST", "web_message", '"'):
         assert refused(parameters(response_mode=mode)) == "invalid_request"
+
+
+def test_no_form_goes_to_an_applications_own_scheme() -> None:
+    asked = parameters(response_mode="form_post", redirect_uri="com.example.app:/cb")
+    with pytest.raises(OAuthError) as refusal:
+        check_authorization_request(asked, CLIENT, "com.example.app:/cb")
+    assert refusal.value.error == "invalid_request"
+    assert safe_response_mode(asked, "com.example.app:/cb") == "query"
+
+
+@pytest.mark.parametrize("values, mode", [
+    ((), "query"), (("query",), "query"), (("form_post",), "form_post"), (("form_post", "form_post"), "query"),
+    (("query", "form_post"), "query"), (("fragment",), "query"), (("",), "query"), (("", "form_post"), "form_post"),
+])  # fmt: skip
+def test_an_error_goes_back_as_was_asked_where_that_is_certain(values: tuple[str, ...], mode: str) -> None:
+    asked = parameters(*(("response_mode", value) for value in values))
+    assert safe_response_mode(asked, REDIRECT_URI) == mode
 
 
 def test_a_client_without_the_grant_is_refused() -> None:
     client = dataclasses.replace(CLIENT, grant_types=("client_credentials",))
     assert refused(parameters(), client) == "unauthorized_client"
-
-
-def test_request_objects_are_not_supported() -> None:
-    assert refused(parameters(request="eyJ.e30.")) == "request_not_supported"
-    assert refused(parameters(request_uri="https://app.example/r")) == "request_uri_not_supported"
 
 
 # --- PKCE (RFC 7636 §4.3, §4.4.1; RFC 9700 §2.1.1) ---
