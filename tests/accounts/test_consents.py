@@ -208,11 +208,12 @@ def test_taking_one_back_takes_back_its_twins_and_nothing_else(
     which: int,
     add_user: AddUser,
 ) -> None:
+    bora = add_user("bora")
     resting = [grant(services, tx, origin, asked, twin) for twin in twins]
     changes = (
         {"redirect_uri": "https://app.example/other"},
         {"resource_uri": API + "/other"},
-        {"user_id": add_user("bora").id},
+        {"user_id": bora.id},
         {"client": register(services, tx, origin)},
     )
     others = [{**asked, **change} for change in changes]
