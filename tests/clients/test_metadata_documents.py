@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -15,6 +16,7 @@ import pytest
 from sqlalchemy import Engine
 
 from database.transaction import Transaction
+from provider.audit import AuditRecorder
 from provider.clients.metadata_documents import (
     FAILED_SECONDS,
     FETCHES_PER_SOURCE,
@@ -29,6 +31,7 @@ from provider.protocol.messages import Origin
 from provider.security.crypto import Keyring
 from provider.security.outbound import Outbound
 from provider.security.rate_limit import RateLimiter
+from provider.tokens.grant_records import GrantRecords
 from tests.clients.conftest import Events
 from tests.https_server import HttpsServer
 from tests.together import at_once
@@ -160,9 +163,30 @@ def test_a_burst_fetches_once(site: Site, engine: Engine, origin: Origin) -> Non
     begun = threading.Event()
     body = site.server.answers[PATH][2]  # type: ignore[index]
     site.server.answers[PATH] = slowly
-    found = at_once(engine, [lambda tx: site.documents.client(tx, origin, site.url)] * 12)
+
+    def call(tx: Transaction) -> Client:
+        found = site.documents.client(tx, origin, site.url)
+        time.sleep(0.05)  # the request goes on, and commits later
+        return found
+
+    found = at_once(engine, [call] * 12)
     assert len({client.id for client in found}) == 1
     assert site.fetches == 1
+
+
+def test_a_process_that_is_overtaken_takes_what_the_other_one_stored(
+    site: Site, other_process: Clients, mariadb_engine: Engine, origin: Origin, keyring: Keyring
+) -> None:
+    class Overtaken(Clients):
+        def register(self, *arguments: Any, **options: Any) -> tuple[Client, str | None]:
+            site.find(mariadb_engine, origin)
+            return super().register(*arguments, **options)
+
+    late = Overtaken(keyring, AuditRecorder(), GrantRecords(AuditRecorder()))
+    with Transaction(mariadb_engine) as tx:
+        found = site.process(late).client(tx, origin, site.url)
+    assert stored(other_process, mariadb_engine) == [found]
+    assert site.fetches == 2
 
 
 def test_two_processes_that_read_at_once_store_one_client(
