@@ -74,7 +74,7 @@ class KnownClient:
     def fields(self) -> dict[str, str]:
         """The form fields by which it authenticates, or names itself."""
         method = self.client.token_endpoint_auth_method
-        if method == "client_secret_basic":
+        if method in ("client_secret_basic", "private_key_jwt"):
             return {}
         return {"client_id": self.client_id} | ({"client_secret": self.secret} if method != "none" else {})
 
