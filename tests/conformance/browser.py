@@ -19,9 +19,9 @@ _REFUSED = "This app.s request can.t be accepted"
 SIGN_IN_AGAIN = ("oidcc-prompt-login", "oidcc-max-age-1")
 # Modules that end at our sign-in page, with what the application says of itself.
 LOOK_AT_SIGN_IN = {
-    "oidcc-registration-logo-uri": _SIGN_IN,
-    "oidcc-registration-policy-uri": "Privacy policy of",
-    "oidcc-registration-tos-uri": "Terms of",
+    "oidcc-registration-logo-uri": "//img[@class='app-logo']",
+    "oidcc-registration-policy-uri": "//a[contains(text(), 'Privacy policy of')]",
+    "oidcc-registration-tos-uri": "//a[contains(text(), 'Terms of')]",
 }
 # Modules whose request must not be answered at the address that it names.
 REFUSED_AT_ONCE = (

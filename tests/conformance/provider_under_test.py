@@ -130,7 +130,7 @@ def alias(plan: str) -> str:
 
 
 def _clients(server: Server, redirect_uri: str) -> dict[str, str]:
-    found = {}
+    found: dict[str, str] = {}
     for role, method in _CLIENTS.items():
         made = server.mcp_core_json(
             *("client", "create", "--name", f"Conformance {role}", "--redirect-uri", redirect_uri),

@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import requests
+
 from tests.conformance.browser import Script
 from tests.conformance.provider_under_test import alias
 from tests.conformance.suite import ENDED, Suite
@@ -28,6 +30,7 @@ from tests.serving import ROOT
 HERE = Path(__file__).parent
 START_SECONDS = 90
 MODULE_SECONDS = 240
+ROTATION_SECONDS = 60
 ROTATION = "oidcc-server-rotate-keys"
 _NOTABLE = ("FAILURE", "WARNING")
 
@@ -123,18 +126,29 @@ def _see_through(suite: Suite, module_id: str, name: str, provider: dict[str, An
     state = suite.wait_for(module_id, "CONFIGURED", "WAITING", *ENDED, seconds=START_SECONDS)
     if state == "CONFIGURED":
         if name == ROTATION:
-            _rotate_keys(provider)
+            _rotate_keys(provider, suite.authority)
         suite.start(module_id)
     if state not in ENDED and suite.wait_for(module_id, *ENDED, seconds=MODULE_SECONDS) is None:
         suite.cancel(module_id)
         time.sleep(1)
 
 
-def _rotate_keys(provider: dict[str, Any]) -> None:
-    """What the operator does while the module waits."""
+def _rotate_keys(provider: dict[str, Any], authority: Path) -> None:
+    """What the operator does while the module waits. A running server notices it within half a minute."""
     code = "from provider.cli import main; raise SystemExit(main())"
     environment = {**os.environ, **provider["environment"], "PYTHONPATH": str(ROOT)}
+    before = _key_ids(provider["issuer"], authority)
     subprocess.run([sys.executable, "-c", code, "keys", "rotate", "--now"], env=environment, check=True, timeout=60)
+    deadline = time.monotonic() + ROTATION_SECONDS
+    while _key_ids(provider["issuer"], authority) == before and time.monotonic() < deadline:
+        time.sleep(1)
+
+
+def _key_ids(issuer: str, authority: Path) -> set[str]:
+    with requests.Session() as http:
+        http.trust_env = False
+        keys = http.get(f"{issuer}/jwks", verify=str(authority), timeout=20).json()["keys"]
+    return {key["kid"] for key in keys}
 
 
 if __name__ == "__main__":

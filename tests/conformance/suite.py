@@ -18,8 +18,11 @@ class SuiteError(Exception):
 
 
 class Suite:
+    """``authority`` is the certificate that both fronts are trusted by."""
+
     def __init__(self, base_url: str, authority: Path) -> None:
         self.base_url = base_url.rstrip("/")
+        self.authority = authority
         self._http = requests.Session()
         self._http.verify = str(authority)
         self._http.trust_env = False
