@@ -91,11 +91,13 @@ class AuthorizeEndpoint:
         return self._flow.issue(tx, request.origin, asked, step)
 
     def _client(self, request: ProtocolRequest, tx: Transaction, client_id: str) -> Client | None:
-        """The registered client, or the one that a metadata document describes. Raises ``UntrustedRedirect``."""
+        """The registered client, or the one that a metadata document describes. Raises ``UntrustedRedirect``.
+
+        It is read anew: what is stored for it next needs its row, which another process may have deleted a moment ago.
+        """
         if looks_like_document_url(client_id):
-            client: Client | None = self._services.metadata_documents.client(tx, request.origin, client_id)
-        else:
-            client = self._services.clients.find(tx, client_id)
+            self._services.metadata_documents.client(tx, request.origin, client_id)
+        client = self._services.clients.find(tx, client_id, fresh=True)
         return client if client is not None and client.is_usable(request.received_at) else None
 
     def _begin_checked(self, request: ProtocolRequest, tx: Transaction, asked: AskedFor) -> ProtocolResponse:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.database_servers import MariaDBServer, create_database
+from tests.journeys.mcp_world import World, mcp_world
 from tests.serving import Server, serving
 
 
@@ -31,3 +32,10 @@ def server(
         database = documented_variables(mariadb, worker_name, request.module.__name__.rpartition(".")[2])
     with serving(home, database=database) as running:
         yield running
+
+
+@pytest.fixture(scope="session", params=["/oauth", ""], ids=["issuer with a path", "bare host"])
+def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """The provider with two kinds of issuer, and the servers that strangers' programs want to reach."""
+    with mcp_world(tmp_path_factory.mktemp("home"), request.param) as made:
+        yield made

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pyotp
 
@@ -15,11 +15,12 @@ STEP_SECONDS = 30
 
 @dataclass
 class Person:
-    """``secret`` is what their authenticator app holds once they have set it up."""
+    """``secret`` is what their authenticator app holds once they have set it up. ``asked``: every consent page so far."""
 
     username: str
     password: str = "violet kettle 71 harbour paints"
     secret: str | None = None
+    asked: list[Page] = field(default_factory=list)
     _last_step: int = 0
 
     @property
@@ -69,6 +70,7 @@ class Person:
         if page.path == "/login":
             page = self.sign_in(browser)
         if page.path == "/consent":
+            self.asked.append(page)
             page = browser.submit(page.form(action="/consent"), button="allow")
         assert page.status == 0, f"{page.status} {page.url}: {page.text}"
         return page
