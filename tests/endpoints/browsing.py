@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from provider.accounts.users import User
 from tests.endpoints.provider import REDIRECT_URI, VERIFIER, KnownClient, Provider, challenge_of
 from tests.endpoints.wsgi import FORM, Answer, encoded
+from tests.pages.document import Document
 
 STATE = "s-1._~"
 
@@ -133,3 +134,17 @@ def refusal_of(answer: Answer) -> str:
     assert "http-equiv" not in answer.text.lower()
     assert answer.header("Referrer-Policy") == "no-referrer"
     return html.unescape(answer.text)
+
+
+def form_of(answer: Answer, redirect_uri: str = REDIRECT_URI) -> dict[str, str]:
+    """What an application is posted by the page that sends an answer as a form: each field once, to its own URI alone."""
+    assert answer.header("Location") is None
+    document = Document(answer.text)
+    forms = [element for element in document.elements if element.tag == "form"]
+    assert [(form.get("method"), form.get("action")) for form in forms] == [("post", redirect_uri)]
+    assert "enctype" not in forms[0]
+    inputs = [element for element in document.elements if element.tag == "input" and element.inside("form")]
+    assert {element.get("type") for element in inputs} == {"hidden"}
+    pairs = [(element.get("name"), element.get("value")) for element in inputs]
+    assert len(dict(pairs)) == len(pairs), pairs
+    return dict(pairs)
