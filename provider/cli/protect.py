@@ -12,27 +12,48 @@ from provider.cli.terminal import as_json, opened, refuse, settings, show_json
 
 _SNIPPETS = {
     "FastMCP": """\
+from fastmcp import FastMCP
 from mcp_core_verifier import Verifier
 from mcp_core_verifier.fastmcp import MCPCoreAuth
 
 verifier = Verifier({issuer!r}, {uri!r}, scopes_supported={scope!r})
-mcp = FastMCP({name!r}, auth=MCPCoreAuth(verifier, {first!r}))""",
+mcp = FastMCP({name!r}, auth=MCPCoreAuth(verifier, {first!r}))
+app = mcp.http_app(path={path!r})""",
     "MCP Python SDK": """\
+from mcp.server.mcpserver import MCPServer
 from mcp_core_verifier import Verifier
+from mcp_core_verifier.asgi import Protect
 from mcp_core_verifier.mcp import protection
 
 verifier = Verifier({issuer!r}, {uri!r}, scopes_supported={scope!r})
-server = MCPServer({name!r}, **protection(verifier, {first!r}))""",
+server = MCPServer({name!r}, **protection(verifier, {first!r}))
+app = server.streamable_http_app(streamable_http_path={path!r})
+app.add_middleware(Protect, verifier=verifier, scopes=[{first!r}])""",
     "FastAPI": """\
-from mcp_core_verifier import Verifier
+from fastapi import FastAPI
+from mcp_core_verifier import AccessToken, Verifier
 from mcp_core_verifier.fastapi import install
 
-protect = install(app, Verifier({issuer!r}, {uri!r}))     # def read(token: Annotated[AccessToken, protect({first!r})])""",
-    "Flask": """\
-from mcp_core_verifier import Verifier
-from mcp_core_verifier.flask import install
+app = FastAPI()
+protect = install(app, Verifier({issuer!r}, {uri!r}, scopes_supported={scope!r}))
 
-protect = install(app, Verifier({issuer!r}, {uri!r}))     # @protect({first!r}) above a view""",
+
+@app.get({view!r})
+def whoami(token: AccessToken = protect({first!r})) -> dict[str, str]:
+    return {{"sub": token.subject}}""",
+    "Flask": """\
+from flask import Flask
+from mcp_core_verifier import Verifier
+from mcp_core_verifier.flask import access_token, install
+
+app = Flask(__name__)
+protect = install(app, Verifier({issuer!r}, {uri!r}, scopes_supported={scope!r}))
+
+
+@app.get({view!r})
+@protect({first!r})
+def whoami() -> dict[str, str]:
+    return {{"sub": access_token().subject}}""",
 }
 
 
@@ -87,9 +108,12 @@ def protect(*, uri: str, scope: str, name: str | None, token_alg: str, as_json: 
     click.echo(f"{known.name} is registered: {known.uri}  ({' '.join(known.scope)})\n")
     click.echo(f"Protected-resource metadata (RFC 9728), served by the lines below at\n  {address}\n")
     click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    path = urlsplit(known.uri).path
     values = {
         "name": known.name,
         "issuer": issuer,
+        "path": path or "/",
+        "view": f"{path.rstrip('/')}/whoami",
         "uri": known.uri,
         "scope": list(known.scope),
         "first": known.scope[0],
