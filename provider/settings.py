@@ -109,7 +109,9 @@ class Settings(BaseSettings):
     )
     rate_limits: bool = Field(True, description="Throttle guesses. Can be off only for an issuer on loopback.")
     signing_key_publish_seconds: int = Field(
-        7200, ge=0, description="How long a new signing key is published before it signs."
+        7200,
+        ge=0,
+        description="How long a new signing key is published before it signs. Below 35, some servers may not show it yet.",
     )
     signing_algorithms: str = Field(
         "RS256 ES256 EdDSA", description="Algorithms that have a key, space-separated. RS256 cannot be left out."

@@ -45,22 +45,32 @@ def list_keys(*, as_json: bool) -> None:
 
 @keys.command()
 @click.option(
-    "--now", "immediately", is_flag=True, help="Sign with the new keys at once: when an old one is known to others."
+    "--now",
+    "immediately",
+    is_flag=True,
+    help="Sign with the new keys after half a minute, when every server publishes them: an old one is known to others.",
+)
+@click.option(
+    "--revoke", is_flag=True, help="End the old keys at once, with every token that they signed. Implies --now."
 )
 @as_json
-def rotate(*, immediately: bool, as_json: bool) -> None:
+def rotate(*, immediately: bool, revoke: bool, as_json: bool) -> None:
     """Make a new key for each algorithm.
 
     New keys are published for two hours before they sign (MCP_SIGNING_KEY_PUBLISH_SECONDS); old ones stay published
     until nothing that they signed is valid any more. Running servers notice within half a minute.
 
     \b
-    Every few months:   mcp-core keys rotate
-    In an emergency:    mcp-core keys rotate --now
+    Every few months:     mcp-core keys rotate
+    A key has leaked:     mcp-core keys rotate --now
+    And is being used:    mcp-core keys rotate --revoke
     """
+    immediately = immediately or revoke
     with opened() as terminal:
-        kids = terminal.services.signing_keys.rotate(terminal.tx, terminal.origin, immediately=immediately)
+        kids = terminal.services.signing_keys.rotate(
+            terminal.tx, terminal.origin, immediately=immediately, revoke=revoke
+        )
     if as_json:
-        show_json({"kids": kids, "immediately": immediately})
+        show_json({"kids": kids, "immediately": immediately, "revoked": revoke})
     else:
         click.echo("New keys: " + " ".join(kids))

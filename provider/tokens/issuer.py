@@ -19,7 +19,8 @@ from database.models.columns import UTCDateTime, new_id
 from database.transaction import Transaction
 from provider.protocol.client import Client
 from provider.tokens.authorization import Authorization
-from provider.tokens.signing_keys import REGISTRY, SigningKeys
+from provider.tokens.key_pairs import REGISTRY
+from provider.tokens.signing_keys import SigningKeys
 from provider.tokens.subjects import Subjects
 
 _CLIENTS = ClientRow.__table__

@@ -15,8 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from joserfc.jwk import ECKey, KeySet, OKPKey, RSAKey
-from joserfc.jws import JWSAlgModel, JWSRegistry  # type: ignore[attr-defined] # exported, but not by __all__
+from joserfc.jwk import KeySet
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -26,26 +25,15 @@ from database.transaction import Transaction
 from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.messages import Origin
 from provider.security.crypto import Keyring
+from provider.tokens.key_pairs import AsymmetricKey, generate_key, import_key
 
 log = logging.getLogger("mcp_core.keys")
 
-AsymmetricKey = RSAKey | ECKey | OKPKey
 RELOAD_SECONDS = 30
-RSA_BITS = 2048
+SETTLE_SECONDS = RELOAD_SECONDS + 5  # by then every worker shows a new key, also one that reads while it is written
+KEPT = datetime.timedelta(days=1)  # how long a retired key is kept, for hints alone
 _TABLE = KeyRow.__table__
 _ALL = select(_TABLE).where(_TABLE.c.revoked_at.is_(None)).order_by(_TABLE.c.activates_at, _TABLE.c.kid)
-
-
-class TokenAlgorithms(JWSRegistry):
-    """Our fixed allow-list. Unlike joserfc's own it names EdDSA without a warning: verifiers know no other name yet."""
-
-    def get_alg(self, name: str) -> JWSAlgModel:
-        if name not in ("RS256", "ES256", "EdDSA"):
-            return super().get_alg(name)
-        return self.algorithms[name]
-
-
-REGISTRY = TokenAlgorithms(algorithms=["RS256", "ES256", "EdDSA"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,31 +102,44 @@ class SigningKeys:
         Two processes may both do so on the same new database; they agree on the one that signs (``current``), and the
         other one is never used.
         """
-        known = {key.algorithm for key in self._load(tx, now, fresh=True)}
-        made = [self._create(tx, name, now, now) for name in self.algorithms if name not in known]
+        begun = self._begun(tx, now)
+        made = [self._create(tx, name, now, now) for name in self.algorithms if name not in begun]
         if made:
             origin = Origin("", "", "", now)
             self._audit.record(tx, AuditEvent.KEYS_CREATED, origin, resource_type="signing_keys", kids=made)
             self._loaded = None
         return made
 
-    def rotate(self, tx: Transaction, origin: Origin, *, immediately: bool = False) -> list[str]:
+    def rotate(self, tx: Transaction, origin: Origin, *, immediately: bool = False, revoke: bool = False) -> list[str]:
         """A new key for each algorithm; the old ones retire once nothing they signed is valid any more.
 
-        ``immediately`` skips the time of publication: for a key that is known to others. Verifiers with an older copy of
-        the JWKS fetch it again when they meet the new ``kid``.
+        ``immediately`` is for a key that is known to others: the new ones sign as soon as every worker publishes them,
+        and verifiers with an older copy of the JWKS fetch it again when they meet the new ``kid``. ``revoke`` ends the old
+        keys as well, with all that they signed; the new ones sign at once. So does the first key of an algorithm.
         """
-        activates_at = origin.now if immediately else origin.now + self._publish
-        retires_at = activates_at + self._retire
-        replaced = (
-            update(KeyRow)
-            .where(_TABLE.c.retires_at.is_(None) | (_TABLE.c.activates_at > origin.now), _TABLE.c.revoked_at.is_(None))
-            .values(retires_at=retires_at)
-        )
+        begun = set() if revoke else self._begun(tx, origin.now)
+        settled = datetime.timedelta(seconds=SETTLE_SECONDS)
+        activates_at = origin.now + (min(settled, self._publish) if immediately else self._publish)
+        replaced = update(KeyRow).where(_TABLE.c.revoked_at.is_(None))
+        if revoke:
+            replaced = replaced.values(retires_at=origin.now, revoked_at=origin.now)
+        else:
+            replaced = replaced.where(_TABLE.c.retires_at.is_(None) | (_TABLE.c.activates_at > origin.now)).values(
+                retires_at=activates_at + self._retire
+            )
         tx.execute(replaced)
-        made = [self._create(tx, name, origin.now, activates_at) for name in self.algorithms]
+        made = [
+            self._create(tx, name, origin.now, activates_at if name in begun else origin.now)
+            for name in self.algorithms
+        ]
         self._audit.record(
-            tx, AuditEvent.KEYS_ROTATED, origin, resource_type="signing_keys", kids=made, immediately=immediately
+            tx,
+            AuditEvent.KEYS_ROTATED,
+            origin,
+            resource_type="signing_keys",
+            kids=made,
+            immediately=immediately,
+            revoked=revoke,
         )
         self._loaded = None
         return made
@@ -153,12 +154,17 @@ class SigningKeys:
             raise LookupError(f"there is no signing key for {algorithm}")
         return max(usable, key=lambda key: (key.retires_at is None, key.activates_at, key.kid))
 
-    def find(self, tx: Transaction, kid: str, now: datetime.datetime) -> SigningKey | None:
-        """A key whose signatures count now. A key id that is not known asks the database again, at most once a second."""
+    def find(
+        self, tx: Transaction, kid: str, now: datetime.datetime, *, may_be_retired: bool = False
+    ) -> SigningKey | None:
+        """A key whose signatures count now. A key id that is not known asks the database again, at most once a second.
+
+        ``may_be_retired`` is for what counts after its time, and finds a key for a day longer.
+        """
         for fresh in (False, True):
             if fresh and self._loaded is not None and (now - self._loaded.at).total_seconds() < 1:
                 return None
-            for key in self._load(tx, now, fresh=fresh):
+            for key in self._load(tx, now, fresh=fresh, kept=KEPT if may_be_retired else None):
                 if key.kid == kid:
                     return key
         return None
@@ -182,17 +188,30 @@ class SigningKeys:
 
     def purge(self, tx: Transaction, now: datetime.datetime, limit: int = 1000) -> int:
         """Deletes keys a day after they retired."""
-        over = select(_TABLE.c.kid).where(_TABLE.c.retires_at <= now - datetime.timedelta(days=1)).limit(limit)
+        over = select(_TABLE.c.kid).where(_TABLE.c.retires_at <= now - KEPT).limit(limit)
         kids = tx.execute(over).scalars().all()
         if kids:
             tx.execute(delete(KeyRow).where(_TABLE.c.kid.in_(kids)))
         return len(kids)
 
-    def _load(self, tx: Transaction, now: datetime.datetime, *, fresh: bool = False) -> tuple[SigningKey, ...]:
+    def _begun(self, tx: Transaction, now: datetime.datetime) -> set[str]:
+        """The algorithms that have a key which may sign."""
+        return {key.algorithm for key in self._load(tx, now, fresh=True) if key.activates_at <= now}
+
+    def _load(
+        self,
+        tx: Transaction,
+        now: datetime.datetime,
+        *,
+        fresh: bool = False,
+        kept: datetime.timedelta | None = None,
+    ) -> tuple[SigningKey, ...]:
+        """The keys that count now, or did ``kept`` ago."""
         loaded = self._loaded
         if loaded is None or fresh or abs((now - loaded.at).total_seconds()) >= RELOAD_SECONDS:
             loaded = self._reload(tx, now, loaded)
-        return tuple(key for key in loaded.keys if key.retires_at is None or now < key.retires_at)
+        moment = now if kept is None else now - kept
+        return tuple(key for key in loaded.keys if key.retires_at is None or moment < key.retires_at)
 
     def _reload(self, tx: Transaction, now: datetime.datetime, before: _Loaded | None) -> _Loaded:
         was_open = tx.is_open
@@ -220,7 +239,7 @@ class SigningKeys:
             known = SigningKey(
                 kid=row["kid"],
                 algorithm=row["algorithm"],
-                key=_import(row["algorithm"], private),
+                key=import_key(row["algorithm"], private),
                 public_jwk=row["public_jwk"],
                 created_at=row["created_at"],
                 activates_at=row["activates_at"],
@@ -230,7 +249,7 @@ class SigningKeys:
         return known
 
     def _create(self, tx: Transaction, algorithm: str, now: datetime.datetime, activates_at: datetime.datetime) -> str:
-        key = _generate(algorithm)
+        key = generate_key(algorithm)
         kid = key.thumbprint()[:22]
         public = {**key.as_dict(private=False), "kid": kid, "use": "sig", "alg": algorithm}
         private = json.dumps({**key.as_dict(private=True), "kid": kid}).encode()
@@ -248,19 +267,3 @@ class SigningKeys:
 
 def _context(kid: str) -> dict[str, str]:
     return {"table": "signing_keys", "column": "private_key_encrypted", "id": kid}
-
-
-def _generate(algorithm: str) -> AsymmetricKey:
-    if algorithm == "RS256":
-        return RSAKey.generate_key(RSA_BITS, private=True)
-    if algorithm == "ES256":
-        return ECKey.generate_key("P-256", private=True)
-    return OKPKey.generate_key("Ed25519", private=True)
-
-
-def _import(algorithm: str, private: dict[str, Any]) -> AsymmetricKey:
-    if algorithm == "RS256":
-        return RSAKey.import_key(private)
-    if algorithm == "ES256":
-        return ECKey.import_key(private)
-    return OKPKey.import_key(private)

@@ -19,7 +19,8 @@ from database.transaction import Transaction
 from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.claims_request import ClaimsRequest
 from provider.protocol.messages import Origin
-from provider.tokens.signing_keys import REGISTRY, SigningKeys
+from provider.tokens.key_pairs import REGISTRY
+from provider.tokens.signing_keys import SigningKeys
 
 MAX_TOKEN_CHARACTERS = 8192
 _ALLOWED_HEADER = {"alg", "kid", "typ"}
@@ -110,8 +111,11 @@ class TokenVerifier:
         )
 
     def verify_id_token_hint(self, tx: Transaction, token: str, now: datetime.datetime) -> Mapping[str, Any] | None:
-        """Claims of an ID token of ours, which may have expired (OpenID Connect RP-Initiated Logout §2). None otherwise."""
-        claims = self._verify(tx, token, "JWT", now)
+        """Claims of an ID token of ours, which may have expired (OpenID Connect RP-Initiated Logout §2). None otherwise.
+
+        Its key may have retired within the last day.
+        """
+        claims = self._verify(tx, token, "JWT", now, may_be_retired=True)
         if claims is None or not isinstance(claims.get("aud"), str) or not isinstance(claims.get("sub"), str):
             return None
         return claims
@@ -144,14 +148,18 @@ class TokenVerifier:
             tx.execute(delete(IssuedToken).where(_TOKENS.c.jti.in_(names)))
         return len(names)
 
-    def _verify(self, tx: Transaction, token: str, kind: str, now: datetime.datetime) -> Mapping[str, Any] | None:
+    def _verify(
+        self, tx: Transaction, token: str, kind: str, now: datetime.datetime, *, may_be_retired: bool = False
+    ) -> Mapping[str, Any] | None:
         if len(token) > MAX_TOKEN_CHARACTERS or not token.isascii():
             return None
         header = _header(token)
         if header is None or set(header) - _ALLOWED_HEADER or header.get("typ") != kind:
             return None
         kid = header.get("kid")
-        key = self._signing_keys.find(tx, kid, now) if isinstance(kid, str) else None
+        if not isinstance(kid, str):
+            return None
+        key = self._signing_keys.find(tx, kid, now, may_be_retired=may_be_retired)
         if key is None or header.get("alg") != key.algorithm:
             return None
         try:

@@ -25,6 +25,7 @@ from database.models import (
 )
 from database.models.columns import UTCDateTime
 from provider.cli import upkeep
+from provider.tokens.signing_keys import SETTLE_SECONDS
 from tests.cli.conftest import Terminal
 
 COUNTED = {
@@ -60,14 +61,36 @@ def test_rotation_publishes_new_keys_before_they_sign(terminal: Terminal) -> Non
     assert all(key["retires_at"] > newest for key in old), "an old key outlives what it signs until the new one does"
 
 
-def test_rotation_at_once_signs_with_the_new_keys(terminal: Terminal) -> None:
+def test_rotation_in_an_emergency_signs_with_the_new_keys_after_half_a_minute(terminal: Terminal) -> None:
     first = terminal.json("keys", "rotate", "--now")["kids"]
     second = terminal.json("keys", "rotate", "--now")
-    assert second["immediately"] is True
-    listed = {key["kid"]: key["state"] for key in terminal.json("keys", "list")}
-    assert {listed[kid] for kid in second["kids"]} == {"active"}
-    assert {listed[kid] for kid in first} == {"retiring"}
+    assert (second["immediately"], second["revoked"]) == (True, False)
+    listed = {key["kid"]: key for key in terminal.json("keys", "list")}
+    assert {listed[kid]["state"] for kid in second["kids"]} == {"next"}
+    assert {listed[kid]["state"] for kid in first} == {"active"}
+    for kid in second["kids"]:
+        begins, made = (datetime.datetime.fromisoformat(listed[kid][name]) for name in ("activates_at", "created_at"))
+        assert begins - made == datetime.timedelta(seconds=SETTLE_SECONDS)
     assert len(terminal.audit("keys.rotated")) == 2
+
+
+def test_without_a_time_of_publication_the_new_keys_sign_at_once(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MCP_SIGNING_KEY_PUBLISH_SECONDS", "0")
+    first = terminal.json("keys", "rotate", "--now")["kids"]
+    second = terminal.json("keys", "rotate", "--now")["kids"]
+    listed = {key["kid"]: key["state"] for key in terminal.json("keys", "list")}
+    assert {listed[kid] for kid in second} == {"active"}
+    assert {listed[kid] for kid in first} == {"retiring"}
+
+
+def test_rotation_that_revokes_leaves_the_new_keys_alone(terminal: Terminal) -> None:
+    terminal.ok("keys", "rotate")
+    terminal.ok("keys", "rotate")
+    made = terminal.json("keys", "rotate", "--revoke")
+    assert (made["immediately"], made["revoked"]) == (True, True)
+    assert {key["kid"]: key["state"] for key in terminal.json("keys", "list")} == dict.fromkeys(made["kids"], "active")
 
 
 def test_for_people_rotation_names_the_new_keys_and_the_list_is_a_table(terminal: Terminal) -> None:

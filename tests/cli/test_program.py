@@ -36,7 +36,7 @@ resource add URI --name --scope --admin-scope --token-alg --access-token-seconds
 resource list --json
 resource remove URI
 keys list --json
-keys rotate --now --json
+keys rotate --now --revoke --json
 cleanup --json
 doctor --json
 """

@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives import serialization
 from joserfc import jws
 from joserfc.jwk import RSAKey
 
-from provider.tokens.signing_keys import REGISTRY, SigningKey
+from provider.tokens.key_pairs import REGISTRY
+from provider.tokens.signing_keys import SigningKey
 from tests.endpoints.provider import Provider, claims_of, header_of
 
 STRANGER = RSAKey.generate_key(2048, private=True)

@@ -58,7 +58,7 @@ def run(terminal: Terminal, command: str) -> None:
 @pytest.mark.parametrize(
     "document, count",
     [
-        ("docs/terminal.md", 24),
+        ("docs/terminal.md", 25),
         ("docs/integrate.md", 3),
         ("examples/fastmcp_server/README.md", 2),
         ("examples/sign_in_with_mcp/README.md", 1),
@@ -88,7 +88,9 @@ def test_the_examples_of_the_help_work(terminal: Terminal) -> None:
     run(terminal, f"echo '{PASSWORD}' | mcp-core user create --username ana --email ana@example.org --password-stdin")
     for path in (("client", "create"), ("api-key", "create"), ("resource", "add"), ("keys", "rotate")):
         shown = terminal.ok(*path, "--help").partition("Options:")[0].partition("\n")[2].replace("\\\n", " ")
-        found = re.findall(rf"\b(mcp-core {' '.join(path)} .*|mcp-core keys rotate(?: --now)?)$", shown, re.MULTILINE)
+        found = re.findall(
+            rf"\b(mcp-core {' '.join(path)} .*|mcp-core keys rotate(?: --now| --revoke)?)$", shown, re.MULTILINE
+        )
         assert found
         for command in found:
             run(terminal, " ".join(command.split()))

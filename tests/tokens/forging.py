@@ -10,7 +10,8 @@ from typing import Any
 from joserfc.jwk import ECKey, RSAKey
 
 from provider.protocol.messages import Origin
-from provider.tokens.signing_keys import REGISTRY, SigningKey
+from provider.tokens.key_pairs import REGISTRY
+from provider.tokens.signing_keys import SigningKey
 from provider.tokens.verifier import VerifiedAccessToken
 from tests.tokens.conftest import World
 

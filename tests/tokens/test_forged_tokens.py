@@ -14,7 +14,8 @@ from joserfc import jws
 from joserfc.jwk import ECKey
 
 from provider.protocol.messages import Origin
-from provider.tokens.signing_keys import REGISTRY, SigningKey
+from provider.tokens.key_pairs import REGISTRY
+from provider.tokens.signing_keys import SigningKey
 from tests.tokens.conftest import ISSUER, World
 from tests.tokens.forging import b64, issue, key_of, read, resigned, signed, verify
 

@@ -19,7 +19,7 @@ from database.models import GrantRecord, IssuedToken
 from database.models import User as UserRow
 from provider.protocol.messages import Origin
 from provider.tokens.issuer import AuthorizationGone, token_hash
-from provider.tokens.signing_keys import REGISTRY
+from provider.tokens.key_pairs import REGISTRY
 from tests.tokens.conftest import API, ISSUER, Tokens, World, later, make_client, make_grant, make_user
 
 ES256_API = dataclasses.replace(API, token_alg="ES256")

@@ -19,7 +19,7 @@ from database.models import SigningKey as KeyRow
 from database.transaction import Transaction
 from provider.protocol.messages import Origin
 from provider.security.crypto import DecryptionFailed, Keyring
-from provider.tokens.signing_keys import RELOAD_SECONDS
+from provider.tokens.signing_keys import RELOAD_SECONDS, SETTLE_SECONDS
 from tests.database_servers import MariaDBServer, create_migrated_database
 from tests.tokens.conftest import PUBLISH_SECONDS, RETIRE_SECONDS, Events, Tokens, World, later
 
@@ -38,9 +38,9 @@ def ensured(tokens: Tokens, origin: Origin) -> list[str]:
         return tokens.keys.ensure(tx, origin.now)
 
 
-def rotated(tokens: Tokens, origin: Origin, *, immediately: bool = False) -> str:
+def rotated(tokens: Tokens, origin: Origin, **how: bool) -> str:
     with tokens.transaction() as tx:
-        (kid,) = tokens.keys.rotate(tx, origin, immediately=immediately)
+        (kid,) = tokens.keys.rotate(tx, origin, **how)
         return kid
 
 
@@ -161,15 +161,52 @@ def test_what_was_signed_last_by_the_old_key_is_valid_to_its_end(world: World, o
         assert verify(tx, issued.token, later(moment, 900).now) is None
 
 
-def test_a_rotation_in_an_emergency_signs_with_the_new_key_at_once(
+def test_a_rotation_in_an_emergency_signs_once_every_worker_publishes_the_new_key(
     tokens: Tokens, origin: Origin, events: Events
 ) -> None:
     (old,) = ensured(tokens, origin)
-    new = rotated(tokens, origin, immediately=True)
-    assert current(tokens, origin) == new
-    assert set(published(tokens, later(origin, RETIRE_SECONDS - 1))) == {old, new}
-    assert published(tokens, later(origin, RETIRE_SECONDS)) == [new]
+    emergency = later(origin, 100)
+    workers = [Tokens(tokens.engine, tokens.keyring) for _ in range(RELOAD_SECONDS + 5)]
+    for step, worker in enumerate(workers):  # the last ones look while the new key is written
+        assert current(worker, later(emergency, step - RELOAD_SECONDS)) == old
+    new = rotated(tokens, emergency, immediately=True)
+    for seconds in range(5, SETTLE_SECONDS + 5):
+        moment = later(emergency, seconds)
+        signed = {current(worker, moment) for worker in (tokens, *workers)}
+        assert signed == ({old} if seconds < SETTLE_SECONDS else {new})
+        assert all(signed <= set(published(worker, moment)) for worker in workers), seconds
+    over = SETTLE_SECONDS + RETIRE_SECONDS
+    assert set(published(tokens, later(emergency, over - 1))) == {old, new}
+    assert published(tokens, later(emergency, over)) == [new]
     assert events().count(("keys.rotated", None)) == 1
+
+
+@pytest.mark.parametrize("how", [{}, {"immediately": True}, {"revoke": True}], ids=str)
+def test_the_first_key_of_an_algorithm_signs_at_once(tokens: Tokens, origin: Origin, how: dict[str, bool]) -> None:
+    first = rotated(tokens, origin, **how)
+    assert current(tokens, origin) == first
+    assert ensured(tokens, origin) == []
+
+
+def test_a_rotation_that_revokes_ends_the_old_keys_and_what_they_signed(world: World, origin: Origin) -> None:
+    tokens = world.tokens
+    with tokens.transaction() as tx:
+        access = tokens.issuer.issue_access_token(tx, world.authorization(origin), origin.now).token
+        hint = tokens.issuer.id_token(tx, world.authorization(origin), origin.now)
+        worker = Tokens(tokens.engine, tokens.keyring)
+        assert worker.verifier.verify_access_token(tx, access, origin.now) is not None
+    rotated(tokens, origin)  # retiring keys and those to come are ended too
+    new = rotated(tokens, later(origin, 1), revoke=True)
+    assert (current(tokens, later(origin, 1)), published(tokens, later(origin, 1))) == (new, [new])
+    for process, seconds in ((tokens, 1), (worker, RELOAD_SECONDS)):
+        moment = later(origin, seconds)
+        assert published(process, moment) == [new]
+        with tokens.transaction() as tx:
+            assert process.verifier.verify_access_token(tx, access, moment.now) is None
+            assert process.verifier.verify_id_token_hint(tx, hint, moment.now) is None
+    with tokens.transaction() as tx:
+        assert tokens.keys.purge(tx, later(origin, 86401).now) == 2
+    assert [row["kid"] for row in tokens.rows(KeyRow)] == [new]
 
 
 @pytest.mark.parametrize("seconds", [1, 3600, PUBLISH_SECONDS - 300, PUBLISH_SECONDS - 1])
@@ -180,7 +217,7 @@ def test_a_key_that_was_replaced_before_it_began_never_signs_in_place_of_the_new
     rotated(tokens, origin)
     emergency = later(origin, seconds)
     newest = rotated(tokens, emergency, immediately=True)
-    for after in (0, 1, 299, 301, RETIRE_SECONDS - 1, RETIRE_SECONDS, PUBLISH_SECONDS, 2 * PUBLISH_SECONDS):
+    for after in (SETTLE_SECONDS, 299, 301, RETIRE_SECONDS - 1, RETIRE_SECONDS, PUBLISH_SECONDS, 2 * PUBLISH_SECONDS):
         assert current(tokens, later(emergency, after)) == newest, after
 
 
@@ -199,7 +236,7 @@ def test_rotations_on_top_of_one_another_leave_a_key_at_every_moment(tokens: Tok
 def test_keys_are_purged_a_day_after_they_retired(tokens: Tokens, origin: Origin) -> None:
     (old,) = ensured(tokens, origin)
     new = rotated(tokens, origin, immediately=True)
-    over = later(origin, RETIRE_SECONDS + 86400)
+    over = later(origin, SETTLE_SECONDS + RETIRE_SECONDS + 86400)
     with tokens.transaction() as tx:
         assert tokens.keys.purge(tx, later(over, -0.001).now) == 0
         assert tokens.keys.purge(tx, over.now) == 1
@@ -227,7 +264,7 @@ def test_a_worker_learns_of_a_rotation_in_time_and_knows_the_other_ones_tokens_a
     world: World, worker: Tokens, origin: Origin
 ) -> None:
     old = current(worker, origin)
-    new = rotated(world.tokens, origin, immediately=True)
+    new = rotated(world.tokens, origin, revoke=True)
     assert current(worker, later(origin, RELOAD_SECONDS - 1)) == old
     with world.tokens.transaction() as tx:
         token = world.tokens.issuer.issue_access_token(tx, world.authorization(origin), origin.now).token

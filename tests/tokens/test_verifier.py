@@ -14,7 +14,7 @@ from database.models import Client as ClientRow
 from database.models import User as UserRow
 from provider.protocol.messages import Origin
 from provider.tokens.verifier import MAX_TOKEN_CHARACTERS
-from tests.tokens.conftest import API, SKEW_SECONDS, World, later, make_client
+from tests.tokens.conftest import API, PUBLISH_SECONDS, RETIRE_SECONDS, SKEW_SECONDS, World, later, make_client
 from tests.tokens.forging import issue, read, resigned, verify
 
 
@@ -116,6 +116,24 @@ def test_a_hint_may_have_expired_but_not_be_altered(world: World, origin: Origin
         for claims in [*changes, {"iss": "https://evil.example"}, {"iat": None}]:
             altered = resigned(world, origin, token, **claims)
             assert world.tokens.verifier.verify_id_token_hint(tx, altered, origin.now) is None
+
+
+def test_a_hint_outlives_the_key_that_signed_it_by_a_day_and_an_access_token_does_not(
+    world: World, origin: Origin
+) -> None:
+    verifier = world.tokens.verifier
+    far = int(later(origin, 10 * 86400).now.timestamp())
+    access = resigned(world, origin, issue(world, origin), exp=far)
+    with world.tokens.transaction() as tx:
+        hint = world.tokens.issuer.id_token(tx, world.authorization(origin), origin.now)
+        world.tokens.keys.rotate(tx, origin)
+    over = later(origin, PUBLISH_SECONDS + RETIRE_SECONDS)
+    with world.tokens.transaction() as tx:
+        assert verifier.verify_access_token(tx, access, later(over, -1).now) is not None
+        for seconds, is_read in ((-1, True), (0, True), (86399, True), (86400, False)):
+            moment = later(over, seconds).now
+            assert (verifier.verify_id_token_hint(tx, hint, moment) is not None) is is_read, seconds
+            assert seconds < 0 or verifier.verify_access_token(tx, access, moment) is None
 
 
 @pytest.mark.parametrize("padding, is_read", [(0, True), (1, False), (5_000_000, False)])

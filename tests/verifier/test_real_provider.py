@@ -23,8 +23,9 @@ from tests.verifier.stand_in import Clock
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Real]:
-    """A provider of these tests' own."""
-    with serving(tmp_path_factory.mktemp("provider")) as server:
+    """A provider of these tests' own. Its only worker is started again after a rotation, so new keys need no settling."""
+    settings = {"MCP_SIGNING_KEY_PUBLISH_SECONDS": "0"}
+    with serving(tmp_path_factory.mktemp("provider"), settings=settings) as server:
         yield prepared(server)
 
 
