@@ -1,0 +1,178 @@
+"""Pseudonyms (OpenID Connect Core §8): one for each sector, the same everywhere, and never the user's own id beside it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from provider.accounts.users import User
+from provider.clients.rows import metadata_of
+from provider.protocol.client import ClientDetails
+from tests.endpoints.browsing import Browser, code_of, error_of, page_of
+from tests.endpoints.provider import API, REDIRECT_URI, KnownClient, Provider, ProviderFactory, claims_of
+
+SECTOR_DOCUMENT = "https://sector.example.org/uris.json"
+
+
+@pytest.fixture
+def browser(sqlite_engine: Engine, make_provider: ProviderFactory) -> Browser:
+    return Browser(make_provider(sqlite_engine))
+
+
+@pytest.fixture
+def provider(browser: Browser) -> Provider:
+    return browser.provider
+
+
+@pytest.fixture
+def ada(provider: Provider) -> User:
+    return provider.user()
+
+
+def pairwise(provider: Provider, *redirect_uris: str, sector: str | None = None, **options: Any) -> KnownClient:
+    """``application_type`` and method may be given as well."""
+    details = ClientDetails(subject_type="pairwise", sector_identifier_uri=sector)
+    return provider.client(
+        **{"is_trusted": True, "redirect_uris": redirect_uris or (REDIRECT_URI,), "details": details, **options}
+    )
+
+
+def sub_of(provider: Provider, user: User, client: KnownClient) -> str:
+    answer = provider.redeem(
+        client,
+        provider.code(provider.grant(user, client), redirect_uri=client.client.redirect_uris[0]),
+        redirect_uri=client.client.redirect_uris[0],
+    )
+    sub: str = claims_of(answer.json["id_token"])["sub"]
+    return sub
+
+
+def test_each_sector_has_its_own_pseudonym_for_each_person(provider: Provider, ada: User) -> None:
+    bob = provider.user("bob")
+    first = pairwise(provider)
+    same_host = pairwise(provider, "https://app.example.com/other", "https://app.example.com/callback?x=1")
+    same_host_other_port = pairwise(provider, "https://app.example.com:8443/callback")
+    other_host = pairwise(provider, "https://other.example.com/callback")
+    sector = pairwise(provider, "https://a.example.org/cb", "https://b.example.org/cb", sector=SECTOR_DOCUMENT)
+    same_sector = pairwise(provider, "https://c.example.org/cb", sector=SECTOR_DOCUMENT + "?v=2")
+    subjects = {
+        name: sub_of(provider, ada, client) for name, client in locals().items() if isinstance(client, KnownClient)
+    }
+    assert subjects["first"] == subjects["same_host"] == subjects["same_host_other_port"]
+    assert subjects["sector"] == subjects["same_sector"]
+    assert len({subjects["first"], subjects["other_host"], subjects["sector"], ada.id}) == 4
+    assert sub_of(provider, ada, first) == subjects["first"], "for good"
+    assert sub_of(provider, bob, first) != subjects["first"]
+    assert all(subject.isascii() and 20 < len(subject) <= 255 for subject in subjects.values())
+    assert sub_of(provider, ada, provider.client()) == ada.id
+
+
+@pytest.mark.parametrize(
+    "uris, kind",
+    [
+        (("http://127.0.0.1/cb",), "native"),
+        (("http://localhost:3000/cb",), "web"),
+        (("com.example.app:/cb",), "native"),
+        (("https://a.example.org/cb", "https://b.example.org/cb"), "web"),
+        (("https://a.example.org/cb", "http://localhost/cb"), "native"),
+    ],
+)
+def test_what_anybody_can_register_is_no_sector_that_clients_share(
+    provider: Provider, ada: User, uris: tuple[str, ...], kind: str
+) -> None:
+    """Or two applications on one device, or of two makers, could compare notes about a person."""
+    subjects = {sub_of(provider, ada, pairwise(provider, *uris, application_type=kind)) for _ in range(3)}
+    assert len(subjects) == 3
+    assert ada.id not in subjects
+
+
+def test_one_server_tells_another_nothing(browser: Browser, provider: Provider, ada: User, keyring: Any) -> None:
+    """The pseudonym follows from our key alone: whoever knows a user's id and a sector can't compute it."""
+    subject = sub_of(provider, ada, pairwise(provider))
+    assert subject == keyring.keyed_hash("pairwise subject", f"app.example.com|{ada.id}")
+
+
+@pytest.mark.parametrize("resource", [None, API])
+def test_every_place_says_the_same_and_none_the_users_own_id(
+    browser: Browser, provider: Provider, ada: User, resource: str | None
+) -> None:
+    provider.resource()
+    client = pairwise(provider)
+    browser.sign_in(ada)
+    scope = "openid profile email offline_access" + (" notes:read" if resource else "")
+    asked = json.dumps({"id_token": {"name": None, "email": None, "preferred_username": None}})
+    made = provider.redeem(client, code_of(browser.authorize(client, scope=scope, resource=resource, claims=asked)))
+    tokens = made.json
+    subject = claims_of(tokens["id_token"])["sub"]
+    seen = [made.text, json.dumps(claims_of(tokens["id_token"])), json.dumps(claims_of(tokens["access_token"]))]
+    assert claims_of(tokens["access_token"])["sub"] == subject
+    refreshed = provider.refresh(client, tokens["refresh_token"]).json
+    assert claims_of(refreshed["id_token"])["sub"] == claims_of(refreshed["access_token"])["sub"] == subject
+    if resource is None:
+        userinfo = provider.userinfo(tokens["access_token"])
+        assert userinfo.json["sub"] == subject
+        seen.append(userinfo.text)
+    for token in (tokens["access_token"], tokens["refresh_token"]):
+        described = provider.introspect(client, token)
+        assert described.json["active"] is True
+        assert described.json["sub"] == subject
+        assert "username" not in described.json, "the name to sign in with would undo the pseudonym"
+        seen.append(described.text)
+    api = provider.client(grant_types=("client_credentials",), redirect_uris=(), resource=resource or provider.issuer)
+    described = provider.introspect(api, tokens["access_token"])
+    assert described.json["sub"] == subject
+    assert "username" not in described.json
+    seen.append(described.text)
+    assert subject != ada.id
+    for text in seen:
+        assert ada.id not in text
+
+
+def test_who_knows_the_users_id_is_told_the_name_as_well(provider: Provider, ada: User) -> None:
+    client = provider.client()
+    tokens = provider.tokens(ada, client)
+    for token in (tokens["access_token"], tokens["refresh_token"]):
+        described = provider.introspect(client, token).json
+        assert (described["sub"], described["username"]) == (ada.id, "ada")
+
+
+def test_hints_and_named_persons_are_understood_under_their_pseudonym(
+    browser: Browser, provider: Provider, ada: User
+) -> None:
+    client, other, plain = (
+        pairwise(provider),
+        pairwise(provider, "https://other.example.com/cb"),
+        provider.client(is_trusted=True),
+    )
+    bob = provider.user("bob")
+    own, bobs = (provider.tokens(user, client, ("openid",))["id_token"] for user in (ada, bob))
+    browser.sign_in(ada)
+    for asking in (client, plain):
+        code_of(browser.authorize(asking, id_token_hint=own, prompt="none"))
+        assert error_of(browser.authorize(asking, id_token_hint=bobs, prompt="none")) == "login_required"
+    subject = claims_of(own)["sub"]
+
+    def named(value: str) -> str:
+        return json.dumps({"id_token": {"sub": {"value": value}}})
+
+    code_of(browser.authorize(client, claims=named(subject), prompt="none"))
+    for value in (ada.id, sub_of(provider, ada, other), claims_of(bobs)["sub"]):
+        assert error_of(browser.authorize(client, claims=named(value), prompt="none")) == "login_required"
+    assert error_of(browser.authorize(plain, claims=named(subject), prompt="none")) == "login_required"
+    page_of(browser.authorize(client, claims=named(ada.id)), "/login")
+
+
+def test_a_token_keeps_its_subject_when_its_client_becomes_another(provider: Provider, ada: User) -> None:
+    """UserInfo must say what the ID token beside it says (§5.3.2), whatever is registered by then."""
+    client = pairwise(provider)
+    tokens = provider.tokens(ada, client)
+    with provider.begin() as tx:
+        known = provider.services.clients.find(tx, client.client_id, fresh=True)
+        assert known is not None
+        moved = replace(metadata_of(known), redirect_uris=("https://moved.example.com/cb",))
+        assert provider.services.clients.replace(tx, provider.origin, known, moved)
+    assert provider.userinfo(tokens["access_token"]).json["sub"] == claims_of(tokens["id_token"])["sub"]
