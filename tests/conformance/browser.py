@@ -62,10 +62,10 @@ class Script:
         found: dict[str, list[Block]] = {}
         for module in SIGN_IN_AGAIN:
             found[module] = [self._authorization(look_for=_SIGN_IN)]
-        for module, words in LOOK_AT_SIGN_IN.items():
-            found[module] = [
-                _block(self._authorize, _look("Look at the sign-in page", f"{self._origin}/login*", words))
-            ]
+        for module, element in LOOK_AT_SIGN_IN.items():
+            look = _look("Look at the sign-in page", f"{self._origin}/login*", _SIGN_IN)
+            look["commands"].insert(0, ["wait", "xpath", element, WAIT_SECONDS])
+            found[module] = [_block(self._authorize, look)]
         for module in REFUSED_AT_ONCE:
             found[module] = [_block(self._authorize, _look("Look at the refusal", self._authorize, _REFUSED))]
         for module, words in LOGOUT_PAGES.items():

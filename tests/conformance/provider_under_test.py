@@ -19,16 +19,22 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from joserfc import jwk
+
 from tests.database_servers import make_certificates
 from tests.serving import Server
 
 HERE = Path(__file__).parent
 USERNAME = "conny"
 PASSWORD = "seven purple lanterns over quiet water"
+# By configuration: the applications that have to be there before, and how they prove themselves.
 _CLIENTS = {
-    "client": "client_secret_basic",
-    "client2": "client_secret_basic",
-    "post_client": "client_secret_post",
+    "static": {
+        "client": "client_secret_basic",
+        "client2": "client_secret_basic",
+        "post_client": "client_secret_post",
+    },
+    "static-keys": {"client": "private_key_jwt", "client2": "private_key_jwt"},
 }
 
 
@@ -74,17 +80,25 @@ def _arguments() -> argparse.Namespace:
         "--suite", default="https://localhost:8443", help="the suite's base_url; TLS is put in front of it"
     )
     parser.add_argument("--suite-backend", default="http://127.0.0.1:8080", help="where the suite itself listens")
+    parser.add_argument(
+        "--setting", action="append", default=[], metavar="NAME=VALUE", help="of the provider; repeatable"
+    )
     return parser.parse_args()
 
 
 def _server(folder: Path, arguments: argparse.Namespace) -> Server:
-    """Default settings, but for what the suite needs: its TLS is trusted, its address may be asked, nothing is throttled."""
+    """Default settings, but for what the suite needs: its TLS is trusted, its address may be asked, nothing is throttled.
+
+    Its module on new keys stops at a key type that it does not know, "OKP", so there are no EdDSA keys.
+    """
     settings = {
         "MCP_BEHIND_TLS_PROXY": "true",
         "MCP_TRUSTED_PROXY_COUNT": "1",
         "MCP_RATE_LIMITS": "false",
         "MCP_OUTBOUND_CA_FILE": str(folder / "ca.pem"),
         "MCP_OUTBOUND_ALLOWED_HOSTS": arguments.suite.removeprefix("https://"),
+        "MCP_SIGNING_ALGORITHMS": "RS256 ES256",
+        **dict(setting.split("=", 1) for setting in arguments.setting),
     }
     server = Server(folder, settings=settings, port=arguments.backend)
     server.issuer = f"https://localhost:{arguments.port}/oauth"
@@ -112,14 +126,18 @@ def _made(server: Server, suite: str) -> dict[str, Any]:
     server.user(USERNAME, PASSWORD, "--verified")
     token = server.mcp_core_json("registration-token", "create", "--name", "OpenID conformance suite", "--no-pkce")
     plans = json.loads((HERE / "plans.json").read_text())
-    static = [key for key, plan in plans.items() if plan["configuration"] == "static"]
+    clients = {
+        key: _clients(server, _CLIENTS[plan["configuration"]], f"{suite}/test/a/{alias(key)}/callback")
+        for key, plan in plans.items()
+        if plan["configuration"] in _CLIENTS
+    }
     return {
         "issuer": server.issuer,
         "suite": suite,
         "username": USERNAME,
         "password": PASSWORD,
         "registration_token": token["token"],
-        "clients": {key: _clients(server, f"{suite}/test/a/{alias(key)}/callback") for key in static},
+        "clients": clients,
         "environment": {name: value for name, value in server.environment.items() if name.startswith("MCP_")},
     }
 
@@ -129,14 +147,22 @@ def alias(plan: str) -> str:
     return f"mcp-core-{plan}"
 
 
-def _clients(server: Server, redirect_uri: str) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for role, method in _CLIENTS.items():
-        made = server.mcp_core_json(
-            *("client", "create", "--name", f"Conformance {role}", "--redirect-uri", redirect_uri),
-            *("--auth-method", method, "--no-pkce"),
-        )
-        found |= {f"{role}_id": made["client_id"], f"{role}_secret": made["client_secret"]}
+def _clients(server: Server, wanted: dict[str, str], redirect_uri: str) -> dict[str, Any]:
+    """Ids, and secrets or private keys, under the names that the configurations use."""
+    found: dict[str, Any] = {}
+    for role, method in wanted.items():
+        arguments = ["client", "create", "--name", f"Conformance {role}", "--redirect-uri", redirect_uri]
+        arguments += ["--auth-method", method, "--no-pkce"]
+        if method == "private_key_jwt":
+            key = jwk.RSAKey.generate_key(2048, {"kid": role, "use": "sig", "alg": "RS256"}, private=True)
+            published = server.home / "jwks.json"
+            published.write_text(json.dumps({"jwks": {"keys": [key.as_dict(private=False)]}}))
+            made = server.mcp_core_json(*arguments, "--metadata", str(published))
+            found[f"{role}_jwks"] = {"keys": [key.as_dict(private=True)]}
+        else:
+            made = server.mcp_core_json(*arguments)
+            found[f"{role}_secret"] = made["client_secret"]
+        found[f"{role}_id"] = made["client_id"]
     return found
 
 

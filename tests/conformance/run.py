@@ -115,10 +115,20 @@ def _run_plan(
 def configuration(key: str, template: str, provider: dict[str, Any]) -> dict[str, Any]:
     """The template with what ``provider.json`` says, and with the browser's script."""
     values = {"alias": alias(key), **provider, **provider["clients"].get(key, {})}
-    text = (HERE / "configurations" / f"{template}.json").read_text()
-    filled: dict[str, Any] = json.loads(string.Template(text).substitute(values))
+    filled = _filled(json.loads((HERE / "configurations" / f"{template}.json").read_text()), values)
     script = Script(provider["issuer"], provider["username"], provider["password"])
-    return filled | {"browser": script.browser(), "override": script.overrides()}
+    return {**filled, "browser": script.browser(), "override": script.overrides()}
+
+
+def _filled(template: Any, values: dict[str, Any]) -> Any:
+    """``$name`` becomes a value, which is text, or whatever it is where nothing else is written there."""
+    if isinstance(template, dict):
+        return {name: _filled(value, values) for name, value in template.items()}
+    if isinstance(template, str):
+        if template.startswith("$") and template[1:] in values:
+            return values[template[1:]]
+        return string.Template(template).substitute(values)
+    return template
 
 
 def _see_through(suite: Suite, module_id: str, name: str, provider: dict[str, Any]) -> None:
