@@ -190,7 +190,7 @@ def test_nobody_decides_without_a_session(site: Site, ana: Account) -> None:
     """The browser that began the request has signed out before the button is pressed."""
     visitor = asked(site, ana)
     page = visitor.page.url
-    visitor.http.delete_cookie(SESSION, "id.example")
+    visitor.http.delete_cookie(SESSION, domain="id.example")
     before = site.rows("authorization_requests", "consents", "authorization_codes")
     for decision in ("allow", "cancel"):
         visitor.post(page, {"decision": decision})
