@@ -151,6 +151,7 @@ def _unsigned(token: str) -> str:
         {"post_logout_redirect_uri": BYE, "id_token_hint": _altered},
         {"post_logout_redirect_uri": BYE, "state": ["a", "b"]},
         {"client_id": ["a", "b"]},
+        {"state": ["a", "b"]},
         {"id_token_hint": _altered},
     ],
 )
