@@ -33,6 +33,7 @@ SERVER_CORE, LOAD_CORE = 0, 1
 CONNECTIONS = 16
 CHAINS_OF_A_RUN = 4 * CONNECTIONS
 WARM_UP_SECONDS = 1
+BUSY = 2.5
 SCENARIOS = (
     "client credentials, RS256",
     "client credentials, ES256",
@@ -147,8 +148,10 @@ def table(runs: list[Run], servers: list[Measured], resident: dict[str, tuple[in
         peer = median_of(runs, names[0], scenario)
         for name in names:
             run = median_of(runs, name, scenario)
-            ratio = "" if name == names[0] else f" **{run.rate / peer.rate:.2f}**"
-            cells.append(f"{run.rate:,.0f}/s{ratio}, {run.p50:.1f} / {run.p99:.1f} ms, {run.cpu:.0f} µs")
+            faster, cheaper = f" **{run.rate / peer.rate:.2f}**", f" **{peer.cpu / run.cpu:.2f}**"
+            if name == names[0]:
+                faster = cheaper = ""
+            cells.append(f"{run.rate:,.0f}/s{faster}, {run.p50:.1f} / {run.p99:.1f} ms, {run.cpu:.0f} µs{cheaper}")
         lines.append(f"| {scenario} | " + " | ".join(cells) + " |")
     lines.append(
         "| resident, started / after the load, MiB | " + " | ".join(memory(resident[name]) for name in names) + " |"
@@ -197,7 +200,7 @@ def main() -> None:
 
 
 def report(asked: argparse.Namespace, folder: Path, servers: list[Measured], scenarios: list[str]) -> None:
-    fresh = {server.name: server.resident_kib() for server in servers}
+    load, fresh = os.getloadavg()[0], {server.name: server.resident_kib() for server in servers}
     for server in servers:
         check_answers(server)
     for scenario in scenarios:
@@ -218,12 +221,17 @@ def report(asked: argparse.Namespace, folder: Path, servers: list[Measured], sce
     assert isinstance(peer, Peer)
     found = surroundings(peer)
     print(", ".join(f"{name} {value}" for name, value in found.items()))
+    if load > BUSY:
+        print(f"The machine was busy (load average {load:.1f}): believe the processor times, not the rates.")
+    print(
+        "Each cell: answers a second (ratio), p50 / p99, processor time of an answer (ratio). A ratio above 1 is ours."
+    )
     print()
     print(table(runs, servers, resident))
     asked.json.parent.mkdir(parents=True, exist_ok=True)
     content = {
         "versions": found,
-        "load_average": os.getloadavg(),
+        "load_average": load,
         "runs": [asdict(run) for run in runs],
         "resident_kib": resident,
         "cold_start_seconds": {server.name: server.cold_start_seconds for server in servers},

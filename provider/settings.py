@@ -81,7 +81,7 @@ class Settings(BaseSettings):
     require_second_factor: bool = Field(False, description="Every user must set up a second factor at sign-in.")
     dynamic_registration: Literal["open", "token", "off"] = Field(
         "open",
-        description="Who may register applications: anybody (public ones), holders of a registration token, nobody.",
+        description="Who may register applications: anybody (to sign people in), holders of a registration token, nobody.",
     )
     registration_unused_days: int = Field(
         30,

@@ -141,6 +141,12 @@ class Server:
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
     @property
+    def traces(self) -> str:
+        """What the log says from the first unforeseen error on. Empty when there was none."""
+        _, found, after = self.log_text().partition("Traceback")
+        return found + after[:4000]
+
+    @property
     def setup_link(self) -> str:
         """The link that the first start printed."""
         found = re.findall(r"https?://\S+/setup/\S+", self.log_text())

@@ -20,13 +20,21 @@ _COLUMNS = ("id", "name", "state", "uses_left", "created_at", "expires_at")
 def registration_token() -> None:
     """Tokens with which applications register themselves and are vouched for (RFC 7591: initial access tokens).
 
-    Without one an application can register too, unless MCP_DYNAMIC_REGISTRATION forbids it; people are warned of it then.
+    Without one an application can register too, unless MCP_DYNAMIC_REGISTRATION forbids it. Then it can only sign people
+    in, and they are warned of it.
     """
 
 
 @registration_token.command()
 @click.option("--name", required=True, metavar="N", help="Whom the token is for.")
-@click.option("--expires-in-days", metavar="N", type=click.IntRange(1, 366), default=30, show_default=True)
+@click.option(
+    "--expires-in-days",
+    metavar="N",
+    type=click.IntRange(1, 366),
+    default=30,
+    show_default=True,
+    help="When it ends by itself.",
+)
 @click.option(
     "--uses", metavar="N", type=click.IntRange(1, 1_000_000), help="How many registrations. Default: any number."
 )

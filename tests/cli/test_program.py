@@ -22,7 +22,7 @@ user disable USER
 user enable USER
 user reset-second-factor USER
 client create --name --public --native --redirect-uri --post-logout-redirect-uri --grant --scope --auth-method --resource
-  --no-pkce --trusted --json
+  --jwks-uri --metadata --no-pkce --trusted --json
 client list --json
 client show CLIENT_ID --json
 client disable CLIENT_ID
@@ -37,6 +37,10 @@ resource list --json
 resource remove URI
 keys list --json
 keys rotate --now --revoke --json
+registration-token create --name --expires-in-days --uses --no-pkce --json
+registration-token list --json
+registration-token revoke TOKEN_ID
+protect URL --scope --name --token-alg --json
 cleanup --json
 doctor --json
 """
@@ -121,7 +125,12 @@ def test_the_version_is_that_of_the_package(bare_terminal: Terminal) -> None:
         ["user", "create", "--username", "ana", "--email", "ana@example.org", "--password", "secret"],
         ["client", "create"],
         ["client", "create", "--name", "A", "--grant", "password"],
-        ["client", "create", "--name", "A", "--auth-method", "private_key_jwt"],
+        ["client", "create", "--name", "A", "--auth-method", "client_secret_jwt"],
+        ["client", "create", "--name", "A", "--metadata", "/does/not/exist.json"],
+        ["registration-token", "create"],
+        ["registration-token", "create", "--name", "A", "--uses", "0"],
+        ["registration-token", "create", "--name", "A", "--expires-in-days", "367"],
+        ["protect"], ["protect", "https://api.example/", "--token-alg", "HS256"],
         ["client", "create", "--name", "A", "--public", "--auth-method", "client_secret_basic"],
         ["api-key", "create", "--name", "A"],
         ["api-key", "create", "--user", "ana", "--name", "A", "--expires-in-days", "0"],

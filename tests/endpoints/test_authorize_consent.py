@@ -11,7 +11,7 @@ from sqlalchemy import Engine, update
 from database.models import AuthorizationCode, Consent, GrantRecord
 from database.models import Client as ClientRow
 from provider.accounts.users import User
-from tests.endpoints.browsing import Browser, code_of, error_of, fields_of, page_of, refusal_of
+from tests.endpoints.browsing import STATE, Browser, code_of, error_of, fields_of, page_of, refusal_of
 from tests.endpoints.provider import API, REDIRECT_URI, KnownClient, Provider, ProviderFactory
 
 LOOPBACK = "http://127.0.0.1/callback"
@@ -53,7 +53,7 @@ def test_cancelling_is_told_to_the_application(browser: Browser, ada: User) -> N
     page = consent_page(browser, client)
     answer = browser.decide(page, "cancel")
     assert error_of(answer) == "access_denied"
-    assert fields_of(answer)["iss"] == browser.provider.issuer
+    assert (fields_of(answer)["iss"], fields_of(answer)["state"]) == (browser.provider.issuer, STATE)
     assert answer.status == 303
     assert browser.get(page).status == 400
     assert browser.provider.rows(GrantRecord) == browser.provider.rows(Consent) == []

@@ -151,6 +151,7 @@ def _unsigned(token: str) -> str:
         {"post_logout_redirect_uri": BYE, "id_token_hint": _altered},
         {"post_logout_redirect_uri": BYE, "state": ["a", "b"]},
         {"client_id": ["a", "b"]},
+        {"state": ["a", "b"]},
         {"id_token_hint": _altered},
     ],
 )
@@ -184,12 +185,24 @@ def test_a_hint_for_somebody_else_or_another_session_only_asks(
     more = {"post_logout_redirect_uri": BYE} if with_uri else {}
     elsewhere = Browser(browser.provider)
     other_session = hint_of(elsewhere, ada, client)
-    other_person = hint_of(Browser(browser.provider), browser.provider.user("bob"), client)
+    bob = browser.provider.user("bob")
+    other_person = hint_of(Browser(browser.provider), bob, client)
+    without_session = browser.provider.tokens(bob, client)["id_token"]
     browser.sign_in(ada)
-    for hint in (other_session, other_person):
+    for hint in (other_session, other_person, without_session):
         assert logout(browser, id_token_hint=hint, **more).location.partition("?")[0] == CONFIRM
     assert is_signed_in(browser)
     assert is_signed_in(elsewhere)
+
+
+def test_a_hint_that_names_no_session_means_whichever_the_person_has(
+    browser: Browser, ada: User, client: KnownClient
+) -> None:
+    browser.sign_in(ada)
+    hint = browser.provider.tokens(ada, client)["id_token"]
+    assert "sid" not in claims_of(hint)
+    assert logout(browser, id_token_hint=hint, post_logout_redirect_uri=BYE).location == BYE
+    assert not is_signed_in(browser)
 
 
 @pytest.mark.parametrize("with_uri", [True, False])

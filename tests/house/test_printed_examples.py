@@ -58,7 +58,7 @@ def run(terminal: Terminal, command: str) -> None:
 @pytest.mark.parametrize(
     "document, count",
     [
-        ("docs/terminal.md", 25),
+        ("docs/terminal.md", 28),
         ("docs/integrate.md", 3),
         ("examples/fastmcp_server/README.md", 2),
         ("examples/sign_in_with_mcp/README.md", 1),
@@ -86,7 +86,7 @@ def test_the_command_in_the_readme_works(terminal: Terminal, document: str) -> N
 def test_the_examples_of_the_help_work(terminal: Terminal) -> None:
     terminal.ok("resource", "add", "https://api.example/", "--name", "API", "--scope", "files.read")
     run(terminal, f"echo '{PASSWORD}' | mcp-core user create --username ana --email ana@example.org --password-stdin")
-    for path in (("client", "create"), ("api-key", "create"), ("resource", "add"), ("keys", "rotate")):
+    for path in (("client", "create"), ("api-key", "create"), ("resource", "add"), ("keys", "rotate"), ("protect",)):
         shown = terminal.ok(*path, "--help").partition("Options:")[0].partition("\n")[2].replace("\\\n", " ")
         found = re.findall(
             rf"\b(mcp-core {' '.join(path)} .*|mcp-core keys rotate(?: --now| --revoke)?)$", shown, re.MULTILINE

@@ -59,7 +59,7 @@ def crashing(request: pytest.FixtureRequest, tmp_path: Path, worker_name: str) -
 
         yield Application(server, Person("rosa")), rows
         engine.dispose()
-        assert "Traceback" not in server.log_text()
+        assert server.traces == ""
 
 
 class Redemptions:
@@ -193,7 +193,8 @@ def on_mariadb(
     database = documented_variables(own_mariadb, worker_name, "outage")
     with serving(tmp_path_factory.mktemp("home"), database=database, workers=2) as server:
         yield Application(server, Person("rosa"))
-        assert "Traceback" not in server.log_text()
+        # Lost connections may leave traces in the log, of the pool's. What is said of a 500 must not be there.
+        assert " failed [" not in server.log_text()
 
 
 @pytest.mark.slow
@@ -291,7 +292,7 @@ def test_a_fault_of_the_database_is_no_wrong_password_and_no_wrong_secret(
 @pytest.mark.parametrize("workers", [1, 2])
 def test_sigterm_lets_the_requests_in_hand_be_answered(tmp_path: Path, workers: int) -> None:
     """Sign-ins whose password hash takes a while are finished. What gets no answer any more was not begun either."""
-    with serving(tmp_path, workers=workers, threads=6, settings={"MCP_ARGON2_TIME_COST": "60"}) as server:
+    with serving(tmp_path, workers=workers, threads=6, settings={"MCP_ARGON2_TIME_COST": "40"}) as server:
         app = Application(server, Person("rosa"))
         browsers = [Browser(f"{server.origin}/account") for _ in range(3)]
         for browser in browsers:

@@ -35,7 +35,7 @@ def server(
         database = documented_variables(mariadb, worker_name, "races")
     with serving(tmp_path_factory.mktemp("home"), database=database, workers=2) as running:
         yield running
-        assert "Traceback" not in running.log_text()
+        assert running.traces == ""
 
 
 @pytest.fixture(scope="module")

@@ -184,3 +184,16 @@ def test_not_you_leads_to_another_sign_in_for_the_same_request(site: Site, ana: 
     assert visitor.document.by_id("username").get("value") == "", "no name is filled in"
     visitor.sign_in(site.account("fred"), switch)
     assert "fred@example.com" in visitor.follow().text
+
+
+def test_nobody_decides_without_a_session(site: Site, ana: Account) -> None:
+    """The browser that began the request has signed out before the button is pressed."""
+    visitor = asked(site, ana)
+    page = visitor.page.url
+    visitor.http.delete_cookie(SESSION, domain="id.example")
+    before = site.rows("authorization_requests", "consents", "authorization_codes")
+    for decision in ("allow", "cancel"):
+        visitor.post(page, {"decision": decision})
+        assert visitor.page.status == 303
+        assert visitor.follow().url.startswith("/login?request=")
+    assert site.rows(*before) == before
