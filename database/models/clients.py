@@ -71,7 +71,11 @@ class Consent(Base):
     """What a user has allowed an application to have, remembered between authorizations."""
 
     __tablename__ = "consents"
-    __table_args__ = (Index(None, "user_id", "client_id", "resource"), Index(None, "client_id"))
+    __table_args__ = (
+        Index(None, "user_id", "client_id", "resource"),
+        Index(None, "client_id"),
+        Index(None, "withdrawn_at"),
+    )
 
     id: Mapped[str] = mapped_column(IDENTIFIER, primary_key=True)
     user_id: Mapped[str] = mapped_column(IDENTIFIER, ForeignKey("users.id", ondelete="CASCADE"))

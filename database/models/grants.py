@@ -33,7 +33,12 @@ class GrantRecord(Base):
     """One authorization by a user: the family that a code, its refresh tokens and access tokens belong to."""
 
     __tablename__ = "oauth_grants"
-    __table_args__ = (Index(None, "user_id", "client_id"), Index(None, "client_id"), Index(None, "session_id"))
+    __table_args__ = (
+        Index(None, "user_id", "client_id"),
+        Index(None, "client_id"),
+        Index(None, "session_id"),
+        Index(None, "created_at"),
+    )
 
     id: Mapped[str] = mapped_column(IDENTIFIER, primary_key=True)
     user_id: Mapped[str] = mapped_column(IDENTIFIER, ForeignKey("users.id", ondelete="CASCADE"))

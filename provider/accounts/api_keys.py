@@ -6,8 +6,9 @@ import datetime
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from sqlalchemy import update
+from sqlalchemy import exists, select, true, update
 
+from database.models import Client as ClientRow
 from database.models import User as UserRow
 from database.transaction import Transaction
 from provider.accounts.users import User
@@ -21,6 +22,7 @@ KIND = "api_key"
 MAX_DAYS = 366
 MAX_NAME = 100
 _USERS = UserRow.__table__
+_CLIENTS = ClientRow.__table__
 
 
 class ClientStore(Protocol):
@@ -132,6 +134,22 @@ class ApiKeys:
         live = [other.client_id for other in keys if other.id != key.id and other.is_usable(origin.now)]
         self._name_newest(tx, owner_id, live[-1] if live else None)
         return True
+
+    def renew_names(self, tx: Transaction, now: datetime.datetime, limit: int = 1000) -> int:
+        """Has the users whose ``api_key`` has ended since name their newest live key, or none. Returns how many."""
+        lives = exists().where(
+            _CLIENTS.c.client_id == _USERS.c.api_key,
+            _CLIENTS.c.is_active == true(),
+            _CLIENTS.c.revoked_at.is_(None),
+            _CLIENTS.c.expires_at.is_(None) | (_CLIENTS.c.expires_at > now),
+        )
+        stale = select(_USERS.c.id, _USERS.c.api_key).where(_USERS.c.api_key.is_not(None), ~lives).limit(limit)
+        rows = tx.execute(stale).all()
+        for row in rows:
+            live = [key.client_id for key in self.list(tx, row.id) if key.is_usable(now)]
+            unchanged = update(UserRow).where(_USERS.c.id == row.id, _USERS.c.api_key == row.api_key)
+            tx.execute(unchanged.values(api_key=live[-1] if live else None))
+        return len(rows)
 
     def _name_newest(self, tx: Transaction, owner_id: str, client_id: str | None) -> None:
         """``users.api_key`` holds the public id of the user's newest live key, never a secret."""

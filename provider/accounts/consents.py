@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, select, update
 
 from database.models import Consent as ConsentRow
 from database.models.columns import new_id
@@ -20,6 +20,7 @@ from provider.security.crypto import Keyring
 from provider.tokens.grant_records import GrantRecords
 
 _TABLE = ConsentRow.__table__
+_WITHDRAWN_KEPT = datetime.timedelta(days=365)
 _SAME_APPLICATION = ("client_id", "resource", "redirect_uri_hash")
 
 
@@ -136,6 +137,14 @@ class Consents:
                 consent = replace(newer, scope=scope, created_at=min(newer.created_at, consent.created_at))
             found[application] = consent
         return [*found.values()]
+
+    def purge(self, tx: Transaction, now: datetime.datetime, limit: int = 1000) -> int:
+        """Deletes consents that were withdrawn a year ago."""
+        over = select(_TABLE.c.id).where(_TABLE.c.withdrawn_at <= now - _WITHDRAWN_KEPT).limit(limit)
+        ids = tx.execute(over).scalars().all()
+        if ids:
+            tx.execute(delete(ConsentRow).where(_TABLE.c.id.in_(ids)))
+        return len(ids)
 
     def _find(
         self, tx: Transaction, user_id: str, client: Client, resource_uri: str, redirect_uri: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 
 from database.models import SetupLink
 from database.transaction import Transaction
@@ -56,6 +56,16 @@ class SetupLinks:
         tx.execute(unused)  # servers that started together made one each: a claim of another one has to wait for ours
         self._audit.record(tx, AuditEvent.SETUP_COMPLETED, origin, resource_type="setup_links")
         return True
+
+    def purge(self, tx: Transaction, now: datetime.datetime, limit: int = 1000) -> int:
+        """Deletes links that were used or have expired."""
+        over = (
+            select(_TABLE.c.token_hash).where(_TABLE.c.used_at.is_not(None) | (_TABLE.c.expires_at <= now)).limit(limit)
+        )
+        hashes = tx.execute(over).scalars().all()
+        if hashes:
+            tx.execute(delete(SetupLink).where(_TABLE.c.token_hash.in_(hashes)))
+        return len(hashes)
 
     def _hash(self, token: str) -> str:
         return self._keyring.keyed_hash("setup link", token)

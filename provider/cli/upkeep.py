@@ -15,8 +15,9 @@ BATCH = 1000
 @click.command()
 @as_json
 def cleanup(*, as_json: bool) -> None:
-    """Delete what has expired: codes, requests, tokens, sign-in steps, counters, old sessions, retired keys,
-    and applications that registered themselves and were never used.
+    """Delete what has expired: codes, requests, tokens, sign-in steps, counters, setup links, retired keys, sessions
+    and grants that were over 30 days ago, consents withdrawn a year ago, and applications that registered themselves and
+    were never used. A user's API key that has ended stops being the one that the user's row names.
 
     Works in small transactions while the server runs. Safe to repeat and to interrupt. The audit log is kept.
 
@@ -48,7 +49,11 @@ def _purges(terminal: Terminal) -> dict[str, Purge]:
         "pushed_requests": services.pushed_requests.purge,
         "logout_notices": services.logout_notices.purge,
         "replay_guard": services.replay.purge,
+        "setup_links": services.setup_links.purge,
+        "grants": services.grants.purge,
+        "consents": services.consents.purge,
         "unused_clients": _unused_clients(terminal),
+        "api_key_names": services.api_keys.renew_names,
     }
 
 

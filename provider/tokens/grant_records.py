@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, exists, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, exists, func, insert, literal, or_, select, update
 
-from database.models import AuthorizationCode
+from database.models import AuthorizationCode, IssuedToken, RefreshToken, UserSession
 from database.models import GrantRecord as GrantRow
 from database.models.columns import new_id
 from database.transaction import Transaction
@@ -19,6 +19,10 @@ from provider.protocol.messages import Origin
 
 _TABLE = GrantRow.__table__
 _CODES = AuthorizationCode.__table__
+_REFRESH_TOKENS = RefreshToken.__table__
+_ISSUED = IssuedToken.__table__
+_SESSIONS = UserSession.__table__
+_KEPT = datetime.timedelta(days=30)
 _FIND = select(_TABLE).where(_TABLE.c.id == bindparam("grant_id"))
 OFFLINE_ACCESS = "offline_access"
 
@@ -128,6 +132,23 @@ class GrantRecords:
         is_unredeemed = exists().where(_CODES.c.grant_id == _TABLE.c.id, _CODES.c.used_at.is_(None))
         which = (_TABLE.c.session_id == session_id) & (is_online | is_unredeemed)
         return self._revoke(tx, origin, which, reason, session_id)
+
+    def purge(self, tx: Transaction, now: datetime.datetime, limit: int = 1000) -> int:
+        """Deletes grants of 30 days ago that are over, with their codes and refresh tokens: revoked ones, and those of which
+        nothing works any more. While its session lives a grant stays: it says who is to be told of the end."""
+        works = [
+            exists().where(table.c.grant_id == _TABLE.c.id, table.c.expires_at > now)
+            for table in (_CODES, _REFRESH_TOKENS, _ISSUED)
+        ]
+        session = exists().where(
+            _SESSIONS.c.id == _TABLE.c.session_id, _SESSIONS.c.ended_at.is_(None), _SESSIONS.c.expires_at > now
+        )
+        is_over = _TABLE.c.revoked_at.is_not(None) | ~or_(*works)
+        over = select(_TABLE.c.id).where(_TABLE.c.created_at <= now - _KEPT, is_over, ~session).limit(limit)
+        ids = tx.execute(over).scalars().all()
+        if ids:
+            tx.execute(delete(GrantRow).where(_TABLE.c.id.in_(ids)))
+        return len(ids)
 
     def _revoke(self, tx: Transaction, origin: Origin, which: ColumnElement[bool], reason: str, subject_id: str) -> int:
         count = tx.execute(

