@@ -180,6 +180,7 @@ def build_services(
             rate_limits,
             audit,
             policy=settings.dynamic_registration,
+            algorithms=settings.algorithms,
         ),
         registration_tokens=registration_tokens,
         resources=resources,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from database.transaction import Transaction
 from provider.audit import AuditEvent, AuditRecorder
-from provider.clients.metadata import ClientMetadata
+from provider.clients.metadata import ALGORITHMS, ClientMetadata
 from provider.clients.metadata_json import metadata_from_json
 from provider.clients.registration_tokens import RegistrationToken, RegistrationTokens
 from provider.clients.registry import Clients
@@ -41,6 +42,7 @@ class Registration:
     """``policy`` is ``open`` (anybody, unvouched), ``token`` (holders of an initial access token) or ``off``.
 
     What registers openly can sign people in who agree to it, and nothing else. What comes with a token is vouched for.
+    ``algorithms`` are those that this server has a key for.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Registration:
         audit: AuditRecorder,
         *,
         policy: Literal["open", "token", "off"],
+        algorithms: Collection[str] = ALGORITHMS,
     ) -> None:
         self._clients = clients
         self._tokens = tokens
@@ -61,6 +64,7 @@ class Registration:
         self._rate_limits = rate_limits
         self._audit = audit
         self.policy = policy
+        self._algorithms = algorithms
 
     def register(self, tx: Transaction, origin: Origin, said: object, initial_token: str | None) -> Registered:
         """Makes a client of what its JSON body says. Ends the transaction before it fetches a sector's document.
@@ -162,6 +166,9 @@ class Registration:
         if not asked.redirect_uris and (is_open or grants != ("client_credentials",)):
             raise OAuthError("invalid_redirect_uri", "redirect_uris are needed.")
         metadata = replace(asked, name=asked.name or UNNAMED, grant_types=grants).checked()
+        wanted = (metadata.id_token_signed_response_alg, metadata.details.userinfo_signed_response_alg)
+        if any(name is not None and name not in self._algorithms for name in wanted):
+            raise OAuthError("invalid_client_metadata", "This server does not sign with that algorithm.")
         check_sector(tx, self._outbound, metadata)
         return metadata
 

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import urlencode, urlsplit
+from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import Engine
 
-from tests.endpoints.provider import (
-    REDIRECT_URI,
-    VERIFIER,
-    Provider,
-    ProviderFactory,
-    challenge_of,
-    claims_of,
-    header_of,
-)  # fmt: skip
+from provider.endpoints.discovery import metadata
+from provider.settings import load_settings
+from tests.endpoints.metadata_proofs import PROOFS
+from tests.endpoints.metadata_world import World
+from tests.endpoints.provider import Provider, ProviderFactory
+from tests.endpoints.registering import register
 from tests.endpoints.wsgi import basic
+from tests.https_server import HttpsServer
 
 AS, OP = "oauth-authorization-server", "openid-configuration"
 FOUND = {
@@ -34,7 +32,7 @@ UNKNOWN = [
     "/.well-known/", "/.well-known/x", f"/.well-known/{AS}/other", f"/.well-known/{AS}/oauth/", f"/.well-known/{OP}/oauth/x",
     f"/oauth/.well-known/{AS}/", "/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource/mcp",
     "/.well-known/webfinger", "/.well-known/security.txt", f"/.well-known/{AS.upper()}", "/oauth",
-    "/oauth/", "/oauth/unknown", "/oauth/token/", "/register", "/oauth/register",
+    "/oauth/", "/oauth/unknown", "/oauth/token/",
 ]  # fmt: skip
 
 
@@ -80,121 +78,76 @@ def test_the_issuer_never_comes_from_the_request(provider: Provider) -> None:
 
 
 def test_every_member_has_a_value_and_all_addresses_are_the_issuers(provider: Provider) -> None:
+    """Some clients take a null for a broken document."""
     document = provider.get(f"/.well-known/{AS}").json
-    assert None not in document.values()
     for name, value in document.items():
+        assert value not in (None, [], ""), name
         if name.endswith("_endpoint") or name == "jwks_uri":
             assert value.startswith(provider.issuer + "/"), name
-    needed = {
-        "issuer", "authorization_endpoint", "token_endpoint", "jwks_uri", "response_types_supported",
-        "subject_types_supported", "id_token_signing_alg_values_supported", "code_challenge_methods_supported",
-        "scopes_supported", "token_endpoint_auth_methods_supported", "grant_types_supported", "userinfo_endpoint",
-    }  # fmt: skip
-    assert needed <= set(document)
-    assert "registration_endpoint" not in document
-    assert "client_id_metadata_document_supported" not in document
 
 
-def test_every_address_answers(provider: Provider) -> None:
-    document = provider.get(f"/.well-known/{AS}").json
-    expected = {
-        "authorization_endpoint": ("GET", 400), "token_endpoint": ("POST", 400), "jwks_uri": ("GET", 200),
-        "userinfo_endpoint": ("GET", 401), "introspection_endpoint": ("POST", 400), "revocation_endpoint": ("POST", 400),
-        "end_session_endpoint": ("GET", 303),
-    }  # fmt: skip
-    assert {name for name in document if name.endswith("_endpoint") or name == "jwks_uri"} == set(expected)
-    for name, (method, status) in expected.items():
-        assert provider.send(method, urlsplit(document[name]).path).status == status, name
+# --- advertised if and only if it works: the proofs are in metadata_proofs.py ---
 
 
-def test_the_authentication_methods_are_the_ones_that_work(provider: Provider) -> None:
-    document = provider.get(f"/.well-known/{AS}").json
-    token = "unknown"
-    for method in ("none", "client_secret_basic", "client_secret_post", "private_key_jwt", "client_secret_jwt"):
-        client = provider.client(method) if method in ("none", "client_secret_basic", "client_secret_post") else None
-        for endpoint in ("token", "revocation", "introspection"):
-            named = method in document[f"{endpoint}_endpoint_auth_methods_supported"]
-            if client is None:
-                assert not named
-                continue
-            path = urlsplit(document[f"{endpoint}_endpoint"]).path
-            fields = {"token": token, "grant_type": "authorization_code", "code": "x", "code_verifier": VERIFIER}
-            assert (provider.post(path, fields, by=client).status != 401) is named, (method, endpoint)
+@pytest.fixture(scope="module")
+def server() -> Iterator[HttpsServer]:
+    made = HttpsServer()
+    yield made
+    made.close()
 
 
-def test_the_grants_are_the_ones_that_work(provider: Provider) -> None:
-    named = provider.get(f"/.well-known/{AS}").json["grant_types_supported"]
-    others = [
-        "password",
-        "implicit",
-        "urn:ietf:params:oauth:grant-type:jwt-bearer",
-        "urn:ietf:params:oauth:grant-type:token-exchange",
-    ]
-    client = provider.machine()
-    for grant_type in (*named, *others):
-        answer = provider.token(client, {"grant_type": grant_type})
-        refused = answer.status == 400 and answer.json["error"] == "unsupported_grant_type"
-        assert refused is (grant_type not in named), grant_type
+@pytest.fixture
+def world(sqlite_engine: Engine, make_provider: ProviderFactory, server: HttpsServer) -> World:
+    """With one algorithm less than there could be, so that lists of them can be wrong."""
+    trust = {"outbound_allowed_hosts": server.host, "outbound_ca_file": server.authority}
+    return World(make_provider(sqlite_engine, signing_algorithms="RS256 ES256", rate_limits=False, **trust), server)
 
 
-def test_the_algorithms_are_the_ones_that_sign(
-    sqlite_engine: Engine, door: str, make_provider: ProviderFactory
+def every_member() -> set[str]:
+    names: set[str] = set()
+    for registration in ("open", "token", "off"):
+        for documents in ("open", "listed", "off"):
+            settings = load_settings({}, dynamic_registration=registration, metadata_documents=documents)
+            names |= set(metadata(settings))
+    return names
+
+
+def test_each_member_has_a_proof_and_each_proof_a_member() -> None:
+    """Whoever adds a member writes down here what makes it true."""
+    assert every_member() == set(PROOFS)
+
+
+@pytest.mark.parametrize("name", sorted(every_member()))
+def test_what_is_advertised_works_and_what_works_is_advertised(world: World, name: str) -> None:
+    assert world.document[name] not in (None, [], "")
+    PROOFS[name](world, world.document[name])
+
+
+# --- what settings switch off ---
+
+
+@pytest.mark.parametrize("policy", ["open", "token", "off"])
+def test_registration_is_advertised_where_it_can_be_had(
+    sqlite_engine: Engine, make_provider: ProviderFactory, policy: str
 ) -> None:
-    provider = make_provider(sqlite_engine, bare_door=door == "bare", signing_algorithms="RS256 ES256")
-    document = provider.get(f"/.well-known/{OP}").json
-    assert document["id_token_signing_alg_values_supported"] == ["RS256", "ES256"]
-    user = provider.user()
-    for algorithm in document["id_token_signing_alg_values_supported"]:
-        tokens = provider.tokens(user, provider.client(id_token_signed_response_alg=algorithm))
-        assert header_of(tokens["id_token"])["alg"] == algorithm
+    provider = make_provider(sqlite_engine, dynamic_registration=policy)
+    document = provider.get("/.well-known/oauth-authorization-server").json
+    assert ("registration_endpoint" in document) is (policy != "off")
+    assert register(provider).status == {"open": 201, "token": 401, "off": 404}[policy]
 
 
-def authorize(provider: Provider, client_id: str, **changes: str) -> str:
-    """Where the authorization endpoint sends a request that cannot succeed without a page."""
-    request = {
-        "response_type": "code", "client_id": client_id, "redirect_uri": REDIRECT_URI, "scope": "openid", "prompt": "none",
-        "code_challenge": challenge_of(VERIFIER), "code_challenge_method": "S256", "state": "s", **changes,
-    }  # fmt: skip
-    answer = provider.get(f"{provider.path}/authorize", query=urlencode(request))
-    assert answer.status == 303
-    return answer.location
+@pytest.mark.parametrize("policy", ["listed", "off"])
+def test_documents_are_advertised_where_some_are_accepted(
+    sqlite_engine: Engine, make_provider: ProviderFactory, server: HttpsServer, policy: str
+) -> None:
+    trust = {"outbound_allowed_hosts": server.host, "outbound_ca_file": server.authority}
+    provider = make_provider(sqlite_engine, metadata_documents=policy, metadata_document_hosts=server.host, **trust)
+    world = World(provider, server)
+    assert world.document["client_id_metadata_document_supported"] is (policy == "listed")
+    PROOFS["client_id_metadata_document_supported"](world, policy == "listed")
 
 
-def test_what_is_said_of_authorization_requests_is_true(provider: Provider) -> None:
-    document, client = provider.get(f"/.well-known/{AS}").json, provider.client("none")
-    assert document["authorization_response_iss_parameter_supported"] is True
-    assert document["code_challenge_methods_supported"] == ["S256"]
-    assert document["response_types_supported"] == ["code"]
-    assert document["response_modes_supported"] == ["query"]
-    refused = {
-        "login_required": {},
-        "invalid_request": {"code_challenge_method": "plain"},
-        "unsupported_response_type": {"response_type": "token"},
-        "request_not_supported": {"request": "e30.e30."},
-        "request_uri_not_supported": {"request_uri": "https://app.example.com/request"},
-    }
-    for error, changes in refused.items():
-        location = authorize(provider, client.client_id, **changes)
-        assert f"error={error}&" in location
-        assert location.endswith("&iss=http%3A%2F%2Flocalhost%3A8000%2Foauth")
-    assert "error=invalid_request&" in authorize(provider, client.client_id, response_mode="fragment")
-    assert document["request_parameter_supported"] is document["request_uri_parameter_supported"] is False
-    assert document["claims_parameter_supported"] is False
-
-
-def test_the_scopes_and_claims_are_the_ones_that_can_be_had(provider: Provider) -> None:
-    """No scope of an API is named: some clients ask for everything that is."""
-    provider.resource()
-    document, client = provider.get(f"/.well-known/{OP}").json, provider.client()
-    assert document["scopes_supported"] == ["openid", "profile", "email", "offline_access"]
-    user = provider.user(locale="en", display_name="Ada")
-    _cookie, session = provider.session(user)
-    grant = provider.grant(user, client, document["scopes_supported"], session=session)
-    tokens = provider.redeem(client, provider.code(grant, nonce="n")).json
-    assert tokens["scope"].split() == document["scopes_supported"]
-    had = set(claims_of(tokens["id_token"])) | set(provider.userinfo(tokens["access_token"]).json)
-    assert had == set(document["claims_supported"])
-    assert claims_of(tokens["id_token"])["acr"] in document["acr_values_supported"]
+# --- the document itself ---
 
 
 def test_ids_and_secrets_need_no_escaping(provider: Provider) -> None:
