@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from provider.cli.terminal import as_json, opened, refuse, settings, show_json
+from provider.cli.terminal import as_json, opened, refusals, refuse, settings, show_json
 
 _SNIPPETS = {
     "FastMCP": """\
@@ -79,7 +79,8 @@ def protect(*, uri: str, scope: str, name: str | None, token_alg: str, as_json: 
     """
     from provider.protocol.scopes import parse_scope
 
-    wanted = parse_scope(scope)
+    with refusals():
+        wanted = parse_scope(scope)
     if not wanted or not uri.startswith(("https://", "http://")):
         refuse("A resource that can be protected has an http(s) URL and at least one scope.")
     issuer = settings().issuer
