@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import sqlite3
 import ssl
+import time
 import weakref
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy.exc import InvalidatePoolError
 
-from database.transaction import COMMITTED
+from database.transaction import ASKING, COMMITTED, TURNS
+from database.turns import Turns
 
 SQL_MODE = (
     "ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,"
@@ -23,6 +26,9 @@ CONNECT_SECONDS = 5
 GREETING_SECONDS = 10
 IO_SECONDS = 30
 POOL_SIZE = 8
+TRUSTED_SECONDS = 1
+PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "wal_autocheckpoint=4000")
+_USED_AT = "mcp_core_used_at"
 POOL_OVERFLOW = 8
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
 _URLS: weakref.WeakKeyDictionary[Engine, URL] = weakref.WeakKeyDictionary()
@@ -61,11 +67,13 @@ def _sqlite_engine(url: URL) -> Engine:
         pool_size=POOL_SIZE,
         max_overflow=POOL_OVERFLOW,
         pool_timeout=CHECKOUT_SECONDS,
+        pool_use_lifo=True,
     )
+    TURNS[engine] = Turns(LOCK_WAIT_SECONDS)
 
     @event.listens_for(engine, "connect")
     def prepare(connection: sqlite3.Connection, _record: Any) -> None:
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+        for pragma in PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
 
     return engine
@@ -98,7 +106,7 @@ def _server_engine(url: URL, io_seconds: int | None) -> Engine:
         url.difference_update_query(("ssl_ca", "ssl_verify_identity")).update_query_dict({"charset": "utf8mb4"}),
         connect_args=arguments,
         isolation_level="READ COMMITTED",
-        pool_pre_ping=True,
+        pool_use_lifo=True,
         pool_recycle=1800,
         pool_size=POOL_SIZE,
         max_overflow=POOL_OVERFLOW,
@@ -106,8 +114,21 @@ def _server_engine(url: URL, io_seconds: int | None) -> Engine:
         pool_reset_on_return=None,
     )
 
+    @event.listens_for(engine, "checkout")
+    def ping(connection: Any, record: Any, _fairy: Any) -> None:
+        # What ``pool_pre_ping`` does, but for requests of ours only after a pause: they are repeated when a connection
+        # turns out to be dead (``run_in_transaction``). A new connection has no time yet, and needs no ping.
+        used_at = record.info.pop(_USED_AT, None)
+        if used_at is None or (ASKING.retries and time.monotonic() - used_at < TRUSTED_SECONDS):
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise InvalidatePoolError from error
+
     @event.listens_for(engine, "reset")
     def roll_back(connection: Any, record: Any, state: Any) -> None:
+        record.info[_USED_AT] = time.monotonic()
         # What SQLAlchemy does with every connection that comes back. After a commit it would be a round trip for nothing.
         if not state.terminate_only and not record.info.pop(COMMITTED, False):
             connection.rollback()

@@ -14,7 +14,7 @@ import uuid
 from typing import Any
 
 from sqlalchemy import CHAR, DateTime, String, TypeDecorator, text
-from sqlalchemy.dialects import mysql
+from sqlalchemy.dialects import mysql, sqlite
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeEngine
 
@@ -51,6 +51,21 @@ def exact_text(length: int) -> Exact:
     return Exact(length)
 
 
+def _written(value: datetime.datetime | None) -> str | None:
+    """``2026-11-24 09:30:01.000000``, as every server reads it. Others take ten times as long for the same text."""
+    return None if value is None else value.isoformat(" ", "microseconds")
+
+
+class _ServerTime(mysql.DATETIME):
+    def bind_processor(self, dialect: Dialect) -> Any:  # noqa: ARG002 - SQLAlchemy's signature
+        return _written
+
+
+class _SQLiteTime(sqlite.DATETIME):
+    def bind_processor(self, dialect: Dialect) -> Any:  # noqa: ARG002 - SQLAlchemy's signature
+        return _written
+
+
 class UTCDateTime(TypeDecorator[datetime.datetime]):
     """An aware UTC ``datetime`` in Python, a naive UTC ``DATETIME(6)`` in the table."""
 
@@ -59,15 +74,16 @@ class UTCDateTime(TypeDecorator[datetime.datetime]):
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         if dialect.name in SERVERS:
-            return dialect.type_descriptor(mysql.DATETIME(fsp=6))
-        return dialect.type_descriptor(DateTime())
+            return dialect.type_descriptor(_ServerTime(fsp=6))
+        return dialect.type_descriptor(_SQLiteTime())  # type: ignore[no-untyped-call]
 
     def process_bind_param(self, value: datetime.datetime | None, dialect: Dialect) -> datetime.datetime | None:  # noqa: ARG002
         if value is None:
             return None
         if value.tzinfo is None:
             raise ValueError("a time without a zone cannot be stored")
-        return value.astimezone(datetime.UTC).replace(tzinfo=None)
+        moment = value if value.tzinfo is datetime.UTC else value.astimezone(datetime.UTC)
+        return moment.replace(tzinfo=None)
 
     def process_result_value(self, value: datetime.datetime | None, dialect: Dialect) -> datetime.datetime | None:  # noqa: ARG002
         return None if value is None else value.replace(tzinfo=datetime.UTC)

@@ -1,0 +1,69 @@
+"""Statements of the hot paths: written in Core like all others, compiled once for each database, run as text.
+
+Core's own way to the driver (cache key, parameters by name, a result with names) costs more than SQLite takes for the
+statement. The text and the conversions of values are SQLAlchemy's all the same, and so are errors and events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sqlalchemy import Connection, CursorResult
+from sqlalchemy.engine import Dialect
+from sqlalchemy.sql import Insert, Select, Update
+
+_Converter = Callable[[Any], Any] | None
+
+
+class Prepared:
+    """One statement with ``bindparam`` in it. All of them are given at each run, as Python values."""
+
+    def __init__(self, statement: Insert | Update | Select[Any]) -> None:
+        self._statement = statement
+        self._forms: dict[str, _Form] = {}
+        self.is_write = statement.is_dml
+
+    def count(self, connection: Connection, values: Mapping[str, Any]) -> int:
+        """Runs it and returns how many rows it wrote."""
+        return self._run(connection, values)[1].rowcount
+
+    def first(self, connection: Connection, values: Mapping[str, Any]) -> tuple[Any, ...] | None:
+        """The first row that it finds, in the order of its columns, or None."""
+        form, result = self._run(connection, values)
+        row = result.first()
+        if row is None:
+            return None
+        return tuple([value if to is None else to(value) for value, to in zip(row, form.columns, strict=True)])
+
+    def _run(self, connection: Connection, values: Mapping[str, Any]) -> tuple[_Form, CursorResult[Any]]:
+        form = self._forms.get(connection.dialect.name)
+        if form is None:
+            form = self._forms[connection.dialect.name] = _Form(self._statement, connection.dialect)
+        return form, connection.exec_driver_sql(form.text, form.parameters(values))
+
+
+class _Form:
+    """A statement as one database wants it: with parameters by position for SQLite, by name for PyMySQL."""
+
+    def __init__(self, statement: Insert | Update | Select[Any], dialect: Dialect) -> None:
+        compiled = statement.compile(dialect=dialect)
+        binds = {name: bind for bind, name in compiled.bind_names.items()}
+        self.text = compiled.string
+        self._is_numbered = compiled.positiontup is not None
+        self._fixed = {name: value for name, value in compiled.params.items() if not binds[name].required}
+        self._parameters: list[tuple[str, _Converter]] = [
+            (name, binds[name].type.dialect_impl(dialect).bind_processor(dialect))
+            for name in (compiled.positiontup if compiled.positiontup is not None else binds)
+        ]
+        columns = statement.selected_columns if isinstance(statement, Select) else ()
+        self.columns: list[_Converter] = [
+            column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns
+        ]
+
+    def parameters(self, values: Mapping[str, Any]) -> tuple[Any, ...] | dict[str, Any]:
+        """Raises ``KeyError`` when one is missing: none is ever left to the driver."""
+        given = {**self._fixed, **values} if self._fixed else values
+        if self._is_numbered:
+            return tuple([given[name] if to is None else to(given[name]) for name, to in self._parameters])
+        return {name: given[name] if to is None else to(given[name]) for name, to in self._parameters}
