@@ -171,6 +171,7 @@ def build_services(
             rate_limits,
             policy=settings.metadata_documents,
             hosts=settings.metadata_document_hosts.split(),
+            algorithms=settings.algorithms,
         ),
         registration=Registration(
             clients,

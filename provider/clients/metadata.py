@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -67,6 +68,13 @@ class ClientMetadata:
     def to_values(self) -> dict[str, Any]:
         """The fields by name, as ``Clients.register`` takes them."""
         return {item.name: getattr(self, item.name) for item in fields(self)}
+
+
+def check_signatures(metadata: ClientMetadata, algorithms: Collection[str]) -> None:
+    """Raises ``invalid_client_metadata`` unless this server has a key for what the client wants signed."""
+    wanted = (metadata.id_token_signed_response_alg, metadata.details.userinfo_signed_response_alg)
+    if any(name is not None and name not in algorithms for name in wanted):
+        raise OAuthError("invalid_client_metadata", "This server does not sign with that algorithm.")
 
 
 def _problem(asked: ClientMetadata) -> str | None:

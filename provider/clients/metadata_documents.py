@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from sqlalchemy.exc import IntegrityError
 
 from database.transaction import Transaction
-from provider.clients.metadata import ClientMetadata
+from provider.clients.metadata import ALGORITHMS, ClientMetadata, check_signatures
 from provider.clients.metadata_json import metadata_from_json
 from provider.clients.registry import Clients
 from provider.clients.rows import metadata_of
@@ -48,7 +48,7 @@ class MetadataDocuments:
     """Finds the client of a URL, reading its document when what we know of it is not fresh any more.
 
     A document that cannot be read or is not valid is refused and never remembered as a client. ``policy`` is ``open``,
-    ``listed`` (only documents of ``hosts``) or ``off``.
+    ``listed`` (only documents of ``hosts``) or ``off``. ``algorithms`` are those that this server has a key for.
     """
 
     def __init__(
@@ -59,6 +59,7 @@ class MetadataDocuments:
         *,
         policy: Literal["open", "listed", "off"],
         hosts: Collection[str] = (),
+        algorithms: Collection[str] = ALGORITHMS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._clients = clients
@@ -66,6 +67,7 @@ class MetadataDocuments:
         self._rate_limits = rate_limits
         self.policy = policy
         self._hosts = frozenset(host.lower() for host in hosts)
+        self._algorithms = algorithms
         self._clock = clock
         self._locks: OrderedDict[str, threading.Lock] = OrderedDict()
         self._failed: OrderedDict[str, tuple[float, str]] = OrderedDict()
@@ -99,6 +101,7 @@ class MetadataDocuments:
         try:
             fetched = self._outbound.get(client_id, content_types=CONTENT_TYPES, max_bytes=MAX_BYTES)
             metadata = _from_document(client_id, parse_json(fetched.body))
+            check_signatures(metadata, self._algorithms)
             check_sector(tx, self._outbound, metadata)
         except FetchFailed as error:
             log.info("the metadata document of %s was not read: %s", urlsplit(client_id).hostname, error)

@@ -8,7 +8,7 @@ from typing import Literal
 
 from database.transaction import Transaction
 from provider.audit import AuditEvent, AuditRecorder
-from provider.clients.metadata import ALGORITHMS, ClientMetadata
+from provider.clients.metadata import ALGORITHMS, ClientMetadata, check_signatures
 from provider.clients.metadata_json import metadata_from_json
 from provider.clients.registration_tokens import RegistrationToken, RegistrationTokens
 from provider.clients.registry import Clients
@@ -166,9 +166,7 @@ class Registration:
         if not asked.redirect_uris and (is_open or grants != ("client_credentials",)):
             raise OAuthError("invalid_redirect_uri", "redirect_uris are needed.")
         metadata = replace(asked, name=asked.name or UNNAMED, grant_types=grants).checked()
-        wanted = (metadata.id_token_signed_response_alg, metadata.details.userinfo_signed_response_alg)
-        if any(name is not None and name not in self._algorithms for name in wanted):
-            raise OAuthError("invalid_client_metadata", "This server does not sign with that algorithm.")
+        check_signatures(metadata, self._algorithms)
         check_sector(tx, self._outbound, metadata)
         return metadata
 

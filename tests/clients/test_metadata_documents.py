@@ -323,6 +323,18 @@ def test_a_document_that_breaks_one_rule_is_no_client(
     assert stored(site.clients, sqlite_engine) == []
 
 
+def test_a_document_wants_no_signature_that_there_is_no_key_for(
+    site: Site, sqlite_engine: Engine, origin: Origin
+) -> None:
+    site.documents = site.process(site.clients, algorithms=("RS256",))
+    for name in ("id_token_signed_response_alg", "userinfo_signed_response_alg"):
+        site.says(**{name: "ES256"})
+        assert "does not sign" in site.refusal(sqlite_engine, origin)
+        site.clock.now += FAILED_SECONDS
+    site.says(id_token_signed_response_alg="RS256")
+    assert site.find(sqlite_engine, origin).name == "Editor"
+
+
 def test_a_document_claims_no_sector_that_does_not_list_it(site: Site, sqlite_engine: Engine, origin: Origin) -> None:
     uri = site.server.say_json("/uris.json", ["https://bank.example/cb"])
     site.says(subject_type="pairwise", sector_identifier_uri=uri)
