@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from urllib.parse import urlencode
 
 from database.transaction import Transaction
 from provider.accounts.sessions import Session
@@ -26,6 +27,9 @@ from provider.protocol.request_rules import (
 )
 from provider.security.crypto import is_secret, new_secret
 
+# Where it goes is a header, and a proxy may take no more than 4,096 characters of headers from us.
+MAX_POSTED_QUERY = 3072
+
 
 def mount(server: OAuthServer) -> Sequence[Endpoint]:
     endpoint = AuthorizeEndpoint(server)
@@ -46,10 +50,14 @@ class AuthorizeEndpoint:
         self._reader = RequestReader(server.services)
 
     def begin(self, request: ProtocolRequest, tx: Transaction) -> ProtocolResponse:
-        """GET and POST alike. A POST comes from another site without our session cookie, so it is stored and
-        resumed by GET. GET uses nothing up and may be sent twice."""
+        """GET and POST alike. A POST comes from another site without our cookies (SameSite=Lax): it is answered
+        by a redirect to the same request as a GET, or, where that would be too long, stored and resumed by GET.
+        GET uses nothing up and may be sent twice."""
         try:
             sent = request.form if request.method == "POST" else request.query
+            as_query = self._as_query(request)
+            if as_query:
+                return ProtocolResponse.redirect(f"{self._settings.issuer_path}/authorize?{as_query}")
             client_id = single_value(sent, "client_id")
             client = self._client(request, tx, client_id) if client_id else None
             if client is None:
@@ -99,6 +107,13 @@ class AuthorizeEndpoint:
             self._services.metadata_documents.client(tx, request.origin, client_id)
         client = self._services.clients.find(tx, client_id, fresh=True)
         return client if client is not None and client.is_usable(request.received_at) else None
+
+    def _as_query(self, request: ProtocolRequest) -> str:
+        """The form of a POST as the query of a GET, empty for one that is too long and for a GET."""
+        if request.method != "POST":
+            return ""
+        query = urlencode(request.form.as_dict(), doseq=True)
+        return query if len(query) <= MAX_POSTED_QUERY else ""
 
     def _begin_checked(self, request: ProtocolRequest, tx: Transaction, asked: AskedFor) -> ProtocolResponse:
         if request.method == "POST":

@@ -14,6 +14,7 @@ from tests.endpoints.wsgi import FORM, Answer, encoded
 from tests.pages.document import Document
 
 STATE = "s-1._~"
+TOO_LONG_FOR_A_QUERY = {"ignored": "x" * 4096}
 
 
 class Browser:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 from sqlalchemy import Engine, update
@@ -12,7 +13,7 @@ from database.models import AuthorizationCode, AuthorizationRequest, Consent, Gr
 from database.models import Client as ClientRow
 from database.models import User as UserRow
 from provider.accounts.users import User
-from tests.endpoints.browsing import Browser, code_of, error_of, page_of
+from tests.endpoints.browsing import TOO_LONG_FOR_A_QUERY, Browser, code_of, error_of, page_of, request_of
 from tests.endpoints.provider import KnownClient, Provider, ProviderFactory
 
 
@@ -74,7 +75,7 @@ def test_looking_ahead_makes_no_code_and_stores_nothing(
 def test_looking_ahead_uses_no_waiting_request_up(
     browser: Browser, ada: User, trusted: KnownClient, method: str, headers: dict[str, str]
 ) -> None:
-    resumed = browser.authorize(trusted, method="POST").location
+    resumed = browser.authorize(trusted, method="POST", **TOO_LONG_FOR_A_QUERY).location
     browser.sign_in(ada)
     answer = browser.send(method, resumed, **headers)
     assert (answer.status, answer.header("Location")) == (204, None)
@@ -86,16 +87,43 @@ def test_looking_ahead_uses_no_waiting_request_up(
 def test_looking_ahead_uses_no_error_up_either(
     browser: Browser, trusted: KnownClient, method: str, headers: dict[str, str]
 ) -> None:
-    resumed = browser.authorize(trusted, method="POST", prompt="none").location
+    resumed = browser.authorize(trusted, method="POST", prompt="none", **TOO_LONG_FOR_A_QUERY).location
     browser.send(method, resumed, **headers)
     assert error_of(browser.get(resumed)) == "login_required"
 
 
-def test_a_post_from_another_site_brings_no_session_and_is_resumed_with_it(
+def test_a_post_from_another_site_becomes_a_get_with_all_that_was_posted(
     browser: Browser, ada: User, trusted: KnownClient
 ) -> None:
     browser.sign_in(ada)
-    answer = browser.authorize(trusted, method="POST")
+    changes = {"state": "a+b &=#%20\r\n상태", "resource": ["https://a.example", "https://b.example"], "prompt": ""}
+    answer = browser.authorize(trusted, method="POST", **changes)
+    path, _, query = answer.location.partition("?")
+    assert (answer.status, path, answer.location.isascii()) == (303, "/oauth/authorize", True)
+    assert sorted(parse_qsl(query, keep_blank_values=True)) == sorted(request_of(trusted, **changes))
+    code = code_of(browser.get(browser.authorize(trusted, method="POST").location))
+    assert browser.provider.redeem(trusted, code).status == 200
+
+
+def test_a_post_from_another_site_leaves_the_browsers_other_tabs_alone(
+    browser: Browser, ada: User, trusted: KnownClient
+) -> None:
+    """It brings no cookies: a new browser id would take the place of the one that a waiting request is bound to."""
+    waiting = page_of(browser.authorize(trusted), "/login")
+    posted = browser.authorize(trusted, method="POST")
+    assert posted.all("Set-Cookie") == []
+    assert len(browser.provider.rows(AuthorizationRequest)) == 1
+    second = page_of(browser.get(posted.location), "/login")
+    browser.sign_in(ada)
+    for page in (waiting, second):
+        code_of(browser.get(f"/oauth/authorize/{page.partition('=')[2]}"))
+
+
+def test_a_post_that_is_too_long_for_a_query_is_stored_and_resumed_with_the_session(
+    browser: Browser, ada: User, trusted: KnownClient
+) -> None:
+    browser.sign_in(ada)
+    answer = browser.authorize(trusted, method="POST", **TOO_LONG_FOR_A_QUERY)
     assert answer.status == 303
     assert answer.location.startswith("/oauth/authorize/mcp_request_")
     (cookie,) = answer.all("Set-Cookie")

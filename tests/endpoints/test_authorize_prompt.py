@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 
 from database.models import AuthorizationRequest
 from provider.accounts.users import User
-from tests.endpoints.browsing import Browser, code_of, error_of, fields_of, page_of
+from tests.endpoints.browsing import TOO_LONG_FOR_A_QUERY, Browser, code_of, error_of, fields_of, page_of
 from tests.endpoints.provider import KnownClient, Provider, ProviderFactory, claims_of
 
 
@@ -78,7 +78,7 @@ def test_each_prompt_leads_where_the_specification_says(
 
 
 def test_prompt_none_that_was_posted_is_answered_once(browser: Browser, trusted: KnownClient) -> None:
-    resumed = browser.authorize(trusted, prompt="none", method="POST").location
+    resumed = browser.authorize(trusted, prompt="none", method="POST", **TOO_LONG_FOR_A_QUERY).location
     assert error_of(browser.get(resumed)) == "login_required"
     assert browser.get(resumed).status == 400
 

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, update
 
 from database.models import Client as ClientRow
-from tests.endpoints.browsing import Browser, code_of, fields_of, refusal_of
+from tests.endpoints.browsing import TOO_LONG_FOR_A_QUERY, Browser, code_of, fields_of, refusal_of
 from tests.endpoints.provider import REDIRECT_URI, ProviderFactory
 
 
@@ -46,6 +46,11 @@ def test_nothing_is_redirected_before_client_and_redirect_uri_are_proven(
 ) -> None:
     client = anybody.provider.client(is_trusted=True)
     answer = anybody.authorize(client, method=method, **UNPROVEN[case])
+    if method == "POST":
+        assert answer.location.startswith("/oauth/authorize?")
+        answer = anybody.get(answer.location)
+        long = {**UNPROVEN[case], **TOO_LONG_FOR_A_QUERY}
+        assert anybody.authorize(client, method=method, **long).header("Location") is None
     assert (answer.status, answer.header("Location")) == (400, None)
     assert b"<script>alert" not in answer.body
     if method != "HEAD":
