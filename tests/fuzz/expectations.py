@@ -9,20 +9,24 @@ from urllib.parse import parse_qsl, urlsplit
 
 from provider.protocol.redirect_uris import redirect_uri_matches
 from tests.fuzz.world import ISSUER, Answer, Sent
+from tests.pages.document import Document
 
-# RFC 6749 §4.1.2.1 and §5.2, RFC 6750 §3.1, RFC 7009 §2.2.1, RFC 8707 §2, OpenID Connect Core §3.1.2.6.
+# RFC 6749 §4.1.2.1 and §5.2, RFC 6750 §3.1, RFC 7009 §2.2.1, RFC 7591 §3.2.2, RFC 8707 §2, OpenID Connect Core §3.1.2.6,
+# OpenID Connect Core Unmet Authentication Requirements §2.
 ERRORS = frozenset(
     {
         *("invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type"),
         *("invalid_scope", "access_denied", "unsupported_response_type", "temporarily_unavailable"),
         *("invalid_token", "insufficient_scope", "unsupported_token_type", "invalid_target"),
         *("login_required", "interaction_required", "consent_required", "account_selection_required"),
-        *("request_not_supported", "request_uri_not_supported", "registration_not_supported"),
+        *("invalid_request_object", "invalid_request_uri", "unmet_authentication_requirements"),
+        *("invalid_redirect_uri", "invalid_client_metadata"),
     }
 )
-STATUSES = frozenset({200, 204, 303, 304, 400, 401, 403, 404, 405, 413, 414, 429})
+STATUSES = frozenset({200, 201, 204, 303, 304, 400, 401, 403, 404, 405, 413, 414, 429})
 _DESCRIPTION = re.compile(r"[\x20-\x21\x23-\x5B\x5D-\x7E]+")  # RFC 6749 §5.2
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7E]*")
+_POSTS_ITSELF = "<script>document.getElementById('answer').submit()</script>"
 _OWN_PATH = re.compile(r"/(?![/\\])[!-~]*")
 _SIGN_OF_A_TRACE = re.compile(rb"Traceback|sqlalchemy|pymysql|sqlite3|werkzeug|File \"", re.IGNORECASE)
 
@@ -45,7 +49,7 @@ def check(answer: Answer, sent: Sent, *, may_go_to: Collection[str] = ()) -> Non
     elif answer.get("Content-Type") == "application/json":
         _check_json(answer)
     elif answer.get("Content-Type").startswith("text/html"):
-        _check_page(answer)
+        _check_page(answer, may_go_to)
     else:
         assert answer.get("Content-Type").partition(";")[0] in ("text/plain", "text/css", "image/svg+xml", "")
         assert answer.status in (200, 204)
@@ -88,18 +92,36 @@ def check_error(content: dict[str, str]) -> None:
         assert _DESCRIPTION.fullmatch(content["error_description"])
 
 
-def _check_page(answer: Answer) -> None:
+def _check_page(answer: Answer, may_go_to: Collection[str]) -> None:
+    """A page of ours has no script, but for the one line of the page that posts an answer to an application."""
     policy = answer.get("Content-Security-Policy")
     assert "default-src 'none'" in policy
     assert "frame-ancestors 'none'" in policy
-    assert "script-src" not in policy
     assert answer.get("Cache-Control") == "no-store"
     assert answer.get("Referrer-Policy") in ("no-referrer", "same-origin")
     assert answer.get("Cross-Origin-Opener-Policy") == "same-origin"
     page = answer.body.decode("utf-8")
     assert page.lower().startswith("<!doctype html>")
+    if _POSTS_ITSELF in page:
+        page = page.replace(_POSTS_ITSELF, "")
+        _check_form(page, may_go_to)
+    else:
+        assert "script-src" not in policy
     assert "<script" not in page.lower()
     assert not re.search(r"<[^>]+\son[a-z]+\s*=", page)
+
+
+def _check_form(page: str, may_go_to: Collection[str]) -> None:
+    """The one form of the page goes to a registered URI with nothing but an answer of the protocol."""
+    elements = Document(page).elements
+    (form,) = [element for element in elements if element.tag == "form"]
+    assert any(redirect_uri_matches(registered, form.get("action"), "native") for registered in may_go_to)
+    inputs = [(element.get("name"), element.get("value")) for element in elements if element.tag == "input"]
+    fields = dict(inputs)
+    assert len(fields) == len(inputs)
+    assert fields.get("iss") == ISSUER
+    assert ("code" in fields) != ("error" in fields)
+    assert set(fields) <= {"code", "state", "iss", "error", "error_description"}
 
 
 def _check_redirect(location: str, may_go_to: Collection[str]) -> None:

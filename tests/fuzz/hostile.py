@@ -169,6 +169,15 @@ def tokens(draw: st.DrawFn) -> str:
     return f"{part(header)}.{part(draw(st.binary(max_size=20)))}.{part(draw(st.binary(max_size=64)))}"
 
 
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | words | st.just("\ud800"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=5,
+)
+claims = st.dictionaries(
+    st.one_of(st.sampled_from((*PARAMETERS, "iss", "sub", "aud", "exp", "nbf", "iat", "jti")), names), _JSON, max_size=5
+)
+
 headers = st.lists(
     st.one_of(
         st.tuples(st.just("Authorization"), st.one_of(basic_headers(), tokens().map("Bearer {}".format), header_text)),

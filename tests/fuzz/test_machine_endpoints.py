@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+import json
+import secrets
+from typing import Any
+
 import pytest
 from hypothesis import given
 
 from provider.endpoints.discovery import well_known_paths
 from tests.fuzz import hostile
 from tests.fuzz.expectations import check, check_alike
-from tests.fuzz.world import FORM, Sent, World, post
+from tests.fuzz.world import CALLBACK, FORM, ISSUER, NOW, SIGNERS_KEY, Sent, World, form, post
+from tests.signing import assertion_claims, with_assertion
 
 BARE = tuple(f"/oauth/{name}" for name in ("token", "introspect", "revoke", "userinfo", "jwks"))
-PATHS = (*BARE, *well_known_paths("/oauth"), "/oauth/authorize", "/oauth/logout", "/oauth/authorize/nothing")
+NAMED = {
+    "/oauth/authorize/nothing": "/oauth/authorize/<handle>",
+    "/oauth/register/nothing": "/oauth/register/<client_id>",
+}
+PATHS = (
+    *BARE,
+    *well_known_paths("/oauth"),
+    "/oauth/authorize",
+    "/oauth/logout",
+    "/oauth/par",
+    "/oauth/register",
+    *NAMED,
+)
 
 
 def both(world: World, sent: Sent) -> None:
@@ -24,7 +41,7 @@ def both(world: World, sent: Sent) -> None:
 
 def test_every_machine_endpoint_is_tried(world: World) -> None:
     rules = {rule.rule for rule in world.flask.url_map.iter_rules() if rule.endpoint.startswith("endpoint ")}
-    assert {path.replace("nothing", "<handle>") for path in PATHS} == rules
+    assert {NAMED.get(path, path) for path in PATHS} == rules
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -42,7 +59,7 @@ def test_anything_gets_a_standard_answer(
     both(world, Sent(method, path, query, headers, body, length))
 
 
-@pytest.mark.parametrize("path", [*BARE[:4], "/oauth/authorize", "/oauth/logout"])
+@pytest.mark.parametrize("path", [*BARE[:4], "/oauth/authorize", "/oauth/logout", "/oauth/par"])
 @hostile.bounded(60)
 @given(hostile.encoded(), hostile.headers)
 def test_any_form_gets_a_standard_answer(world: World, path: str, body: str, headers: list[tuple[str, str]]) -> None:
@@ -56,7 +73,7 @@ def test_any_query_gets_a_standard_answer(world: World, path: str, query: str, h
     both(world, Sent("GET", path, query, headers))
 
 
-@pytest.mark.parametrize("path", BARE[:3])
+@pytest.mark.parametrize("path", [*BARE[:3], "/oauth/par"])
 @hostile.bounded(80)
 @given(hostile.basic_headers(), hostile.pairs)
 def test_any_basic_header_is_refused(world: World, path: str, header: str, fields: list[tuple[str, str]]) -> None:
@@ -75,6 +92,45 @@ def test_what_only_looks_like_a_token_counts_nowhere(world: World, token: str) -
     both(world, bearer)
     both(world, Sent("GET", "/oauth/logout", f"id_token_hint={token}", [world.signed_in]))
     both(world, post("/oauth/revoke", {"token": token}, world.basic("machine")))
+
+
+@pytest.mark.parametrize("path", [*BARE[:3], "/oauth/par"])
+@hostile.bounded(60)
+@given(hostile.tokens() | hostile.words)
+def test_what_only_looks_like_an_assertion_proves_nothing(world: World, path: str, assertion: str) -> None:
+    sent = post(path, {"grant_type": "client_credentials", "token": "x", **with_assertion(assertion)})
+    assert world.through("bare", sent).status in (400, 401)
+    both(world, sent)
+
+
+@hostile.bounded(120)
+@given(hostile.claims)
+def test_anything_that_a_client_signs_as_an_assertion_is_judged(world: World, claims: dict[str, Any]) -> None:
+    """Signed by the right key: what is in it is all that can be wrong."""
+    right = assertion_claims(world.clients["signer"].client_id, ISSUER, NOW)
+    for door in ("bare", "flask"):
+        for made in (claims, {**right, **claims, "jti": secrets.token_hex(8)}):
+            for path in ("/oauth/token", "/oauth/par"):
+                fields = with_assertion(SIGNERS_KEY.sign(made))
+                sent = post(path, {"grant_type": "client_credentials", **fields})
+                check(world.through(door, sent), sent)
+
+
+@hostile.bounded(150)
+@given(hostile.claims)
+def test_anything_that_a_client_signs_as_a_request_is_judged(world: World, claims: dict[str, Any]) -> None:
+    asked = world.authorization_request("signer")
+    for made in (claims, {**asked, **claims}):
+        sent = {"client_id": asked["client_id"], "redirect_uri": CALLBACK, "request": SIGNERS_KEY.sign(made)}
+        both(world, Sent("GET", "/oauth/authorize", form(sent).decode(), [world.signed_in]))
+        both(world, post("/oauth/authorize", sent))
+
+
+@hostile.bounded(100)
+@given(hostile.words | hostile.claims.map(json.dumps))
+def test_any_claims_parameter_is_judged(world: World, claims: str) -> None:
+    asked = {**world.authorization_request(), "claims": claims, "response_mode": "form_post"}
+    both(world, Sent("GET", "/oauth/authorize", form(asked).decode(), [world.signed_in]))
 
 
 @pytest.mark.parametrize("name", ["access", "api", "id"])

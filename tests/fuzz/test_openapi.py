@@ -16,7 +16,7 @@ from schemathesis.specs.openapi import checks
 from provider.endpoints.discovery import metadata, well_known_paths
 from tests.fuzz import hostile
 from tests.fuzz.expectations import check
-from tests.fuzz.world import Answer, Sent, World, call, post
+from tests.fuzz.world import Answer, Sent, World, call, form, post
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "openapi.yaml"
 CHECKS: list[Any] = [
@@ -128,6 +128,7 @@ def validated(path: str, sent: Sent, answer: Answer) -> None:
 def test_what_succeeds_is_as_documented(world: World) -> None:
     refresh = {"grant_type": "refresh_token", "refresh_token": world.fresh_refresh_token()}
     bearer = [("Authorization", f"Bearer {world.tokens['access']}")]
+    posted = {**world.authorization_request(), "response_mode": "form_post"}
     succeed = [
         ("/token", post("/oauth/token", {"grant_type": "client_credentials"}, world.basic("machine"))),
         ("/token", post("/oauth/token", refresh, world.basic("web"))),
@@ -139,7 +140,12 @@ def test_what_succeeds_is_as_documented(world: World) -> None:
         ("/userinfo", Sent("POST", "/oauth/userinfo", headers=bearer)),
         ("/jwks", Sent("GET", "/oauth/jwks")),
     ]
+    pushed = {name: value for name, value in world.authorization_request().items() if name != "client_id"}
+    succeed += [
+        ("/par", post("/oauth/par", pushed, world.basic("web"))),
+        ("/authorize", Sent("GET", "/oauth/authorize", form(posted).decode(), [world.signed_in])),
+    ]
     for path, sent in succeed:
         answer = world.through("bare", sent)
-        assert answer.status == 200, answer
+        assert answer.status == (201 if path == "/par" else 200), answer
         validated(path, sent, answer)

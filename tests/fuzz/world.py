@@ -17,12 +17,13 @@ from sqlalchemy import Engine
 from database.transaction import Transaction
 from provider.accounts.users import User
 from provider.application import create_app, services_of
-from provider.protocol.client import Client
+from provider.protocol.client import Client, ClientDetails
 from provider.protocol.messages import Origin
 from provider.security.crypto import Keyring
 from provider.services import Services
 from provider.settings import Settings
 from provider.tokens.authorization import Authorization
+from tests.signing import client_key, jwks
 
 ISSUER = "http://localhost:8000/oauth"
 OWN_ORIGIN = "http://localhost:8000"
@@ -35,6 +36,7 @@ VERIFIER = "a-code-verifier-of-forty-three-characters-or-more"
 CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
 FORM = "application/x-www-form-urlencoded"
 NOW = datetime.datetime(2026, 7, 1, 12, 0, tzinfo=datetime.UTC)
+SIGNERS_KEY = client_key(name="fuzz")
 IN_THE_HOUR_BEFORE = NOW - datetime.timedelta(minutes=5)
 
 
@@ -135,6 +137,9 @@ class World:
         )
         self._client(tx, "stranger", "none", grant_types=both, redirect_uris=(CALLBACK,), is_vouched=False)
         self._client(tx, "machine", "client_secret_basic", grant_types=("client_credentials",), resource=API)
+        details = ClientDetails(jwks=jwks(SIGNERS_KEY))
+        signs = (*both, "client_credentials")
+        self._client(tx, "signer", "private_key_jwt", grant_types=signs, is_trusted=True, details=details, **uris)
         self.tokens["session"] = services.sessions.start(tx, origin, self.user.id, ("pwd",))
         self.session_id = services.sessions.list(tx, IN_THE_HOUR_BEFORE, self.user.id)[0].id
         for name, resource in (("access", ISSUER), ("api", API)):
