@@ -198,15 +198,15 @@ def load_settings(environment: Mapping[str, str] | None = None, **overrides: Any
     names = {f"MCP_{name.upper()}" for name in Settings.model_fields}
     problems = []
     for name in (*os.environ, *_names_in_file()) if environment is None else environment:
-        if name.startswith("MCP_") and name not in names:
-            close = difflib.get_close_matches(name[4:], [known[4:] for known in names], n=1)
+        if name.upper().startswith("MCP_") and name.upper() not in names:  # their case is not told apart
+            close = difflib.get_close_matches(name[4:].upper(), [known[4:] for known in names], n=1)
             problems.append(f"{name} is not a setting." + (f" Did you mean MCP_{close[0]}?" if close else ""))
     if problems:
         raise SettingsError("\n".join(problems))
     try:
         if environment is None:
             return Settings(**overrides)
-        given = {name[4:].lower(): value for name, value in environment.items() if name in names}
+        given = {name[4:].lower(): value for name, value in environment.items() if name.upper() in names}
         return Settings(_env_file=None, **{**given, **overrides})
     except ValidationError as error:
         lines = []

@@ -20,7 +20,8 @@ BOUNDS = [
     ("SESSION_SECONDS", 300, None), ("RECENT_LOGIN_SECONDS", 60, None), ("SETUP_LINK_SECONDS", 60, None),
     ("ARGON2_MEMORY_KIB", 19456, None), ("ARGON2_TIME_COST", 1, None), ("ARGON2_PARALLELISM", 1, 8),
     ("ARGON2_CONCURRENCY", 1, 64), ("PASSWORD_MIN_LENGTH", 8, 64), ("SIGNING_KEY_PUBLISH_SECONDS", 0, None),
-    ("CLOCK_SKEW_SECONDS", 0, 60),
+    ("CLOCK_SKEW_SECONDS", 0, 60), ("REGISTRATION_UNUSED_DAYS", 1, 366), ("CLIENT_ASSERTION_SECONDS", 60, 3600),
+    ("PUSHED_REQUEST_SECONDS", 10, 600),
 ]  # fmt: skip
 
 
@@ -181,11 +182,22 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
     "name, suggestion",
     [
         ("MCP_ISUER", "MCP_ISSUER"), ("MCP_HASH_KEY", "MCP_HASHING_KEY"), ("MCP_ENCRYPTION_KEY", "MCP_ENCRYPTION_KEYS"),
-        ("MCP_TLS_PROXY", "MCP_BEHIND_TLS_PROXY"), ("MCP_Q", None), ("MCP_", None),
+        ("mcp_isuer", "MCP_ISSUER"), ("Mcp_q", None), ("MCP_TLS_PROXY", "MCP_BEHIND_TLS_PROXY"),
+        ("MCP_Q", None), ("MCP_", None),
     ],
 )  # fmt: skip
 def test_an_unknown_variable_is_refused_with_a_suggestion_where_one_is_near(name: str, suggestion: str | None) -> None:
     assert refused({name: "x"}) == f"{name} is not a setting." + (f" Did you mean {suggestion}?" if suggestion else "")
+
+
+def test_names_are_read_in_any_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings({"mcp_code_seconds": "30"}).code_seconds == 30
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("mcp_code_seconds", "40")
+    assert load_settings().code_seconds == 40
+    monkeypatch.setenv("mcp_code_secounds", "50")
+    with pytest.raises(SettingsError, match=r"mcp_code_secounds is not a setting\. Did you mean MCP_CODE_SECONDS\?"):
+        load_settings()
 
 
 def test_variables_of_others_are_none_of_our_business() -> None:

@@ -129,15 +129,21 @@ class Users:
             "created_at": origin.now,
             "updated_at": origin.now,
         }
-        for column, name in (("username_canonical", "username"), ("email_canonical", "email")):
-            if tx.execute(select(_TABLE.c.id).where(_TABLE.c[column] == row[column])).first():
-                raise NameTaken(name)
+        self._refuse_taken(tx, row)
         try:
             tx.execute(insert(UserRow), row)
-        except IntegrityError:  # somebody else took the name in between
-            raise NameTaken("username") from None
+        except IntegrityError:
+            self._refuse_taken(tx, row)  # somebody else took the name in between
+            raise
         self._record(tx, origin, AuditEvent.USER_CREATED, str(row["id"]), actor, is_admin=is_admin)
         return parse_user(row)
+
+    def _refuse_taken(self, tx: Transaction, row: Mapping[str, Any]) -> None:
+        """Raises ``NameTaken`` for the first of the row's names that belongs to somebody."""
+        for name in ("username", "email"):
+            column = f"{name}_canonical"
+            if tx.execute(select(_TABLE.c.id).where(_TABLE.c[column] == row[column])).first():
+                raise NameTaken(name)
 
     def find(self, tx: Transaction, user_id: str) -> User | None:
         row = tx.execute(_FIND, {"user_id": user_id}).mappings().first()

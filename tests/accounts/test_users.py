@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import unicodedata
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, event, select
 
 from database.models import GrantRecord, UserSession
 from database.models import User as UserRow
@@ -290,6 +291,36 @@ def test_two_who_ask_for_one_name_at_once_get_one_user(services: Services, origi
     answers = at_once(services.engine, [lambda tx, number=number: create(tx, number) for number in range(6)])
     assert [isinstance(answer, User) for answer in answers].count(True) == 1
     assert {type(answer) for answer in answers} == {User, NameTaken}
+
+
+@pytest.mark.parametrize(
+    "rival, field",
+    [
+        (("ana", "rival@example.com"), "username"),
+        (("rival", "ana@example.com"), "email"),
+        (("ana", "ana@example.com"), "username"),
+    ],
+)
+def test_a_name_that_is_taken_at_the_last_moment_is_the_one_that_is_refused(
+    on_mariadb: Services, origin: Origin, rival: tuple[str, str], field: str
+) -> None:
+    services, engine = on_mariadb, on_mariadb.engine
+    tries: list[str] = []
+
+    def take(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        if statement.startswith("INSERT INTO users"):
+            tries.append(statement)
+            if len(tries) == 1:  # the names have been looked for, and are free
+                added(services, origin, rival[0], email=rival[1])
+
+    event.listen(engine, "before_cursor_execute", take)
+    try:
+        with Transaction(engine) as tx, pytest.raises(NameTaken) as refusal:
+            services.users.create(tx, origin, username="ana", email="ana@example.com", password_hash=None)
+    finally:
+        event.remove(engine, "before_cursor_execute", take)
+    assert refusal.value.field == field
+    assert len(tries) == 2
 
 
 def test_grants_of_a_disabled_user_are_revoked(
