@@ -38,16 +38,16 @@ lock: $(VENV)/.development ## resolve the dependencies of pyproject.toml anew, w
 	@.ci/lock $(BIN)/pip-compile $(ARGS)
 
 clean: ## remove the environment and every cache; data in instance/ stays
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage .coverage.* *.egg-info
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage .coverage.* *.egg-info verifier/*.egg-info
 
 # The marks carry the hash of the lock file, so that a changed one is installed and an unchanged one costs nothing.
 $(VENV)/bin/python:
 	@PYTHON="$(PYTHON)" .ci/environment $(VENV)
 
-$(VENV)/.runtime: $(VENV)/bin/python requirements.txt pyproject.toml
+$(VENV)/.runtime: $(VENV)/bin/python requirements.txt pyproject.toml verifier/pyproject.toml
 	@.ci/install $(VENV) requirements.txt
 	@touch $@
 
-$(VENV)/.development: $(VENV)/bin/python requirements-dev.txt pyproject.toml
+$(VENV)/.development: $(VENV)/bin/python requirements-dev.txt pyproject.toml verifier/pyproject.toml
 	@.ci/install $(VENV) requirements-dev.txt
 	@touch $@ $(VENV)/.runtime
