@@ -21,7 +21,7 @@ from provider.protocol.client import Client
 from provider.protocol.errors import OAuthError
 from provider.protocol.messages import Origin, ProtocolRequest, ProtocolResponse
 from provider.services import Services
-from provider.tokens.issuer import AuthorizationGone
+from provider.tokens.token_records import AuthorizationGone
 
 
 class OAuthServer(AuthorizationServer):  # type: ignore[misc]

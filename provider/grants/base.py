@@ -39,6 +39,11 @@ class FormPayload(OAuth2Payload):  # type: ignore[misc]
         return self._form.as_dict()
 
 
+# What Authlib's own constructor sets, which checks the URI at each request. Whether plain HTTP is acceptable was decided at
+# start from the issuer, which this URI stands for. The token endpoint knows no other method.
+_AS_AUTHLIB_BEGINS = vars(OAuth2Request("POST", "https://localhost/token"))
+
+
 class TokenRequest(OAuth2Request):  # type: ignore[misc]
     """Authlib's request made from ours, with the transaction that the answer is made in.
 
@@ -46,8 +51,8 @@ class TokenRequest(OAuth2Request):  # type: ignore[misc]
     """
 
     def __init__(self, message: ProtocolRequest, tx: Transaction, services: Services) -> None:
-        # Whether plain HTTP is acceptable was decided at start from the issuer, which this URI stands for.
-        super().__init__(message.method, "https://localhost/token", headers=dict(message.headers))
+        self.__dict__.update(_AS_AUTHLIB_BEGINS)
+        self.headers = message.headers
         self.message = message
         self.tx = tx
         self.services = services

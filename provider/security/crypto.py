@@ -8,7 +8,6 @@ unreserved one, so that Basic authentication needs no escaping (RFC 3986 §2.3).
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 import re
 import secrets
@@ -100,11 +99,11 @@ class Keyring:
 
     def keyed_hash(self, purpose: str, value: str) -> str:
         """HMAC-SHA-256 of ``value`` as 64 hexadecimal digits; what we only check is stored like this."""
-        return hmac.new(self._key_for(purpose), value.encode(), hashlib.sha256).hexdigest()
+        return hmac.digest(self._key_for(purpose), value.encode(), "sha256").hex()
 
     def derive_secret(self, kind: SecretKind, purpose: str, value: str) -> str:
         """The secret that follows from ``value``: the same each time, and unguessable without our key."""
-        digest = hmac.new(self._key_for(purpose), value.encode(), hashlib.sha256).digest()
+        digest = hmac.digest(self._key_for(purpose), value.encode(), "sha256")
         return _with_checksum(kind, _base62(int.from_bytes(digest), _RANDOM_CHARACTERS))
 
     def encrypt(self, plaintext: bytes, context: Mapping[str, str]) -> str:

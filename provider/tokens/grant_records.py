@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, bindparam, delete, exists, func, insert, l
 from database.models import AuthorizationCode, IssuedToken, RefreshToken, UserSession
 from database.models import GrantRecord as GrantRow
 from database.models.columns import new_id
+from database.prepared import Prepared
 from database.transaction import Transaction
 from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.claims_request import ClaimsRequest
@@ -23,7 +24,12 @@ _REFRESH_TOKENS = RefreshToken.__table__
 _ISSUED = IssuedToken.__table__
 _SESSIONS = UserSession.__table__
 _KEPT = datetime.timedelta(days=30)
-_FIND = select(_TABLE).where(_TABLE.c.id == bindparam("grant_id"))
+GRANT_COLUMNS = (
+    *(_TABLE.c.id, _TABLE.c.user_id, _TABLE.c.client_id, _TABLE.c.session_id, _TABLE.c.consent_id, _TABLE.c.scope),
+    *(_TABLE.c.resource, _TABLE.c.authenticated_at, _TABLE.c.amr, _TABLE.c.acr, _TABLE.c.created_at),
+    *(_TABLE.c.revoked_at, _TABLE.c.claims),
+)
+_FIND = Prepared(select(*GRANT_COLUMNS).where(_TABLE.c.id == bindparam("grant_id")))
 OFFLINE_ACCESS = "offline_access"
 
 
@@ -44,6 +50,27 @@ class GrantRecord:
     created_at: datetime.datetime
     revoked_at: datetime.datetime | None
     claims: ClaimsRequest = field(default_factory=ClaimsRequest)
+
+
+def grant_of(values: Sequence[Any]) -> GrantRecord:
+    """A record from the values of ``GRANT_COLUMNS``."""
+    id_, user_id, client_row_id, session_id, consent_id, scope, resource, authenticated_at, amr, acr, *rest = values
+    created_at, revoked_at, claims = rest
+    return GrantRecord(
+        id=id_,
+        user_id=user_id,
+        client_row_id=client_row_id,
+        session_id=session_id,
+        consent_id=consent_id,
+        scope=tuple(scope.split()),
+        resource=resource,
+        authenticated_at=authenticated_at,
+        amr=tuple(amr.split()),
+        acr=acr,
+        created_at=created_at,
+        revoked_at=revoked_at,
+        claims=ClaimsRequest.from_dict(claims),
+    )
 
 
 class GrantRecords:
@@ -90,24 +117,8 @@ class GrantRecords:
         return grant_id
 
     def find(self, tx: Transaction, grant_id: str) -> GrantRecord | None:
-        row = tx.execute(_FIND, {"grant_id": grant_id}).mappings().first()
-        if row is None:
-            return None
-        return GrantRecord(
-            id=row["id"],
-            user_id=row["user_id"],
-            client_row_id=row["client_id"],
-            session_id=row["session_id"],
-            consent_id=row["consent_id"],
-            scope=tuple(row["scope"].split()),
-            resource=row["resource"],
-            authenticated_at=row["authenticated_at"],
-            amr=tuple(row["amr"].split()),
-            acr=row["acr"],
-            created_at=row["created_at"],
-            revoked_at=row["revoked_at"],
-            claims=ClaimsRequest.from_dict(row["claims"]),
-        )
+        row = tx.first(_FIND, {"grant_id": grant_id})
+        return None if row is None else grant_of(row)
 
     def revoke(self, tx: Transaction, origin: Origin, grant_id: str, reason: str) -> bool:
         """Ends one family. False when it had ended before."""

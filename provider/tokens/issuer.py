@@ -9,36 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from joserfc import jwt
-from sqlalchemy import bindparam, insert, literal, select, true
-from sqlalchemy.sql import Insert
-
-from database.models import Client as ClientRow
-from database.models import GrantRecord, IssuedToken, User
-from database.models.columns import UTCDateTime, new_id
+from database.models.columns import new_id
 from database.transaction import Transaction
 from provider.protocol.client import Client
 from provider.tokens.authorization import Authorization
-from provider.tokens.key_pairs import REGISTRY
 from provider.tokens.signing_keys import SigningKeys
 from provider.tokens.subjects import Subjects
+from provider.tokens.token_records import record_token
 
-_CLIENTS = ClientRow.__table__
-_GRANTS = GrantRecord.__table__
-_USERS = User.__table__
-_OWNERS = User.__table__.alias("owners")
-_ROW = (
-    "jti",
-    "client_id",
-    "grant_id",
-    "user_id",
-    "grant_type",
-    "scope",
-    "audience",
-    "ip_address",
-    "issued_at",
-    "expires_at",
-)
 # What subject claims can never set, said or not by this token (OpenID Connect Core §2, RFC 7519 §4.1, RFC 9068 §2.2).
 _PROTOCOL_CLAIMS = frozenset(
     (
@@ -50,56 +28,6 @@ _HASHES = {"RS256": hashlib.sha256, "ES256": hashlib.sha256, "EdDSA": hashlib.sh
 
 LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
 LOGOUT_TOKEN_SECONDS = 120
-
-
-def _mint_statement(*, for_user: bool) -> Insert:
-    """INSERT … SELECT that records a token exactly if everything it rests on is still alive.
-
-    The grant must not be revoked, its user active, the client unchanged since it was read (``version``), usable, and its
-    owner active and still an administrator where the scope needs one.
-    """
-    now = bindparam("issued_at", type_=UTCDateTime)
-    values = [
-        bindparam("jti"),
-        _CLIENTS.c.id,
-        _GRANTS.c.id if for_user else literal(None),
-        _USERS.c.id if for_user else literal(None),
-        bindparam("grant_type"),
-        bindparam("scope"),
-        bindparam("audience"),
-        bindparam("ip_address"),
-        now,
-        bindparam("expires_at", type_=UTCDateTime),
-    ]
-    source = _CLIENTS.outerjoin(_OWNERS, _OWNERS.c.id == _CLIENTS.c.owner_user_id)
-    alive = [
-        _CLIENTS.c.id == bindparam("client_row_id"),
-        _CLIENTS.c.updated_at == bindparam("version", type_=UTCDateTime),
-        _CLIENTS.c.is_active == true(),
-        _CLIENTS.c.revoked_at.is_(None),
-        _CLIENTS.c.expires_at.is_(None) | (_CLIENTS.c.expires_at > now),
-        _CLIENTS.c.owner_user_id.is_(None)
-        | ((_OWNERS.c.is_active == true()) & (_OWNERS.c.is_admin >= bindparam("needs_admin"))),
-    ]
-    if for_user:
-        source = source.join(_GRANTS, _GRANTS.c.client_id == _CLIENTS.c.id).join(
-            _USERS, _USERS.c.id == _GRANTS.c.user_id
-        )
-        alive += [
-            _GRANTS.c.id == bindparam("for_grant_id"),
-            _GRANTS.c.revoked_at.is_(None),
-            _USERS.c.is_active == true(),
-            _USERS.c.is_admin >= bindparam("user_needs_admin"),
-        ]
-    return insert(IssuedToken).from_select(list(_ROW), select(*values).select_from(source).where(*alive))
-
-
-_MINT_FOR_USER = _mint_statement(for_user=True)
-_MINT_FOR_CLIENT = _mint_statement(for_user=False)
-
-
-class AuthorizationGone(Exception):
-    """What the token would rest on was revoked, disabled, changed or has expired since it was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +66,7 @@ class TokenIssuer:
         lifetime = authorization.resource.access_token_seconds or self._access_token_seconds
         issued_at = int(now.timestamp())
         jti = new_id(now)
-        self._record(tx, authorization, jti, now, now + datetime.timedelta(seconds=lifetime))
+        record_token(tx, authorization, jti, now, now + datetime.timedelta(seconds=lifetime))
         client = authorization.client
         claims: dict[str, Any] = {
             "iss": self._issuer,
@@ -216,44 +144,8 @@ class TokenIssuer:
         client = authorization.client
         return client.client_id if authorization.user_id is None else self._subjects.of(client, authorization.user_id)
 
-    def _record(
-        self,
-        tx: Transaction,
-        authorization: Authorization,
-        jti: str,
-        now: datetime.datetime,
-        expires_at: datetime.datetime,
-    ) -> None:
-        client = authorization.client
-        needs_admin = bool(set(authorization.scope) & set(authorization.resource.admin_scope))
-        values = {
-            "jti": jti,
-            "client_row_id": client.id,
-            "version": client.updated_at,
-            "grant_type": authorization.grant_type,
-            "scope": " ".join(authorization.scope),
-            "audience": authorization.resource.uri,
-            "ip_address": authorization.source or None,
-            "issued_at": now,
-            "expires_at": expires_at,
-        }
-        if authorization.grant_id is None:
-            statement = _MINT_FOR_CLIENT
-            values["needs_admin"] = needs_admin and client.owner_user_id is not None
-        else:
-            statement = _MINT_FOR_USER
-            values |= {
-                "needs_admin": False,
-                "for_grant_id": authorization.grant_id,
-                "user_needs_admin": needs_admin,
-            }
-        if tx.execute(statement, values).rowcount != 1:
-            raise AuthorizationGone
-
     def _sign(self, tx: Transaction, algorithm: str, kind: str, claims: dict[str, Any], now: datetime.datetime) -> str:
-        key = self._signing_keys.current(tx, algorithm, now)
-        header = {"alg": algorithm, "kid": key.kid, "typ": kind}
-        return jwt.encode(header, claims, key.key, registry=REGISTRY)
+        return self._signing_keys.current(tx, algorithm, now).signer.token(kind, claims)
 
 
 def token_hash(algorithm: str, token: str) -> str:

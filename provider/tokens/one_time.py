@@ -13,17 +13,28 @@ from typing import Any
 from sqlalchemy import bindparam, delete, insert, select, update
 
 from database.models import AuthorizationCode, AuthorizationRequest
+from database.models import GrantRecord as GrantRow
+from database.prepared import Prepared
 from database.transaction import Transaction
 from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.errors import OAuthError
 from provider.protocol.messages import Origin
 from provider.security.crypto import Keyring, is_secret, new_secret
-from provider.tokens.grant_records import GrantRecord, GrantRecords
+from provider.tokens.grant_records import GRANT_COLUMNS, GrantRecord, GrantRecords, grant_of
 
 _CODES = AuthorizationCode.__table__
 _REQUESTS = AuthorizationRequest.__table__
-_FIND_CODE = select(_CODES).where(_CODES.c.code_hash == bindparam("code_hash"))
-_CLAIM_CODE = (
+_GRANTS = GrantRow.__table__
+_STORED_CODE = (
+    *(_CODES.c.code_hash, _CODES.c.redirect_uri, _CODES.c.code_challenge, _CODES.c.nonce, _CODES.c.claims),
+    *(_CODES.c.expires_at, _CODES.c.used_at),
+)
+_FIND_CODE = Prepared(
+    select(*_STORED_CODE, *GRANT_COLUMNS)
+    .select_from(_CODES.join(_GRANTS, _GRANTS.c.id == _CODES.c.grant_id))
+    .where(_CODES.c.code_hash == bindparam("code_hash"))
+)
+_CLAIM_CODE = Prepared(
     update(AuthorizationCode)
     .where(_CODES.c.code_hash == bindparam("claimed_hash"), _CODES.c.used_at.is_(None))
     .values(used_at=bindparam("now"))
@@ -91,19 +102,19 @@ class AuthorizationCodes:
         """The stored code, used or not. None when there never was one or it has been purged."""
         if not is_secret("ac", code):
             return None
-        row = tx.execute(_FIND_CODE, {"code_hash": self._hash(code)}).mappings().first()
-        grant = None if row is None else self._grants.find(tx, row["grant_id"])
-        if row is None or grant is None:
+        row = tx.first(_FIND_CODE, {"code_hash": self._hash(code)})
+        if row is None:
             return None
+        code_hash, redirect_uri, code_challenge, nonce, claims, expires_at, used_at, *grant = row
         return StoredCode(
-            code_hash=row["code_hash"],
-            grant=grant,
-            redirect_uri=row["redirect_uri"],
-            code_challenge=row["code_challenge"],
-            nonce=row["nonce"],
-            claims=row["claims"] or {},
-            expires_at=row["expires_at"],
-            used_at=row["used_at"],
+            code_hash=code_hash,
+            grant=grant_of(grant),
+            redirect_uri=redirect_uri,
+            code_challenge=code_challenge,
+            nonce=nonce,
+            claims=claims or {},
+            expires_at=expires_at,
+            used_at=used_at,
         )
 
     def claim(self, tx: Transaction, origin: Origin, stored: StoredCode) -> None:
@@ -112,7 +123,7 @@ class AuthorizationCodes:
         A code that was used before ends its whole family (RFC 6749 §4.1.2, OAuth 2.1 §4.1.3). That includes the case
         of two redemptions at the same moment: one of them may be a thief's, and nobody can tell which.
         """
-        if tx.execute(_CLAIM_CODE, {"claimed_hash": stored.code_hash, "now": origin.now}).rowcount != 1:
+        if tx.count(_CLAIM_CODE, {"claimed_hash": stored.code_hash, "now": origin.now}) != 1:
             self._grants.revoke(tx, origin, stored.grant.id, "code_reused")
             self._audit.record(
                 tx,

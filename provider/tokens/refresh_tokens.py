@@ -7,20 +7,37 @@ from dataclasses import dataclass
 
 from sqlalchemy import bindparam, delete, insert, select, update
 
+from database.models import GrantRecord as GrantRow
 from database.models import RefreshToken
+from database.prepared import Prepared
 from database.transaction import Transaction
 from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.errors import OAuthError
 from provider.protocol.messages import Origin
 from provider.security.crypto import Keyring, is_secret, new_secret
-from provider.tokens.grant_records import GrantRecord, GrantRecords
+from provider.tokens.grant_records import GRANT_COLUMNS, GrantRecord, GrantRecords, grant_of
 
 _TABLE = RefreshToken.__table__
-_FIND = select(_TABLE).where(_TABLE.c.token_hash == bindparam("token_hash"))
-_CLAIM = (
+_GRANTS = GrantRow.__table__
+_STORED = (_TABLE.c.token_hash, _TABLE.c.generation, _TABLE.c.expires_at, _TABLE.c.family_expires_at, _TABLE.c.used_at)
+_FIND = Prepared(
+    select(*_STORED, *GRANT_COLUMNS)
+    .select_from(_TABLE.join(_GRANTS, _GRANTS.c.id == _TABLE.c.grant_id))
+    .where(_TABLE.c.token_hash == bindparam("token_hash"))
+)
+_USE = select(_TABLE.c.used_at).where(_TABLE.c.token_hash == bindparam("token_hash"))
+_CLAIM = Prepared(
     update(RefreshToken)
     .where(_TABLE.c.token_hash == bindparam("claimed_hash"), _TABLE.c.used_at.is_(None))
     .values(used_at=bindparam("now"))
+)
+_ADD = Prepared(
+    insert(RefreshToken).values(
+        {
+            name: bindparam(name, type_=_TABLE.c[name].type)
+            for name in ("token_hash", "grant_id", "generation", "created_at", "expires_at", "family_expires_at")
+        }
+    )
 )
 _EXTEND = (
     update(RefreshToken).where(_TABLE.c.token_hash == bindparam("extended_hash")).values(expires_at=bindparam("until"))
@@ -73,18 +90,11 @@ class RefreshTokens:
         """The stored token, used or not, with its grant. None when there is none."""
         if not is_secret("rt", token):
             return None
-        row = tx.execute(_FIND, {"token_hash": self._hash(token)}).mappings().first()
-        grant = None if row is None else self._grants.find(tx, row["grant_id"])
-        if row is None or grant is None:
+        row = tx.first(_FIND, {"token_hash": self._hash(token)})
+        if row is None:
             return None
-        return StoredRefreshToken(
-            token_hash=row["token_hash"],
-            grant=grant,
-            generation=row["generation"],
-            expires_at=row["expires_at"],
-            family_expires_at=row["family_expires_at"],
-            used_at=row["used_at"],
-        )
+        token_hash, generation, expires_at, family_expires_at, used_at, *grant = row
+        return StoredRefreshToken(token_hash, grant_of(grant), generation, expires_at, family_expires_at, used_at)
 
     def is_live(self, stored: StoredRefreshToken, now: datetime.datetime) -> bool:
         return stored.used_at is None and stored.grant.revoked_at is None and self._is_in_time(stored, now)
@@ -103,17 +113,17 @@ class RefreshTokens:
             tx.execute(_EXTEND, {"extended_hash": stored.token_hash, "until": until})
             return token
         successor = self._keyring.derive_secret("rt", "refresh successor", token)
-        if tx.execute(_CLAIM, {"claimed_hash": stored.token_hash, "now": origin.now}).rowcount == 1:
+        if tx.count(_CLAIM, {"claimed_hash": stored.token_hash, "now": origin.now}) == 1:
             self._insert(tx, origin.now, successor, stored.grant.id, stored.generation + 1, stored.family_expires_at)
             return successor
         return self._retry(tx, origin, stored, successor)
 
     def _retry(self, tx: Transaction, origin: Origin, stored: StoredRefreshToken, successor: str) -> str:
         """The token was used before: the same successor again inside the grace window, the end of the family otherwise."""
-        known = tx.execute(_FIND, {"token_hash": stored.token_hash}).mappings().one()
-        following = tx.execute(_FIND, {"token_hash": self._hash(successor)}).mappings().first()
-        is_recent = known["used_at"] is not None and origin.now < known["used_at"] + self._grace
-        if is_recent and following is not None and following["used_at"] is None:
+        used_at = tx.execute(_USE, {"token_hash": stored.token_hash}).scalar_one()
+        following = tx.execute(_USE, {"token_hash": self._hash(successor)}).first()
+        is_recent = used_at is not None and origin.now < used_at + self._grace
+        if is_recent and following is not None and following.used_at is None:
             return successor
         self._grants.revoke(tx, origin, stored.grant.id, "refresh_token_reused")
         self._audit.record(
@@ -156,7 +166,7 @@ class RefreshTokens:
             "expires_at": min(now + self._idle, family_expires_at),
             "family_expires_at": family_expires_at,
         }
-        tx.execute(insert(RefreshToken), row)
+        tx.count(_ADD, row)
 
     def _hash(self, token: str) -> str:
         return self._keyring.keyed_hash("refresh token", token)

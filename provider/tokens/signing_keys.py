@@ -25,6 +25,7 @@ from database.transaction import Transaction
 from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.messages import Origin
 from provider.security.crypto import Keyring
+from provider.tokens.compact import CompactSigner
 from provider.tokens.key_pairs import AsymmetricKey, generate_key, import_key
 
 log = logging.getLogger("mcp_core.keys")
@@ -43,6 +44,7 @@ class SigningKey:
     kid: str
     algorithm: str
     key: AsymmetricKey
+    signer: CompactSigner
     public_jwk: Mapping[str, Any]
     created_at: datetime.datetime
     activates_at: datetime.datetime
@@ -236,10 +238,12 @@ class SigningKeys:
         known = self._parsed.get(row["kid"])
         if known is None or known.retires_at != row["retires_at"]:
             private = json.loads(self._keyring.decrypt(row["private_key_encrypted"], _context(row["kid"])))
+            key = import_key(row["algorithm"], private)
             known = SigningKey(
                 kid=row["kid"],
                 algorithm=row["algorithm"],
-                key=import_key(row["algorithm"], private),
+                key=key,
+                signer=CompactSigner(row["algorithm"], row["kid"], key.private_key),
                 public_jwk=row["public_jwk"],
                 created_at=row["created_at"],
                 activates_at=row["activates_at"],

@@ -17,7 +17,7 @@ from provider.protocol.messages import Origin
 from provider.security.crypto import is_secret
 from provider.services import Services
 from provider.tokens.authorization import Authorization
-from provider.tokens.issuer import AuthorizationGone
+from provider.tokens.token_records import AuthorizationGone
 from tests.accounts.conftest import AddUser, Events, later
 
 API = "https://api.example/mcp"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from urllib.parse import parse_qsl
 
 import pytest
 from hypothesis import given
@@ -178,3 +179,31 @@ def test_answers_with_tokens_and_redirects_are_not_stored_and_redirects_are_303(
     redirect = ProtocolResponse.redirect("https://a.example/")
     assert redirect.status == 303
     assert {("Cache-Control", "no-store"), ("Referrer-Policy", "no-referrer")} <= set(redirect.headers)
+
+
+PIECES = (
+    "a",
+    "b=",
+    "=c",
+    "=",
+    "",
+    "a=1",
+    "a=1=2",
+    "+x+=%20+",
+    "%41=%C3%A5",
+    "%4",
+    "%zz=%",
+    "a;b=1",
+    "%26=%3D",
+    "é".encode("latin-1").hex(),
+)
+
+
+@pytest.mark.parametrize("first", PIECES)
+def test_fields_are_decoded_as_the_standard_library_does(first: str) -> None:
+    for second in PIECES:
+        text = f"{first}&{second}"
+        expected: dict[str, list[str]] = {}
+        for name, value in parse_qsl(text, keep_blank_values=True, errors="strict"):
+            expected.setdefault(name, []).append(value)
+        assert Parameters.parse(text).as_dict() == expected

@@ -18,8 +18,9 @@ from database.models import Client as ClientRow
 from database.models import GrantRecord, IssuedToken
 from database.models import User as UserRow
 from provider.protocol.messages import Origin
-from provider.tokens.issuer import AuthorizationGone, token_hash
+from provider.tokens.issuer import token_hash
 from provider.tokens.key_pairs import REGISTRY
+from provider.tokens.token_records import AuthorizationGone
 from tests.tokens.conftest import API, ISSUER, Tokens, World, later, make_client, make_grant, make_user
 
 ES256_API = dataclasses.replace(API, token_alg="ES256")

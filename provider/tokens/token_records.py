@@ -1,0 +1,113 @@
+"""The record of an access token: written exactly if everything that the token rests on is alive at that moment."""
+
+from __future__ import annotations
+
+import datetime
+
+from sqlalchemy import bindparam, insert, literal, select, true
+from sqlalchemy.sql import Insert
+
+from database.models import Client as ClientRow
+from database.models import GrantRecord, IssuedToken, User
+from database.models.columns import UTCDateTime
+from database.prepared import Prepared
+from database.transaction import Transaction
+from provider.tokens.authorization import Authorization
+
+_CLIENTS = ClientRow.__table__
+_GRANTS = GrantRecord.__table__
+_USERS = User.__table__
+_OWNERS = User.__table__.alias("owners")
+_ROW = (
+    "jti",
+    "client_id",
+    "grant_id",
+    "user_id",
+    "grant_type",
+    "scope",
+    "audience",
+    "ip_address",
+    "issued_at",
+    "expires_at",
+)
+
+
+def _mint_statement(*, for_user: bool) -> Insert:
+    """INSERT … SELECT that records a token exactly if everything it rests on is still alive.
+
+    The grant must not be revoked, its user active, the client unchanged since it was read (``version``), usable, and its
+    owner active and still an administrator where the scope needs one.
+    """
+    now = bindparam("issued_at", type_=UTCDateTime)
+    values = [
+        bindparam("jti"),
+        _CLIENTS.c.id,
+        _GRANTS.c.id if for_user else literal(None),
+        _USERS.c.id if for_user else literal(None),
+        bindparam("grant_type"),
+        bindparam("scope"),
+        bindparam("audience"),
+        bindparam("ip_address"),
+        now,
+        bindparam("expires_at", type_=UTCDateTime),
+    ]
+    source = _CLIENTS.outerjoin(_OWNERS, _OWNERS.c.id == _CLIENTS.c.owner_user_id)
+    alive = [
+        _CLIENTS.c.id == bindparam("client_row_id"),
+        _CLIENTS.c.updated_at == bindparam("version", type_=UTCDateTime),
+        _CLIENTS.c.is_active == true(),
+        _CLIENTS.c.revoked_at.is_(None),
+        _CLIENTS.c.expires_at.is_(None) | (_CLIENTS.c.expires_at > now),
+        _CLIENTS.c.owner_user_id.is_(None)
+        | ((_OWNERS.c.is_active == true()) & (_OWNERS.c.is_admin >= bindparam("needs_admin"))),
+    ]
+    if for_user:
+        source = source.join(_GRANTS, _GRANTS.c.client_id == _CLIENTS.c.id).join(
+            _USERS, _USERS.c.id == _GRANTS.c.user_id
+        )
+        alive += [
+            _GRANTS.c.id == bindparam("for_grant_id"),
+            _GRANTS.c.revoked_at.is_(None),
+            _USERS.c.is_active == true(),
+            _USERS.c.is_admin >= bindparam("user_needs_admin"),
+        ]
+    return insert(IssuedToken).from_select(list(_ROW), select(*values).select_from(source).where(*alive))
+
+
+_MINT_FOR_USER = Prepared(_mint_statement(for_user=True))
+_MINT_FOR_CLIENT = Prepared(_mint_statement(for_user=False))
+
+
+class AuthorizationGone(Exception):
+    """What the token would rest on was revoked, disabled, changed or has expired since it was read."""
+
+
+def record_token(
+    tx: Transaction, authorization: Authorization, jti: str, now: datetime.datetime, expires_at: datetime.datetime
+) -> None:
+    """Writes the row of an access token. Raises ``AuthorizationGone`` when it must not be made."""
+    client = authorization.client
+    needs_admin = not set(authorization.resource.admin_scope).isdisjoint(authorization.scope)
+    values = {
+        "jti": jti,
+        "client_row_id": client.id,
+        "version": client.updated_at,
+        "grant_type": authorization.grant_type,
+        "scope": " ".join(authorization.scope),
+        "audience": authorization.resource.uri,
+        "ip_address": authorization.source or None,
+        "issued_at": now,
+        "expires_at": expires_at,
+    }
+    if authorization.grant_id is None:
+        statement = _MINT_FOR_CLIENT
+        values["needs_admin"] = needs_admin and client.owner_user_id is not None
+    else:
+        statement = _MINT_FOR_USER
+        values |= {
+            "needs_admin": False,
+            "for_grant_id": authorization.grant_id,
+            "user_needs_admin": needs_admin,
+        }
+    if tx.count(statement, values) != 1:
+        raise AuthorizationGone
