@@ -18,8 +18,9 @@ from joserfc.jwk import ECKey, JWKRegistry, OKPKey, RSAKey
 from database.transaction import Transaction
 from provider.clients.detail_rules import jwks_problem
 from provider.protocol.client import Client
+from provider.protocol.errors import OAuthError
 from provider.security.exchange import FetchFailed
-from provider.security.outbound import Outbound
+from provider.security.outbound import Outbound, TooBusy
 
 log = logging.getLogger("mcp_core.client_keys")
 
@@ -28,6 +29,7 @@ MAX_BYTES = 65_536
 MAX_KEYS = 100
 KEPT_SECONDS, LEAST_KEPT_SECONDS, MOST_KEPT_SECONDS = 300, 30, 3600
 AGAIN_SECONDS = 10
+OLD_SECONDS = 600
 REMEMBERED = 1024
 _TYPES = ("application/json", "application/jwk-set+json")
 _KINDS = {"RS256": "RSA", "PS256": "RSA", "ES256": "EC", "EdDSA": "OKP"}
@@ -63,7 +65,8 @@ class ClientKeys:
         """The client's keys for ``algorithm``: that of ``kid``, or all that fit when the signer names none.
 
         ``again`` is for when those are not the ones: what has been read since, or nothing. Commits the transaction before
-        it fetches. What cannot be fetched gives no key.
+        it fetches. What cannot be fetched gives no key. Raises ``temporarily_unavailable`` when it is no turn to ask; what
+        is known already does for ten minutes longer then.
         """
         if client.details.jwks is not None:
             return () if again else _fitting(_parse(client.details.jwks), algorithm, kid)
@@ -75,11 +78,16 @@ class ClientKeys:
         if kept is not None and self._clock() < (kept.asked_at + AGAIN_SECONDS if again else kept.until):
             return () if again else kept.keys
         tx.commit()
-        with self._lock_of(uri):
-            known = self._known(uri)
-            if known is None or known is kept:
-                known = self._read(uri, kept)
-            return known.keys  # who waited here finds what the first one has read
+        try:
+            with self._outbound.turn(), self._lock_of(uri):
+                known = self._known(uri)
+                if known is None or known is kept:
+                    known = self._read(uri, kept)
+                return known.keys  # who waited here finds what the first one has read
+        except TooBusy:
+            if again or kept is None or not kept.keys or self._clock() >= kept.until + OLD_SECONDS:
+                raise OAuthError.temporarily_unavailable() from None
+            return kept.keys
 
     def _known(self, uri: str) -> _Kept | None:
         with self._lock:

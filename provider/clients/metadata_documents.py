@@ -26,7 +26,7 @@ from provider.protocol.errors import OAuthError, UntrustedRedirect
 from provider.protocol.json_body import parse_json
 from provider.protocol.messages import Origin
 from provider.security.exchange import FetchFailed
-from provider.security.outbound import Outbound
+from provider.security.outbound import Outbound, TooBusy
 from provider.security.rate_limit import Limit, RateLimiter
 
 log = logging.getLogger("mcp_core.metadata_documents")
@@ -36,9 +36,11 @@ MAX_BYTES = 5120
 CONTENT_TYPES = ("application/json", "application/cimd+json")
 FRESH_SECONDS, LEAST_FRESH_SECONDS, MOST_FRESH_SECONDS = 3600, 60, 86400
 FAILED_SECONDS = 10
+OLD_SECONDS = 3600
 FETCHES_PER_SOURCE = Limit("metadata documents per source", 30, 60)
 NEW_PER_SOURCE = Limit("new metadata documents per source", 300, 86400)
 NEW_PER_HOST = Limit("new metadata documents per host", 60, 60)
+BUSY = "Too many metadata documents are being read right now. Try again shortly."
 UNREADABLE = "The metadata document of this application could not be read."
 _GRANTS = ("authorization_code", "refresh_token")
 _REMEMBERED = 1024
@@ -85,14 +87,25 @@ class MetadataDocuments:
         if known is not None:
             return known
         tx.commit()  # who waits holds no connection, and finds afterwards what the first one has read and committed
-        with self._lock_of(client_id):
-            known = self._fresh(tx, origin, client_id)
-            return known if known is not None else self._read(tx, origin, client_id)
+        try:
+            with self._outbound.turn(), self._lock_of(client_id):
+                known = self._fresh(tx, origin, client_id)
+                return known if known is not None else self._read(tx, origin, client_id)
+        except TooBusy:
+            return self._old(tx, origin, client_id)
 
-    def _fresh(self, tx: Transaction, origin: Origin, client_id: str) -> Client | None:
+    def _fresh(self, tx: Transaction, origin: Origin, client_id: str, *, old_seconds: int = 0) -> Client | None:
         known = self._clients.find(tx, client_id)
         until = None if known is None else known.document_fresh_until
-        return known if until is not None and until > origin.now else None
+        is_fresh = until is not None and until + datetime.timedelta(seconds=old_seconds) > origin.now
+        return known if is_fresh else None
+
+    def _old(self, tx: Transaction, origin: Origin, client_id: str) -> Client:
+        """What was known an hour ago will do while it is no turn to ask: slow strangers keep nobody else out."""
+        known = self._fresh(tx, origin, client_id, old_seconds=OLD_SECONDS)
+        if known is None:
+            raise UntrustedRedirect("temporarily_unavailable", BUSY)
+        return known
 
     def _read(self, tx: Transaction, origin: Origin, client_id: str) -> Client:
         self._refuse_again(client_id)

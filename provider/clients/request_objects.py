@@ -10,9 +10,10 @@ from provider.clients.client_keys import ClientKeys
 from provider.clients.signed_objects import InvalidSignature, verified_claims
 from provider.protocol import request_objects as rules
 from provider.protocol.client import Client
+from provider.protocol.errors import OAuthError
 from provider.protocol.messages import Parameters
 from provider.security.exchange import FetchFailed
-from provider.security.outbound import Outbound
+from provider.security.outbound import Outbound, TooBusy
 
 log = logging.getLogger("mcp_core.request_objects")
 
@@ -41,7 +42,7 @@ class RequestObjects:
     def fetch(self, tx: Transaction, client: Client, uri: str) -> str:
         """The signed object at ``uri``, which must be registered in just this spelling. Ends the transaction before.
 
-        Raises ``invalid_request_uri``.
+        Raises ``invalid_request_uri``, ``temporarily_unavailable``.
         """
         if uri not in client.details.request_uris:
             raise rules.invalid_request_uri("This request_uri is not registered for the client.")
@@ -50,6 +51,8 @@ class RequestObjects:
         try:
             fetched = self._outbound.get(address, content_types=rules.CONTENT_TYPES, max_bytes=rules.MAX_CHARACTERS)
             return fetched.body.decode("ascii").strip()
+        except TooBusy:
+            raise OAuthError.temporarily_unavailable() from None
         except (FetchFailed, UnicodeDecodeError) as error:
             log.info("a request object was not read: %s", error)
             raise rules.invalid_request_uri("The request object could not be read.") from None

@@ -10,7 +10,7 @@ from provider.protocol.client import PAIRWISE
 from provider.protocol.errors import OAuthError
 from provider.protocol.subjects import sector_of
 from provider.security.exchange import FetchFailed
-from provider.security.outbound import Outbound
+from provider.security.outbound import Outbound, TooBusy
 
 log = logging.getLogger("mcp_core.sectors")
 
@@ -20,7 +20,7 @@ MAX_BYTES = 65_536
 def check_sector(tx: Transaction, outbound: Outbound, metadata: ClientMetadata) -> None:
     """Every redirect URI must be in the sector's document: nobody else shares the pseudonyms that a host knows.
 
-    Ends the transaction before it fetches. Raises ``invalid_client_metadata``.
+    Ends the transaction before it fetches. Raises ``invalid_client_metadata``, ``temporarily_unavailable``.
     """
     uri = metadata.details.sector_identifier_uri
     if uri is not None:
@@ -35,6 +35,8 @@ def check_sector(tx: Transaction, outbound: Outbound, metadata: ClientMetadata) 
 def _check_document(outbound: Outbound, uri: str, redirect_uris: tuple[str, ...]) -> None:
     try:
         listed = outbound.get_json(uri, max_bytes=MAX_BYTES)
+    except TooBusy:
+        raise OAuthError.temporarily_unavailable() from None
     except FetchFailed as error:
         log.info("a sector identifier document was not read: %s", error)
         raise _refused("sector_identifier_uri could not be read.") from None

@@ -7,13 +7,14 @@ address it has must be public, and the connection goes to the address that was c
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import json
 import re
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,10 +25,18 @@ from provider.security.exchange import Exchange, FetchFailed
 
 HTTP_OK = 200
 MAX_URL_CHARACTERS = 2048
-RESOLVER_THREADS = 8
+# A name that nobody answers for keeps the system's resolver busy for longer than we wait.
+RESOLVER_THREADS = 32
+# Requests that wait for another server, out of the threads that answer them: 4 unless an operator says otherwise.
+WAITING_AT_ONCE = 2
+PATIENCE_SECONDS = 0.3
 _HOST = re.compile(r"(?:[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _MAX_AGE = re.compile(r"max-age=([0-9]{1,9})")
 Resolver = Callable[[str, int], Collection[str]]
+
+
+class TooBusy(FetchFailed):
+    """Nobody was asked: enough others are waiting for an answer already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +64,7 @@ class Outbound:
 
     Follows no redirect, asks no proxy, sends no credentials and no cookies. ``timeout_seconds`` bounds everything from the
     name's resolution to the last byte; ``max_bytes`` the body. ``ca_file`` adds authorities to those of the system.
+    ``at_once`` threads may wait for an answer together, so that servers that give none can't hold up all of ours.
     """
 
     def __init__(
@@ -64,19 +74,39 @@ class Outbound:
         ca_file: Path | None = None,
         timeout_seconds: float = 5,
         resolver: Resolver = resolve,
+        at_once: int = WAITING_AT_ONCE,
     ) -> None:
         self._allowed = frozenset(host.lower() for host in allowed_hosts)
         self._ca_file = ca_file
         self._timeout = timeout_seconds
         self._resolver = resolver
+        self._turns = threading.BoundedSemaphore(at_once)
+        self._mine = threading.local()
         self._context: ssl.SSLContext | None = None
         self._resolving: concurrent.futures.ThreadPoolExecutor | None = None
         self._lock = threading.Lock()
 
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """For who fetches, or waits for another thread that does. Raises ``TooBusy`` when too many do so already.
+
+        A thread that has a turn may take it again.
+        """
+        has_one = getattr(self._mine, "is_taken", False)
+        if not has_one and not self._turns.acquire(timeout=PATIENCE_SECONDS):
+            raise TooBusy("too many requests wait for other servers")
+        self._mine.is_taken = True
+        try:
+            yield
+        finally:
+            if not has_one:
+                self._mine.is_taken = False
+                self._turns.release()
+
     def get(self, url: str, *, content_types: Collection[str], max_bytes: int) -> Fetched:
-        """The body at ``url``: status 200 and one of ``content_types``. Raises ``FetchFailed``."""
+        """The body at ``url``: status 200 and one of ``content_types``. Raises ``FetchFailed``, ``TooBusy``."""
         accept = {"Accept": ", ".join(content_types)}
-        with self._exchange("GET", url, None, accept) as exchange:
+        with self.turn(), self._exchange("GET", url, None, accept) as exchange:
             response = exchange.response
             if response.status != HTTP_OK:
                 raise FetchFailed(f"status {response.status}")
@@ -91,7 +121,7 @@ class Outbound:
             return Fetched(exchange.read(max_bytes), content_type, age)
 
     def get_json(self, url: str, *, max_bytes: int, content_types: Collection[str] = ("application/json",)) -> Any:
-        """The JSON value at ``url``. Raises ``FetchFailed``."""
+        """The JSON value at ``url``. Raises ``FetchFailed``, ``TooBusy``."""
         return self.get(url, content_types=content_types, max_bytes=max_bytes).json()
 
     def post_form(self, url: str, fields: Mapping[str, str]) -> int:

@@ -49,7 +49,7 @@ class Finder:
 
     def __init__(self, server: HttpsServer, engine: Engine) -> None:
         self.clock, self.engine = Clock(), engine
-        self.outbound = Outbound(allowed_hosts=[server.host], ca_file=server.authority, timeout_seconds=2)
+        self.outbound = Outbound(allowed_hosts=[server.host], ca_file=server.authority, timeout_seconds=2, at_once=8)
         self.keys = ClientKeys(self.outbound, self.clock)
         self.client = known_client(jwks_uri=server.url + PATH)
 

@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from http.server import BaseHTTPRequestHandler
@@ -22,6 +23,7 @@ from provider.clients.metadata_documents import (
     FETCHES_PER_SOURCE,
     MAX_BYTES,
     NEW_PER_HOST,
+    OLD_SECONDS,
     MetadataDocuments,
 )
 from provider.clients.registry import Clients
@@ -38,6 +40,8 @@ from tests.together import at_once
 
 PATH = "/client.json"
 KEYS = {"keys": [{"kty": "EC", "crv": "P-256", "x": "x", "y": "y"}]}
+# As many threads as wait for one document in these tests.
+TURNS = 12
 
 
 class Monotonic:
@@ -57,7 +61,9 @@ class Site:
         self.documents = self.process(clients)
 
     def process(self, clients: Clients, **options: Any) -> MetadataDocuments:
-        outbound = Outbound(allowed_hosts=[self.server.host], ca_file=self.server.authority, timeout_seconds=3)
+        outbound = Outbound(
+            allowed_hosts=[self.server.host], ca_file=self.server.authority, timeout_seconds=3, at_once=TURNS
+        )
         made: dict[str, Any] = {"policy": "open", "clock": self.clock, **options}
         return MetadataDocuments(clients, outbound, RateLimiter(self.keyring), **made)
 
@@ -463,3 +469,21 @@ def test_who_waits_for_a_document_holds_no_connection(site: Site, sqlite_engine:
     site.find(sqlite_engine, origin)
     assert seen == [True, False]
     assert json.loads(body)["client_id"] == site.url
+
+
+def test_while_it_is_no_turn_to_ask_what_was_known_an_hour_ago_will_do(
+    site: Site, sqlite_engine: Engine, origin: Origin
+) -> None:
+    known = site.find(sqlite_engine, origin)
+    site.says(client_name="Another")
+    door = Outbound(allowed_hosts=[site.server.host], ca_file=site.server.authority, at_once=1)
+    site.documents._outbound = door
+    with ThreadPoolExecutor(1) as other:
+        turn = door.turn()
+        other.submit(turn.__enter__).result()
+        assert site.find(sqlite_engine, later(origin, 3600)).name == known.name
+        assert "right now" in site.refusal(sqlite_engine, later(origin, 3600 + OLD_SECONDS))
+        assert "right now" in site.refusal(sqlite_engine, origin, f"{site.server.url}/new.json")
+        assert site.fetches == 1
+        other.submit(turn.__exit__, None, None, None).result()
+    assert site.find(sqlite_engine, later(origin, 3600)).name == "Another"
