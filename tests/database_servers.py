@@ -26,6 +26,7 @@ from database.models import metadata
 USER = "mcp_user"
 PASSWORD = "a 'test' p@ssword: %&+/비밀"
 START_SECONDS = 60
+INSTALL_TRIES = 3
 STOP_SECONDS = 30
 _SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin", "/usr/local/bin"])
 
@@ -79,20 +80,23 @@ class MariaDBServer:
             f"GRANT ALL PRIVILEGES ON *.* TO {USER}@'%';\n",
             encoding="utf-8",
         )
-        subprocess.run(
-            [
-                program("mariadb-install-db"),
-                "--no-defaults",
-                f"--datadir={self._folder / 'data'}",
-                "--auth-root-authentication-method=normal",
-                "--skip-test-db",
-                *self._as_root(),
-            ],
-            check=True,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            timeout=START_SECONDS,
-        )
+        data = self._folder / "data"
+        command = [
+            program("mariadb-install-db"),
+            "--no-defaults",
+            f"--datadir={data}",
+            "--auth-root-authentication-method=normal",
+            "--skip-test-db",
+            *self._as_root(),
+        ]
+        # Its bootstrap process gives up now and then on a machine that is very busy; what it says is kept for that case.
+        for attempt in range(1, INSTALL_TRIES + 1):
+            done = subprocess.run(command, capture_output=True, text=True, timeout=START_SECONDS)
+            if done.returncode == 0:
+                return
+            shutil.rmtree(data, ignore_errors=True)
+            if attempt == INSTALL_TRIES:
+                raise RuntimeError(f"mariadb-install-db ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
 
     @staticmethod
     def _as_root() -> list[str]:
