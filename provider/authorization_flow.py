@@ -7,7 +7,7 @@ browser's session, consents), so pages return to the endpoint and never decide w
 from __future__ import annotations
 
 import datetime
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from database.transaction import Transaction
@@ -114,6 +114,18 @@ class AuthorizationFlow:
         if wants_page or (consent_id is None and not asked.client.is_trusted):
             return NeedsPage("/consent", "consent_required")
         return Ready(session, user, resource, scope, consent_id)
+
+    def settled(self, tx: Transaction, asked: AskedFor) -> AuthorizationParameters:
+        """The parameters with all that follows from the client filled in. Raises ``OAuthError`` (``invalid_target``).
+
+        While a person reads what is asked for, the client may change its registration or its document: what it gets must
+        not follow. What this person can have is cut down to later.
+        """
+        resource = self._resource(tx, asked)
+        scope = asked.parameters.scope or asked.client.scope or resource.scope
+        if not asked.client.allows_grant("refresh_token"):
+            scope = tuple(name for name in scope if name != OFFLINE_ACCESS) or scope
+        return replace(asked.parameters, scope=scope, resource=resource.uri)
 
     def issue(self, tx: Transaction, origin: Origin, asked: AskedFor, ready: Ready) -> ProtocolResponse:
         """Records the grant and sends its code to the application (RFC 6749 §4.1.2, RFC 9207)."""

@@ -145,7 +145,7 @@ class AuthorizeEndpoint:
             request.received_at,
             client_row_id=asked.client.id,
             browser=browser,
-            parameters=asked.parameters.to_dict(),
+            parameters=self._flow.settled(tx, asked).to_dict(),
         )
         if page is None:
             response = ProtocolResponse.redirect(f"{self._settings.issuer_path}/authorize/{handle}")

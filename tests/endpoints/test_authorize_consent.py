@@ -12,7 +12,8 @@ from database.models import AuthorizationCode, Consent, GrantRecord
 from database.models import Client as ClientRow
 from provider.accounts.users import User
 from tests.endpoints.browsing import STATE, Browser, code_of, error_of, fields_of, page_of, refusal_of
-from tests.endpoints.provider import API, REDIRECT_URI, KnownClient, Provider, ProviderFactory
+from tests.endpoints.provider import API, REDIRECT_URI, KnownClient, Provider, ProviderFactory, claims_of
+from tests.endpoints.registering import manage, register, stored
 
 LOOPBACK = "http://127.0.0.1/callback"
 
@@ -45,6 +46,23 @@ def test_allowing_gives_a_code_for_exactly_what_was_shown(browser: Browser, ada:
     (grant,), (consent,) = browser.provider.rows(GrantRecord), browser.provider.rows(Consent)
     assert (grant["scope"], grant["consent_id"], grant["user_id"]) == ("openid email", consent["id"], ada.id)
     assert [event["outcome"] for event in browser.provider.events("consent.given")] == ["ok"]
+
+
+def test_a_client_that_changes_itself_under_the_page_gets_no_more_than_was_shown(browser: Browser, ada: User) -> None:
+    """Its default scope, its API and its grants may all be others by the time that somebody allows the request."""
+    provider = browser.provider
+    provider.resource()
+    browser.sign_in(ada)
+    said = {"client_name": "App", "redirect_uris": [REDIRECT_URI], "token_endpoint_auth_method": "none"}
+    made = register(provider, {**said, "grant_types": ["authorization_code"], "scope": "openid offline_access"}).json
+    known = stored(provider, made["client_id"])
+    assert known is not None
+    client = KnownClient(known, "")
+    page = consent_page(browser, client, scope=None)
+    more = {"scope": "openid email offline_access notes:write", "grant_types": ["authorization_code", "refresh_token"]}
+    assert manage(provider, "PUT", made, {**said, **more, "client_id": client.client_id}).status == 200
+    tokens = provider.redeem(client, code_of(browser.allow(page))).json
+    assert (tokens["scope"], claims_of(tokens["access_token"])["aud"]) == ("openid", provider.issuer)
 
 
 def test_cancelling_is_told_to_the_application(browser: Browser, ada: User) -> None:
