@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import update
 
 from database.models import User
+from provider.protocol.client import ClientDetails
 from tests.endpoints.provider import API, KnownClient, Provider, claims_of
 from tests.endpoints.wsgi import FORM
 
@@ -173,3 +174,14 @@ def test_introspection_sees_what_another_process_has_just_changed(provider: Prov
     with provider.begin() as tx:
         provider.services.clients.set_active(tx, provider.origin, client.client_id, False)
     assert other.introspect(client, token).error == (401, "invalid_client")
+
+
+@pytest.mark.parametrize("details", [{}, {"jwks": {"keys": []}, "authentication_methods": ("none", "private_key_jwt")}])
+def test_a_mere_client_id_learns_nothing_of_its_own_token(provider: Provider, details: dict[str, Any]) -> None:
+    """Not even that of a client whose document offers both to come with a key and without (security A-32)."""
+    method = "private_key_jwt" if details else "none"
+    client = provider.client(method, details=ClientDetails(**details))
+    token = provider.redeem(client, provider.code(provider.grant(provider.user(), client)), client_id=client.client_id)
+    assert token.status == 200
+    fields = {"token": token.json["access_token"], "client_id": client.client_id}
+    assert provider.post(f"{provider.path}/introspect", fields).error == (401, "invalid_client")
