@@ -64,15 +64,18 @@ class Person:
             page = browser.fill({"code": self.next_code()})
         return page
 
-    def answer(self, browser: Browser, url: str) -> Page:
-        """Opens an application's authorization request and does what is asked until the application has its answer."""
+    def answer(self, browser: Browser, url: str, *, until: int = 0) -> Page:
+        """Opens an application's authorization request and does what is asked until the application has its answer.
+
+        ``until`` is the status of the application's page, where the browser goes there instead of stopping.
+        """
         page = browser.get(url)
         if page.path == "/login":
             page = self.sign_in(browser)
         if page.path == "/consent":
             self.asked.append(page)
             page = browser.submit(page.form(action="/consent"), button="allow")
-        assert page.status == 0, f"{page.status} {page.url}: {page.text}"
+        assert page.status == until, f"{page.status} {page.url}: {page.text}"
         return page
 
 
