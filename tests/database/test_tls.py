@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pymysql
 import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
@@ -60,3 +63,37 @@ def test_migrations_use_tls_as_well(mariadb_server: MariaDBServer) -> None:
     with pytest.raises(OperationalError, match="CERTIFICATE_VERIFY_FAILED"):
         patient_engine(tls_engine(mariadb_server, "other-ca.pem", MYSQL_DATABASE="tls")).connect()
     assert USER in str(engine.url)
+
+
+def plain_engine(server: MariaDBServer, **changes: str) -> Engine:
+    return create_engine_for(database_url_from_environment({**server.environment("mysql"), **changes}))
+
+
+def test_without_an_authority_nothing_is_encrypted_within_this_machine(mariadb_server: MariaDBServer) -> None:
+    assert not is_encrypted(plain_engine(mariadb_server))
+    assert not is_encrypted(patient_engine(plain_engine(mariadb_server)))
+
+
+def test_beyond_loopback_tls_is_taken_where_it_is_offered(mariadb_server: MariaDBServer) -> None:
+    assert is_encrypted(plain_engine(mariadb_server, MYSQL_HOST="127.0.0.2"))  # by its name another machine
+
+
+@pytest.fixture
+def demanding_user(mariadb_server: MariaDBServer) -> Iterator[str]:
+    root = pymysql.connect(unix_socket=str(mariadb_server.socket), user="root")
+    with root, root.cursor() as cursor:
+        cursor.execute("CREATE USER demanding@'%' IDENTIFIED BY 'secret' REQUIRE SSL")
+        cursor.execute("GRANT ALL PRIVILEGES ON *.* TO demanding@'%'")
+        yield "demanding"
+        cursor.execute("DROP USER demanding@'%'")
+
+
+def test_a_user_who_must_have_tls_gets_it(mariadb_server: MariaDBServer, demanding_user: str) -> None:
+    engine = plain_engine(mariadb_server, MYSQL_USER=demanding_user, MYSQL_PASSWORD="secret")
+    for _ in range(2):
+        assert is_encrypted(engine)
+
+
+def test_a_wrong_password_stays_one(mariadb_server: MariaDBServer) -> None:
+    with pytest.raises(OperationalError, match="Access denied"):
+        plain_engine(mariadb_server, MYSQL_PASSWORD="wrong").connect()
