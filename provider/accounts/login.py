@@ -23,6 +23,7 @@ STEP_SECONDS = 600
 PASSWORD_PER_ACCOUNT = (Limit("password per account", 10, 900), Limit("password per account", 50, 86400))
 PASSWORD_PER_SOURCE = (Limit("password per source", 50, 900),)
 CODE_PER_ACCOUNT = (Limit("code", 5, 300), Limit("code", 20, 3600), Limit("code", 50, 86400))
+RECORDED = Limit("throttled sign-ins on record", 1, 300)
 _TABLE = LoginAttempt.__table__
 _FIND_STEP = select(_TABLE.c.user_id, _TABLE.c.amr).where(
     _TABLE.c.token_hash == bindparam("token_hash"),
@@ -97,11 +98,12 @@ class Login:
         if user is not None and constant_time_equal(device, self.device_token(user)):
             account = f"{user.id}|known device"
         user_id = user.id if user else None
-        until = self._count(tx, origin, PASSWORD_PER_ACCOUNT, account)
-        until = max(filter(None, (until, self._count(tx, origin, PASSWORD_PER_SOURCE, origin.source))), default=None)
-        if until is not None:
-            self._audit.record(tx, AuditEvent.LOGIN_THROTTLED, origin, user_id=user_id, outcome="denied")
-            raise Throttled(until)
+        # What an address tries beyond its limit counts for no account: it could keep everybody out otherwise.
+        for limits, key in ((PASSWORD_PER_SOURCE, origin.network), (PASSWORD_PER_ACCOUNT, account)):
+            until = self._count(tx, origin, limits, key)
+            if until is not None:
+                self._record_throttled(tx, origin, AuditEvent.LOGIN_THROTTLED, key, user_id)
+                raise Throttled(until)
         tx.commit()
         is_right = self._passwords.verify(user.password_hash if user else None, password)
         if user is None or not is_right or not user.is_active:
@@ -112,7 +114,7 @@ class Login:
         for limit in PASSWORD_PER_ACCOUNT:
             self._rate_limits.clear(tx, limit, account, origin.now)
         for limit in PASSWORD_PER_SOURCE:  # people of one office share an address; only their mistakes count
-            self._rate_limits.take_back(tx, limit, origin.source, origin.now)
+            self._rate_limits.take_back(tx, limit, origin.network, origin.now)
         return user
 
     def device_token(self, user: User) -> str:
@@ -159,7 +161,7 @@ class Login:
         """
         until = self._count(tx, origin, CODE_PER_ACCOUNT, user.id)
         if until is not None:
-            self._audit.record(tx, AuditEvent.SECOND_FACTOR_THROTTLED, origin, user_id=user.id, outcome="denied")
+            self._record_throttled(tx, origin, AuditEvent.SECOND_FACTOR_THROTTLED, user.id, user.id)
             raise Throttled(until)
         left = None
         is_right = self._totp.verify(tx, origin, user.id, code)
@@ -199,6 +201,13 @@ class Login:
     def _count(self, tx: Transaction, origin: Origin, limits: tuple[Limit, ...], key: str) -> datetime.datetime | None:
         over = [self._rate_limits.hit(tx, limit, key, origin.now) for limit in limits]
         return max((until for until in over if until is not None), default=None)
+
+    def _record_throttled(
+        self, tx: Transaction, origin: Origin, event: AuditEvent, key: str, user_id: str | None
+    ) -> None:
+        """Once in a while: what is refused without a look costs the guesser nothing, and must fill no table."""
+        if self._rate_limits.hit(tx, RECORDED, f"{event}|{key}", origin.now) is None:
+            self._audit.record(tx, event, origin, user_id=user_id, outcome="denied")
 
     def _hash(self, token: str) -> str:
         return self._keyring.keyed_hash("login step", token)

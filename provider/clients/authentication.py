@@ -125,7 +125,7 @@ class ClientAuthentication:
     def _count_failure(self, tx: Transaction, request: ProtocolRequest, credential: _Credential) -> None:
         """Counts and records a failure. Past the limit nothing is written any more, so that guessing fills no table."""
         now = request.received_at
-        counters = [(PER_SOURCE, request.source)]
+        counters = [(PER_SOURCE, request.origin.network)]
         if credential.client_id:
             counters.insert(0, (PER_CLIENT, credential.client_id))
         for limit, key in counters:

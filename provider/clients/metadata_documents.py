@@ -176,9 +176,9 @@ class MetadataDocuments:
 
     def _count(self, tx: Transaction, origin: Origin, client_id: str) -> None:
         """A document that is known is read again however often its host was asked for others: nobody can lock it out."""
-        limits = [(FETCHES_PER_SOURCE, origin.source)]
+        limits = [(FETCHES_PER_SOURCE, origin.network)]
         if self._clients.find(tx, client_id) is None:
-            limits += [(NEW_PER_SOURCE, origin.source), (NEW_PER_HOST, urlsplit(client_id).netloc.lower())]
+            limits += [(NEW_PER_SOURCE, origin.network), (NEW_PER_HOST, urlsplit(client_id).netloc.lower())]
         for limit, key in limits:
             if self._rate_limits.hit(tx, limit, key, origin.now) is not None:
                 raise UntrustedRedirect(

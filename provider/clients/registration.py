@@ -149,11 +149,11 @@ class Registration:
 
     def _count(self, tx: Transaction, origin: Origin, *limits: Limit) -> None:
         """Counts an attempt. What is over one limit counts for none, so that a single source can't use up those of all."""
-        keys = [(limit, "" if limit is ALTOGETHER else origin.source) for limit in limits]
+        keys = [(limit, "" if limit is ALTOGETHER else origin.network) for limit in limits]
         for limit, key in keys:
             until = self._rate_limits.blocked_until(tx, limit, key, origin.now)
             if until is not None:
-                if self._rate_limits.hit(tx, RECORDED, origin.source, origin.now) is None:
+                if self._rate_limits.hit(tx, RECORDED, origin.network, origin.now) is None:
                     self._audit.record(tx, AuditEvent.REGISTRATION_REFUSED, origin, outcome="denied", limit=limit.name)
                 raise OAuthError.slow_down(max(1, int((until - origin.now).total_seconds())))
         for limit, key in keys:

@@ -74,7 +74,7 @@ class RequestReader:
         """Anybody can make us ask a client's server: not without end."""
         if request_uri in client.details.request_uris:
             host = urlsplit(request_uri).netloc.lower()
-            for limit, key in ((FETCHES_PER_SOURCE, origin.source), (FETCHES_PER_HOST, host)):
+            for limit, key in ((FETCHES_PER_SOURCE, origin.network), (FETCHES_PER_HOST, host)):
                 if self._services.rate_limits.hit(tx, limit, key, origin.now) is not None:
                     raise OAuthError("temporarily_unavailable", "Too many request objects were asked for. Try later.")
         return self._services.request_objects.fetch(tx, client, request_uri)

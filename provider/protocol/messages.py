@@ -7,6 +7,7 @@ the first and send the second.
 from __future__ import annotations
 
 import datetime
+import ipaddress
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -120,6 +121,18 @@ class Origin:
     user_agent: str
     request_id: str
     now: datetime.datetime
+
+    @property
+    def network(self) -> str:
+        """What attempts are counted under: the address, or the 64 bits of an IPv6 address that each household has."""
+        try:
+            address = ipaddress.ip_address(self.source)
+        except ValueError:
+            return self.source
+        if isinstance(address, ipaddress.IPv4Address):
+            return self.source
+        mapped = address.ipv4_mapped
+        return str(mapped or ipaddress.IPv6Network((address.packed[:8] + bytes(8), 64)))
 
 
 @dataclass(frozen=True)

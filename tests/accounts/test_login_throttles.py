@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 
+from database.models import RateCounter
 from database.transaction import Transaction
 from provider.accounts.login import Throttled, WrongCode, WrongCredentials
 from provider.accounts.users import User
@@ -113,6 +115,32 @@ def test_fifty_guesses_from_one_address_whatever_the_names(services: Services, o
     assert isinstance(until, datetime.datetime)
     assert until <= origin.now + datetime.timedelta(seconds=900)
     assert guess(services, elsewhere(origin, 1), "ana", PASSWORD) == ana, "its owner is elsewhere"
+
+
+def test_an_address_beyond_its_limit_uses_up_nobodys_attempts(
+    services: Services, origin: Origin, ana: User, events: Events
+) -> None:
+    for number in range(50):
+        assert guess(services, origin, f"name{number}") is None
+    with Transaction(services.engine) as tx:
+        counters = len(tx.execute(select(RateCounter)).all())
+    for number in range(20):
+        assert isinstance(guess(services, origin, "ana"), datetime.datetime)
+        assert isinstance(guess(services, origin, f"other{number}"), datetime.datetime)
+    assert guess(services, elsewhere(origin, 1), "ana", PASSWORD) == ana, "nobody is kept out by it"
+    with Transaction(services.engine) as tx:
+        assert len(tx.execute(select(RateCounter)).all()) <= counters + 2, "and it fills no table"
+    assert len(events("login.throttled")) == 1
+
+
+def test_the_addresses_of_one_ipv6_network_are_one(services: Services, origin: Origin, ana: User) -> None:
+    def at(number: int, network: int = 1) -> Origin:
+        return dataclasses.replace(origin, source=f"2001:db8:0:{network}:{number:x}::1")
+
+    for number in range(50):
+        assert guess(services, at(number), f"name{number}") is None
+    assert isinstance(guess(services, at(50), "ana", PASSWORD), datetime.datetime)
+    assert guess(services, at(50, network=2), "ana", PASSWORD) == ana
 
 
 def test_fifty_guesses_for_an_account_in_a_day(services: Services, origin: Origin, ana: User) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provider.protocol.errors import OAuthError, UntrustedRedirect
-from provider.protocol.messages import MAX_FIELDS, Parameters, ProtocolRequest, ProtocolResponse
+from provider.protocol.messages import MAX_FIELDS, Origin, Parameters, ProtocolRequest, ProtocolResponse
 
 
 def request(body: bytes = b"", *, method: str = "POST", query: str = "", **headers: str) -> ProtocolRequest:
@@ -207,3 +207,20 @@ def test_fields_are_decoded_as_the_standard_library_does(first: str) -> None:
         for name, value in parse_qsl(text, keep_blank_values=True, errors="strict"):
             expected.setdefault(name, []).append(value)
         assert Parameters.parse(text).as_dict() == expected
+
+
+@pytest.mark.parametrize(
+    "source, network",
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:DB8:1:2::", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::", "2001:db8:1:3::/64"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", ""),
+        ("unix:", "unix:"),
+    ],
+)
+def test_attempts_are_counted_by_ipv4_address_and_by_ipv6_network(source: str, network: str) -> None:
+    assert Origin(source, "", "", datetime.datetime.now(datetime.UTC)).network == network
