@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import dataclass, replace
-from urllib.parse import urlsplit
 
 from database.transaction import Transaction
 from provider.accounts.api_keys import scope_of_owner
@@ -16,39 +15,14 @@ from provider.accounts.sessions import Session
 from provider.accounts.users import User
 from provider.audit import AuditEvent
 from provider.authorization_answers import AuthorizationAnswers, ReturnAddress, request_is_over
+from provider.authorization_descriptions import RequestDescription, describe_request
 from provider.protocol.client import Client, Resource
 from provider.protocol.errors import OAuthError
 from provider.protocol.messages import Origin, ProtocolResponse
-from provider.protocol.redirect_uris import is_loopback, redirect_host
+from provider.protocol.redirect_uris import is_loopback
 from provider.protocol.request_rules import AuthorizationParameters
 from provider.protocol.scopes import IDENTITY_SCOPES, OFFLINE_ACCESS, grantable_scope
 from provider.services import Services
-
-
-@dataclass(frozen=True, slots=True)
-class RequestDescription:
-    """What a person is told about a request: who asks, where the answer goes, and for what.
-
-    ``client_host`` is the host of a client's id that is a URL. ``claims_scope`` are scopes that are not granted and whose
-    claims the request asks for one by one.
-    """
-
-    client_name: str
-    client_id: str
-    client_host: str | None
-    redirect_host: str
-    is_loopback: bool
-    is_vouched: bool
-    resource_uri: str | None
-    resource_name: str | None
-    scope: tuple[str, ...]
-    claims_scope: tuple[str, ...]
-    allowed_before: tuple[str, ...]
-    login_hint: str | None
-    ui_locales: str | None
-    logo_uri: str | None
-    policy_uri: str | None
-    tos_uri: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +175,6 @@ class AuthorizationFlow:
             scope = scope_of_request(asked, resource, is_admin=user is not None and user.is_admin)
         except OAuthError:
             scope = ()
-        is_own = resource.uri == self._issuer
         allowed: tuple[str, ...] = ()
         if user is not None and not self._must_always_ask(asked):
             allowed = self._services.consents.allowed_before(
@@ -211,24 +184,8 @@ class AuthorizationFlow:
                 resource_uri=resource.uri,
                 redirect_uri=asked.parameters.redirect_uri,
             )
-        return RequestDescription(
-            client_name=asked.client.name,
-            client_id=asked.client.client_id,
-            client_host=urlsplit(asked.client.client_id).netloc or None,
-            redirect_host=redirect_host(asked.parameters.redirect_uri),
-            is_loopback=is_loopback(asked.parameters.redirect_uri),
-            is_vouched=asked.client.is_vouched,
-            resource_uri=None if is_own else resource.uri,
-            resource_name=None if is_own else resource.name,
-            scope=scope,
-            claims_scope=tuple(name for name in asked.parameters.claims.scope if name not in scope),
-            allowed_before=allowed,
-            login_hint=asked.parameters.login_hint,
-            ui_locales=asked.parameters.ui_locales,
-            logo_uri=asked.client.details.logo_uri if asked.client.is_vouched else None,
-            policy_uri=asked.client.details.policy_uri,
-            tos_uri=asked.client.details.tos_uri,
-        )
+        shown = None if resource.uri == self._issuer else resource
+        return describe_request(asked.client, asked.parameters, shown, scope, allowed)
 
     def deny(self, tx: Transaction, origin: Origin, handle: str, browser: str, user_id: str) -> ProtocolResponse:
         """Uses the request up and tells the application. The user has acted, so any client may be redirected to."""

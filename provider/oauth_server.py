@@ -15,7 +15,8 @@ from authlib.oauth2.rfc6749 import AuthorizationServer, OAuth2Error
 from database.transaction import Transaction
 from provider import grants
 from provider.accounts.users import User
-from provider.authorization_flow import AuthorizationFlow, RequestDescription
+from provider.authorization_descriptions import RequestDescription
+from provider.authorization_flow import AuthorizationFlow
 from provider.grants.base import Grant, TokenRequest
 from provider.protocol.client import Client
 from provider.protocol.errors import OAuthError

@@ -1,0 +1,66 @@
+"""What people are told about an authorization request, before and while they decide."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from provider.protocol.client import Client, Resource
+from provider.protocol.redirect_uris import is_loopback, redirect_host
+from provider.protocol.request_rules import AuthorizationParameters
+
+
+@dataclass(frozen=True, slots=True)
+class RequestDescription:
+    """What a person is told about a request: who asks, where the answer goes, and for what.
+
+    ``client_host`` is the host of a client's id that is a URL. ``claims_scope`` are scopes that are not granted and whose
+    claims the request asks for one by one.
+    """
+
+    client_name: str
+    client_id: str
+    client_host: str | None
+    redirect_host: str
+    is_loopback: bool
+    is_vouched: bool
+    resource_uri: str | None
+    resource_name: str | None
+    scope: tuple[str, ...]
+    claims_scope: tuple[str, ...]
+    allowed_before: tuple[str, ...]
+    login_hint: str | None
+    ui_locales: str | None
+    logo_uri: str | None
+    policy_uri: str | None
+    tos_uri: str | None
+
+
+def describe_request(
+    client: Client,
+    parameters: AuthorizationParameters,
+    resource: Resource | None,
+    scope: tuple[str, ...],
+    allowed_before: tuple[str, ...],
+) -> RequestDescription:
+    """``resource`` is None for this server itself, which needs no mention. Only applications that somebody vouches for
+    show a picture."""
+    details = client.details
+    return RequestDescription(
+        client_name=client.name,
+        client_id=client.client_id,
+        client_host=urlsplit(client.client_id).netloc or None,
+        redirect_host=redirect_host(parameters.redirect_uri),
+        is_loopback=is_loopback(parameters.redirect_uri),
+        is_vouched=client.is_vouched,
+        resource_uri=None if resource is None else resource.uri,
+        resource_name=None if resource is None else resource.name,
+        scope=scope,
+        claims_scope=tuple(name for name in parameters.claims.scope if name not in scope),
+        allowed_before=allowed_before,
+        login_hint=parameters.login_hint,
+        ui_locales=parameters.ui_locales,
+        logo_uri=details.logo_uri if client.is_vouched else None,
+        policy_uri=details.policy_uri,
+        tos_uri=details.tos_uri,
+    )
