@@ -1,0 +1,70 @@
+"""npm's openid-client as a relying party: each way to authenticate, and pushed requests."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from joserfc import jwk
+
+from tests.browser import Browser
+from tests.interop.node import running
+from tests.journeys.mcp_world import World, says, says_nothing_of
+
+pytestmark = [pytest.mark.interop, pytest.mark.slow]
+CALLBACK = "https://files.example/callback"
+SIGNED_OUT = "https://files.example/signed-out"
+
+
+@pytest.mark.parametrize(
+    "method, pushed",
+    [
+        ("client_secret_basic", False),
+        ("client_secret_post", True),
+        ("private_key_jwt", True),
+        ("none", False),
+    ],
+)
+def test_a_person_signs_in_and_out(world: World, packages: Path, tmp_path: Path, method: str, pushed: bool) -> None:
+    given: dict[str, Any] = {"method": method, "pushed": pushed, "metadata": {}}
+    options: list[str] = []
+    if method == "private_key_jwt":
+        key = jwk.ECKey.generate_key("P-256", {"alg": "ES256", "use": "sig"})
+        metadata = tmp_path / "metadata.json"
+        metadata.write_text(json.dumps({"jwks": {"keys": [key.as_dict(private=False)]}}))
+        options = ["--metadata", str(metadata)]
+        given["private_key"] = key.as_dict(private=True)
+    made = world.server.mcp_core_json(
+        *("client", "create", "--name", "Acme Files", "--auth-method", method, "--redirect-uri", CALLBACK),
+        *("--post-logout-redirect-uri", SIGNED_OUT, *options),
+    )
+    given |= {
+        "issuer": world.server.issuer,
+        "client_id": made["client_id"],
+        "client_secret": made.get("client_secret"),
+        "redirect_uri": CALLBACK,
+        "post_logout_redirect_uri": SIGNED_OUT,
+        "scope": "openid profile email offline_access",
+    }
+    person, browser = world.person(), Browser("https://files.example/")
+    with running(packages, "relying_party.mjs", tmp_path / "log", **given) as program:
+        url = program.hear()["open"]
+        assert ("request_uri=" in url) is pushed
+        program.tell(person.answer(browser, url).url)
+        said = program.hear()
+    assert said["claims"]["sub"] == said["profile"]["sub"]
+    assert said["profile"]["email"] == person.email
+    assert said["refreshed"] is True
+    if method != "none":
+        assert (said["introspected"]["active"], said["introspected"]["sub"]) == (True, said["claims"]["sub"])
+    (page,) = person.asked
+    says(page, "Acme Files wants to use your account", "Your answer goes to files.example", "See your e-mail address")
+    says(page, "Know that it is you", "See your name and user name", "Keep this access while you are away")
+    says_nothing_of(page, "A program on this device asks.", "This app isn't reviewed", "To reach")
+
+    page = browser.get(said["out"])
+    if page.status:
+        page = browser.submit(page.form(action="/sign-out"))
+    assert page.url.startswith(SIGNED_OUT)
