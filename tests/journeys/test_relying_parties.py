@@ -77,5 +77,5 @@ def test_a_person_who_refuses_comes_back_without_being_signed_in(application: Ap
     page = application.person.sign_in(browser)
     page = browser.submit(page.form(action="/consent"), button="cancel")
     assert (page.status, page.path) == (400, "/callback")
-    says(page, "access_denied")
+    assert "error=access_denied" in page.url
     says_nothing_of(browser.get(application.url), application.person.username)
