@@ -63,12 +63,13 @@ class LogoutAnswers:
 
     def _frames(self, tx: Transaction, now: datetime.datetime, session_id: str) -> list[str]:
         """The addresses to load, each with ``iss`` and ``sid`` (OpenID Connect Front-Channel Logout §2)."""
-        said = {"iss": self._services.settings.issuer, "sid": session_id}
-        uris = [
-            party.details.frontchannel_logout_uri
-            for party in self._services.logout_notices.parties(tx, now, session_id)
-        ]
-        return [add_to_query(uri, said) for uri in dict.fromkeys(uris) if uri is not None]
+        services, frames = self._services, []
+        for party in services.logout_notices.parties(tx, now, session_id):
+            uri = party.details.frontchannel_logout_uri
+            if uri is not None:
+                sid = services.subjects.session_of(party, session_id)
+                frames.append(add_to_query(uri, {"iss": services.settings.issuer, "sid": sid}))
+        return list(dict.fromkeys(frames))
 
     def _proof(self, session_id: str, uri: str, state: str) -> str:
         return self._services.keyring.keyed_hash("logout target", f"{session_id}\n{state}\n{uri}")

@@ -113,4 +113,4 @@ class LogoutEndpoint:
         client = self._services.clients.find(tx, hint["aud"])
         if client is None or hint["sub"] != self._services.subjects.of(client, session.user_id):
             return False
-        return hint.get("sid") in (None, session.id)
+        return hint.get("sid") in (None, self._services.subjects.session_of(client, session.id))

@@ -82,7 +82,7 @@ class TokenIssuer:
             if client.owner_user_id is not None:
                 claims["owner"] = client.owner_user_id
         else:
-            claims |= _authentication_claims(authorization)
+            claims |= self._authentication_claims(authorization)
         token = self._sign(tx, authorization.resource.token_alg, "at+jwt", claims, now)
         return IssuedAccessToken(token, jti, lifetime, authorization.scope)
 
@@ -106,7 +106,7 @@ class TokenIssuer:
             "azp": authorization.client.client_id,
             "iat": issued_at,
             "exp": issued_at + self._id_token_seconds,
-            **_authentication_claims(authorization),
+            **self._authentication_claims(authorization),
         }
         if authorization.nonce is not None:
             claims["nonce"] = authorization.nonce
@@ -137,12 +137,24 @@ class TokenIssuer:
             "events": {LOGOUT_EVENT: {}},
         }
         if session_id is not None:
-            claims["sid"] = session_id
+            claims["sid"] = self._subjects.session_of(client, session_id)
         return self._sign(tx, client.id_token_signed_response_alg, "logout+jwt", claims, now)
 
     def _subject(self, authorization: Authorization) -> str:
         client = authorization.client
         return client.client_id if authorization.user_id is None else self._subjects.of(client, authorization.user_id)
+
+    def _authentication_claims(self, authorization: Authorization) -> dict[str, Any]:
+        claims: dict[str, Any] = {}
+        if authorization.authenticated_at is not None:
+            claims["auth_time"] = int(authorization.authenticated_at.timestamp())
+        if authorization.acr:
+            claims["acr"] = authorization.acr
+        if authorization.amr:
+            claims["amr"] = list(authorization.amr)
+        if authorization.session_id:
+            claims["sid"] = self._subjects.session_of(authorization.client, authorization.session_id)
+        return claims
 
     def _sign(self, tx: Transaction, algorithm: str, kind: str, claims: dict[str, Any], now: datetime.datetime) -> str:
         return self._signing_keys.current(tx, algorithm, now).signer.token(kind, claims)
@@ -152,16 +164,3 @@ def token_hash(algorithm: str, token: str) -> str:
     """``at_hash``: the left half of the token's hash, base64url (OpenID Connect Core §3.1.3.6)."""
     digest = _HASHES[algorithm](token.encode("ascii")).digest()
     return base64.urlsafe_b64encode(digest[: len(digest) // 2]).rstrip(b"=").decode()
-
-
-def _authentication_claims(authorization: Authorization) -> dict[str, Any]:
-    claims: dict[str, Any] = {}
-    if authorization.authenticated_at is not None:
-        claims["auth_time"] = int(authorization.authenticated_at.timestamp())
-    if authorization.acr:
-        claims["acr"] = authorization.acr
-    if authorization.amr:
-        claims["amr"] = list(authorization.amr)
-    if authorization.session_id:
-        claims["sid"] = authorization.session_id
-    return claims

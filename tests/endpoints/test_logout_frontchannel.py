@@ -35,8 +35,8 @@ def ada(provider: Provider) -> User:
     return provider.user()
 
 
-def application(provider: Provider, frame: str | None = FRAME) -> KnownClient:
-    details = ClientDetails(frontchannel_logout_uri=frame)
+def application(provider: Provider, frame: str | None = FRAME, *, subject_type: str = "public") -> KnownClient:
+    details = ClientDetails(frontchannel_logout_uri=frame, subject_type=subject_type)
     return provider.client(is_trusted=True, post_logout_redirect_uris=(BYE,), details=details)
 
 
@@ -53,10 +53,11 @@ def refresh_of(answer: Answer) -> str:
     return target
 
 
+@pytest.mark.parametrize("subject_type", ["public", "pairwise"])
 def test_the_page_loads_the_registered_address_with_issuer_and_session(
-    browser: Browser, provider: Provider, ada: User
+    browser: Browser, provider: Provider, ada: User, subject_type: str
 ) -> None:
-    hint = hint_of(browser, ada, application(provider))
+    hint = hint_of(browser, ada, application(provider, subject_type=subject_type))
     answer = logout(browser, id_token_hint=hint, post_logout_redirect_uri=BYE, state="a b&'\"")
     (frame,) = frames_of(answer)
     assert frame.startswith(FRAME + "&")

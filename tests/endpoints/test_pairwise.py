@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from sqlalchemy import Engine
@@ -176,3 +177,26 @@ def test_a_token_keeps_its_subject_when_its_client_becomes_another(provider: Pro
         moved = replace(metadata_of(known), redirect_uris=("https://moved.example.com/cb",))
         assert provider.services.clients.replace(tx, provider.origin, known, moved)
     assert provider.userinfo(tokens["access_token"]).json["sub"] == claims_of(tokens["id_token"])["sub"]
+
+
+def test_sectors_cannot_put_their_pseudonyms_together_by_the_session(
+    browser: Browser, provider: Provider, ada: User
+) -> None:
+    """Each names the session in its own way, the same in every token, and can still sign the person out of it."""
+    session_id = browser.sign_in(ada)
+    other_uri = "https://other.example.com/callback"
+    first, second, other = pairwise(provider), pairwise(provider), pairwise(provider, other_uri)
+    named: dict[str, str] = {}
+    hint = ""
+    for client in (first, second, other):
+        (uri,) = client.client.redirect_uris
+        code = code_of(browser.authorize(client, scope="openid", redirect_uri=uri), uri)
+        tokens = provider.redeem(client, code, redirect_uri=uri).json
+        hint = tokens["id_token"]
+        named[client.client_id] = claims_of(hint)["sid"]
+        assert claims_of(tokens["access_token"])["sid"] == claims_of(hint)["sid"]
+    assert named[first.client_id] == named[second.client_id]
+    assert len({*named.values(), session_id}) == 3
+    browser.get(f"{provider.path}/logout?{urlencode({'id_token_hint': hint})}")
+    with provider.begin() as tx:
+        assert provider.services.sessions.list(tx, provider.clock.now, ada.id) == []
