@@ -1,6 +1,7 @@
 """Calls the example server as you: opens the browser to sign in, then asks the server who it thinks you are.
 
-Settings from the environment: ``CLIENT_ID`` as ``mcp-core client create`` printed it, ``MCP_ISSUER``, ``SERVER``.
+Settings from the environment: ``SERVER``, and ``CLIENT_ID`` where somebody has registered this program at ``MCP_ISSUER``;
+without one it registers itself.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from fastmcp.client.auth import OAuth
 
 async def main() -> None:
     auth = OAuth(
-        client_id=os.environ["CLIENT_ID"],
+        client_id=os.environ.get("CLIENT_ID"),
         issuer=os.environ.get("MCP_ISSUER", "http://localhost:8000/oauth"),
         scopes=["notes:read"],
     )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import html
 import json
 import re
+import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +18,9 @@ from mcp.client.auth.extensions.client_credentials import ClientCredentialsOAuth
 from mcp.client.client import Client
 from mcp.client.streamable_http import streamable_http_client
 
+from tests.browser import Browser
 from tests.database_servers import free_port
+from tests.journeys.person import Person
 from tests.serving import serving
 from tests.verifier.conftest import ELSEWHERE, Real, bearer, prepared
 from tests.verifier.services import running
@@ -108,3 +112,31 @@ def test_the_printed_address_is_the_verifiers(provider: Real, url: str, at: str)
     assert f"  {at}\n" in provider.server.mcp_core("protect", url)
     with Verifier(provider.issuer, url) as verifier:
         assert at.removeprefix("https://whole.example").removeprefix("https://deep.example") in verifier.metadata.paths
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_what_the_account_page_shows_first_protects_a_server(provider: Real, language: str, tmp_path: Path) -> None:
+    browser, person = Browser(language=language), Person("ana")
+    browser.get(f"{provider.server.origin}/login")
+    page = person.sign_in(browser)
+    port = free_port()
+    shown = [html.unescape(text) for text in re.findall(r"<pre [^>]*>(.*?)</pre>", page.html, re.DOTALL)]
+    command, program = (text.replace("9000", str(port)).replace("\\\n", " ") for text in shown[:2])
+    assert shlex.split(command)[0] == "mcp-core"
+    printed = provider.server.mcp_core(*shlex.split(command)[1:])
+    lines = [line for line in program.splitlines() if line.startswith(("from mcp_core", "verifier ="))]
+    assert len(lines) == 3
+    for line in lines:
+        assert line.replace('"', "'") in printed, "the command prints the same"
+
+    (tmp_path / "service.py").write_text(program)
+    url = f"http://localhost:{port}/mcp"
+    settings = {"FASTMCP_CHECK_FOR_UPDATES": "off"}
+    with running([sys.executable, str(tmp_path / "service.py")], port, tmp_path / "service.log", **settings):
+        assert _ask(url, True, {}).status_code == 401
+        found = requests.get(f"http://localhost:{port}/.well-known/oauth-protected-resource/mcp", timeout=20).json()
+        assert found["authorization_servers"] == [provider.issuer]
+        provider.key = provider.server.mcp_core_json(
+            *("api-key", "create", "--user", "ana", "--name", "account", "--scope", f"{SCOPE} mcp:use")
+        )
+        assert asyncio.run(_tools(provider, url)) == []
