@@ -95,7 +95,7 @@ def test_lock_files_have_hashes_and_no_address(lock: str) -> None:
     text = (ROOT / lock).read_text("utf-8")
     assert not re.search(r"^\s*(-i|-f|--index-url|--extra-index-url|--find-links|--trusted-host)\b", text, re.MULTILINE)
     assert "://" not in text
-    entries = re.findall(r"^([\w.\[\]-]+)==(\S+)((?: \\\n    --hash=sha256:[0-9a-f]{64})+)", text, re.MULTILINE)
+    entries = re.findall(r"^([\w.,\[\]-]+)==(\S+)((?: \\\n    --hash=sha256:[0-9a-f]{64})+)", text, re.MULTILINE)
     lines = [line for line in text.splitlines() if re.match(r"[A-Za-z0-9]", line)]
     assert len(entries) == len(lines) > 20
     assert "-e ." not in text
