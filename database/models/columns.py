@@ -10,7 +10,6 @@ from __future__ import annotations
 import datetime
 import secrets
 import threading
-import uuid
 from typing import Any
 
 from sqlalchemy import CHAR, DateTime, String, TypeDecorator, text
@@ -98,7 +97,8 @@ def new_id(now: datetime.datetime) -> str:
     milliseconds = int(now.timestamp() * 1000) & ((1 << 48) - 1)
     random = _SEQUENCE.next_in(milliseconds)
     value = milliseconds << 80 | 0x7 << 76 | (random >> 62) << 64 | 0b10 << 62 | random & ((1 << 62) - 1)
-    return str(uuid.UUID(int=value))
+    digits = f"{value:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 class _Sequence:

@@ -75,10 +75,11 @@ class ClientAuthentication:
         elif credential.can_be_right and credential.client_id is not None:
             presented = self._clients.secret_hash(credential.secret)
             client = None if fresh else self._clients.cached(tx, credential.client_id)
-            if not _is_proven(client, credential, presented, request):
-                # Asked once, whether the client is unknown or the secret wrong: both take the same time.
-                client = self._clients.find(tx, credential.client_id, fresh=True)
             if client is not None and _is_proven(client, credential, presented, request):
+                return client
+            # Asked once, whether the client is unknown or the secret wrong: both take the same time.
+            client = self._clients.find(tx, credential.client_id, fresh=True)
+            if _is_proven(client, credential, presented, request) and client is not None:
                 return client
         self._count_failure(tx, request, credential)
         raise OAuthError.invalid_client(detail=f"{credential.method} of {_shown(credential.client_id)}")

@@ -31,11 +31,10 @@ class ShortCache(Generic[Value]):
         self._lock = threading.Lock()
 
     def get(self, tx: Transaction, key: str) -> Value | None:
-        with self._lock:
-            entry = self._entries.get(key)
-            if entry is None or self._clock() - entry[0] >= self._seconds or tx in self._changing:
-                return None
-            return entry[1]
+        entry = self._entries.get(key)  # one look, which needs no lock
+        if entry is None or self._clock() - entry[0] >= self._seconds or tx in self._changing:
+            return None
+        return entry[1]
 
     def fill(self, tx: Transaction, key: str, load: Callable[[], Value | None]) -> Value | None:
         """The value that ``load`` reads, kept for the next ones who ask."""
