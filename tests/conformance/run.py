@@ -66,7 +66,7 @@ def main() -> None:
     counts: Counter[tuple[str, str]] = Counter()
     for key in arguments.plans or plans:
         for outcome in _run_plan(suite, key, plans[key], provider, arguments):
-            differs = outcome.differs(_expectation(expected, key, outcome.module))
+            differs = outcome.differs(expectation(expected, key, outcome.module))
             counts[key, outcome.result] += 1
             strange += bool(differs)
             print(
@@ -76,6 +76,8 @@ def main() -> None:
             )
     for key in dict.fromkeys(key for key, _ in counts):
         print(key, {result: number for (name, result), number in sorted(counts.items()) if name == key})
+    if not counts:
+        sys.exit(f"No plan has a module {' or '.join(arguments.module)}.")
     sys.exit(1 if strange else 0)
 
 
@@ -87,7 +89,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _expectation(expected: dict[str, Any], plan: str, module: str) -> dict[str, Any]:
+def expectation(expected: dict[str, Any], plan: str, module: str) -> dict[str, Any]:
     """What is said of the module in this plan, or in all of them."""
     found: dict[str, Any] = expected.get(plan, {}).get(module) or expected["*"].get(module, {})
     return found
