@@ -12,6 +12,7 @@ from provider.accounts.users import User
 from provider.authorization_answers import ERROR_PAGE, ReturnAddress, request_is_over
 from provider.authorization_flow import AskedFor, NeedsPage, Ready
 from provider.edge import Endpoint
+from provider.endpoints.limits import refuse_beyond
 from provider.endpoints.request_reader import RequestReader
 from provider.oauth_server import OAuthServer
 from provider.protocol.client import Client
@@ -26,9 +27,12 @@ from provider.protocol.request_rules import (
     single_value,
 )
 from provider.security.crypto import is_secret, new_secret
+from provider.security.rate_limit import Limit
 
 # Where it goes is a header, and a proxy may take no more than 4,096 characters of headers from us.
 MAX_POSTED_QUERY = 3072
+# Anybody can begin a sign-in that nobody ever ends, and each is kept for half an hour.
+STORED_PER_SOURCE = Limit("waiting requests per source", 300, 60)
 
 
 def mount(server: OAuthServer) -> Sequence[Endpoint]:
@@ -135,7 +139,11 @@ class AuthorizeEndpoint:
         return step
 
     def _store(self, request: ProtocolRequest, tx: Transaction, asked: AskedFor, page: str | None) -> ProtocolResponse:
-        """Keeps the request for this browser and goes on with the page, or with the stored request itself."""
+        """Keeps the request for this browser and goes on with the page, or with the stored request itself.
+
+        Raises ``temporarily_unavailable`` for an address that begins too many.
+        """
+        refuse_beyond(self._services, tx, STORED_PER_SOURCE, request)
         browser = self._cookie(request, "browser")
         is_new = not is_secret("browser", browser)
         if is_new:

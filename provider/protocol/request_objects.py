@@ -16,7 +16,7 @@ TYPES = ("oauth-authz-req+jwt",)
 MAX_CHARACTERS = 16_384
 _OF_THE_JWT = frozenset({"iss", "aud", "exp", "nbf", "iat", "jti", "sub"})
 _FORBIDDEN = ("request", "request_uri")
-_READ = frozenset(
+PARAMETERS = frozenset(
     (
         *("response_type", "redirect_uri", "scope", "state", "nonce", "code_challenge", "code_challenge_method"),
         *("resource", "prompt", "max_age", "login_hint", "ui_locales", "id_token_hint", "response_mode", "acr_values"),
@@ -81,7 +81,7 @@ def _texts(name: str, value: object) -> list[str]:
         return [str(value)]
     if name == "claims" and isinstance(value, dict):
         return [json.dumps(value)]
-    if name in _READ and value is not None:
+    if name in PARAMETERS and value is not None:
         raise invalid_request_object("A parameter in the request object has a form that it cannot have.")
     return []
 

@@ -13,7 +13,8 @@ from database.models import AuthorizationCode, AuthorizationRequest, Consent, Gr
 from database.models import Client as ClientRow
 from database.models import User as UserRow
 from provider.accounts.users import User
-from tests.endpoints.browsing import TOO_LONG_FOR_A_QUERY, Browser, code_of, error_of, page_of, request_of
+from provider.endpoints.authorize import STORED_PER_SOURCE
+from tests.endpoints.browsing import TOO_LONG_FOR_A_QUERY, Browser, code_of, error_of, page_of, refusal_of, request_of
 from tests.endpoints.provider import KnownClient, Provider, ProviderFactory
 
 
@@ -227,3 +228,21 @@ def test_a_code_is_worth_nothing_once_what_it_rests_on_is_gone(browser: Browser,
     apply(browser.provider, ada, client)
     answer = browser.provider.redeem(client, code)
     assert answer.error == (status, error)
+
+
+@pytest.mark.parametrize("is_vouched", [True, False])
+def test_an_address_that_begins_sign_ins_without_end_fills_no_table(
+    browser: Browser, provider: Provider, is_vouched: bool
+) -> None:
+    client = provider.client(is_vouched=is_vouched)
+    with provider.begin() as tx:
+        for _ in range(STORED_PER_SOURCE.times):
+            provider.services.rate_limits.hit(tx, STORED_PER_SOURCE, provider.origin.network, provider.clock.now)
+    answer = browser.authorize(client)
+    assert provider.rows(AuthorizationRequest) == []
+    if is_vouched:
+        assert error_of(answer) == "temporarily_unavailable"
+    else:
+        assert "temporarily_unavailable" in refusal_of(answer)
+    provider.clock.advance(STORED_PER_SOURCE.seconds)
+    page_of(browser.authorize(client), "/login")

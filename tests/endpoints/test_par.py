@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 
 from database.models import PushedRequest
 from provider.accounts.users import User
+from provider.endpoints.par import PER_SOURCE
 from provider.protocol.client import ClientDetails
 from tests.endpoints.browsing import (
     STATE,
@@ -286,3 +287,27 @@ def test_a_push_by_somebody_whose_client_was_disabled_is_not_answered(
         provider.services.clients.set_active(tx, provider.origin, trusted.client_id, False)
     refusal_of(open_pushed(browser, trusted, uri))
     assert push(provider, trusted).error == (401, "invalid_client")
+
+
+def test_nothing_is_kept_of_a_push_that_nobody_reads(provider: Provider, trusted: KnownClient) -> None:
+    assert push(provider, trusted, client_id=trusted.client_id, filler="x" * 60_000).status == 201
+    (row,) = provider.rows(PushedRequest)
+    assert "filler" not in row["parameters"]
+    assert {"redirect_uri", "scope", "state", "code_challenge"} < set(row["parameters"])
+
+
+@pytest.mark.parametrize(
+    "method, is_vouched, is_limited",
+    [("none", True, True), ("client_secret_post", False, True), ("client_secret_post", True, False)],
+)
+def test_what_anybody_can_push_is_limited_by_address(
+    provider: Provider, method: str, is_vouched: bool, is_limited: bool
+) -> None:
+    client = provider.client(method, is_vouched=is_vouched)
+    with provider.begin() as tx:
+        for _ in range(PER_SOURCE.times):
+            provider.services.rate_limits.hit(tx, PER_SOURCE, provider.origin.network, provider.clock.now)
+    answer = push(provider, client)
+    assert (answer.status, len(provider.rows(PushedRequest))) == ((429, 0) if is_limited else (201, 1))
+    provider.clock.advance(PER_SOURCE.seconds)
+    assert push(provider, client).status == 201
