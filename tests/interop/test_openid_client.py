@@ -11,7 +11,7 @@ from joserfc import jwk
 
 from tests.browser import Browser
 from tests.interop.node import running
-from tests.journeys.mcp_world import World, says, says_nothing_of
+from tests.journeys.mcp_world import ON_THIS_DEVICE, UNREVIEWED, World, says, says_nothing_of
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
 CALLBACK = "https://files.example/callback"
@@ -62,9 +62,46 @@ def test_a_person_signs_in_and_out(world: World, packages: Path, tmp_path: Path,
     (page,) = person.asked
     says(page, "Acme Files wants to use your account", "Your answer goes to files.example", "See your e-mail address")
     says(page, "Know that it is you", "See your name and user name", "Keep this access while you are away")
-    says_nothing_of(page, "A program on this device asks.", "This app isn't reviewed", "To reach")
+    says_nothing_of(page, ON_THIS_DEVICE, UNREVIEWED, "To reach")
 
     page = browser.get(said["out"])
     if page.status:
         page = browser.submit(page.form(action="/sign-out"))
     assert page.url.startswith(SIGNED_OUT)
+
+
+@pytest.mark.parametrize("pushed", [False, True])
+def test_a_client_with_a_metadata_document_proves_itself_by_the_key_that_its_document_names(
+    world: World, packages: Path, tmp_path: Path, pushed: bool
+) -> None:
+    """As hosted assistants do: an https redirect URI, ``private_key_jwt``, keys at ``jwks_uri``, two methods on offer."""
+    key = jwk.ECKey.generate_key("P-256", {"alg": "ES256", "use": "sig", "kid": "one"})
+    keys = world.documents.say_json(f"/assistant-{pushed}/keys.json", {"keys": [key.as_dict(private=False)]})
+    document = world.document(
+        f"assistant-{pushed}",
+        CALLBACK,
+        token_endpoint_auth_method="private_key_jwt",
+        token_endpoint_auth_methods_supported=["none", "private_key_jwt"],
+        token_endpoint_auth_signing_alg="ES256",
+        jwks_uri=keys,
+    )
+    given = {
+        "method": "private_key_jwt",
+        "private_key": key.as_dict(private=True),
+        "pushed": pushed,
+        "metadata": {},
+        "issuer": world.server.issuer,
+        "client_id": document,
+        "redirect_uri": CALLBACK,
+        "post_logout_redirect_uri": SIGNED_OUT,
+        "scope": "openid profile email offline_access",
+    }
+    person = world.person()
+    with running(packages, "relying_party.mjs", tmp_path / "log", **given) as program:
+        url = program.hear()["open"]
+        program.tell(person.answer(Browser("https://files.example/"), url).url)
+        said = program.hear()
+    assert (said["claims"]["aud"], said["profile"]["email"]) == (document, person.email)
+    assert world.documents.count(f"/assistant-{pushed}/keys.json") >= 1
+    (page,) = person.asked
+    says(page, UNREVIEWED, f"Known by its address at {world.documents.host}", "Your answer goes to files.example")

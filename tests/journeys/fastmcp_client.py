@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 import threading
 import time
 import warnings
@@ -18,6 +19,18 @@ from fastmcp.client.auth import OAuth
 
 from tests.browser import Browser
 from tests.journeys.person import Person
+
+
+def answer_and_deliver(person: Person, url: str) -> None:
+    """What happens in the browser, up to the request to the program that opened it."""
+    callback = parse_qs(urlsplit(url).query)["redirect_uri"][0]
+    page = person.answer(Browser(callback), url)
+    for _ in range(200):  # the program listens a moment after it has opened the browser
+        with contextlib.suppress(requests.ConnectionError):
+            assert requests.get(page.url, timeout=20).status_code == 200
+            return
+        time.sleep(0.1)
+    raise AssertionError("nobody listens at the redirect URI")
 
 
 class Desktop:
@@ -36,14 +49,7 @@ class Desktop:
 
     def _answer(self, url: str) -> None:
         try:
-            callback = parse_qs(urlsplit(url).query)["redirect_uri"][0]
-            page = self.person.answer(Browser(callback), url)
-            for _ in range(200):  # the program listens a moment after it has opened the browser
-                with contextlib.suppress(requests.ConnectionError):
-                    assert requests.get(page.url, timeout=20).status_code == 200
-                    return
-                time.sleep(0.1)
-            raise AssertionError("nobody listens at the redirect URI")
+            answer_and_deliver(self.person, url)
         except BaseException as problem:
             self.problems.append(problem)
 
@@ -86,3 +92,7 @@ class FastMCPProgram:
         assert self.auth.context.current_tokens is not None
         self.refresh_tokens.append(str(self.auth.context.current_tokens.refresh_token))
         return said
+
+
+if __name__ == "__main__":  # as the browser of a program in another process: who sits there, and the address
+    answer_and_deliver(Person(sys.argv[1]), sys.argv[2])

@@ -6,6 +6,9 @@ does, where the answer goes, what it wants to reach, and that nobody here has lo
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -15,6 +18,8 @@ from tests.journeys.fastmcp_client import Desktop, FastMCPProgram
 from tests.journeys.mcp_sdk import Program, whoami
 from tests.journeys.mcp_server import SCOPE
 from tests.journeys.mcp_world import ON_THIS_DEVICE, UNREVIEWED, World, says, says_nothing_of
+from tests.serving import ROOT
+from tests.verifier.services import EXAMPLES
 
 HOSTED = "https://editor.example/callback"
 
@@ -138,3 +143,24 @@ def test_a_document_that_does_not_hold_up_is_an_error_page_and_no_redirect(world
     )
     assert answer.status_code == 400, answer.headers.get("Location")
     assert "Location" not in answer.headers
+
+
+def test_the_example_client_signs_somebody_in_without_having_been_registered(world: World) -> None:
+    person = world.person()
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / "fastmcp_server" / "client.py")],
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "BROWSER": f"{sys.executable} -m tests.journeys.fastmcp_client {person.username} %s &",
+            "SERVER": world.url,
+            "MCP_ISSUER": world.server.issuer,
+        },
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert f"'scope': '{SCOPE}" in done.stdout
