@@ -27,6 +27,7 @@ log = logging.getLogger("mcp_core.client_keys")
 PublicKey = RSAKey | ECKey | OKPKey
 MAX_BYTES = 65_536
 MAX_KEYS = 100
+MAX_EXPONENT_BITS = 64
 KEPT_SECONDS, LEAST_KEPT_SECONDS, MOST_KEPT_SECONDS = 300, 30, 3600
 AGAIN_SECONDS = 10
 OLD_SECONDS = 600
@@ -134,7 +135,7 @@ def _parse_one(item: Mapping[str, Any]) -> PublicKey | None:
     if item.get("use", "sig") != "sig":
         return None
     try:
-        if item["kty"] == "RSA" and not 2048 <= _modulus_bits(item) <= 8192:
+        if item["kty"] == "RSA" and (not 2048 <= _bits(item["n"]) <= 8192 or _bits(item["e"]) > MAX_EXPONENT_BITS):
             return None
         key = JWKRegistry.import_key(dict(item))
     except (JoseError, UnsupportedAlgorithm, ValueError, TypeError, KeyError, OverflowError):
@@ -142,10 +143,10 @@ def _parse_one(item: Mapping[str, Any]) -> PublicKey | None:
     return key if isinstance(key, (RSAKey, ECKey, OKPKey)) else None
 
 
-def _modulus_bits(item: Mapping[str, Any]) -> int:
-    """Looked at first: the library warns of small keys, and takes long over large ones."""
-    modulus: str = item["n"]
-    return int.from_bytes(base64.urlsafe_b64decode(modulus + "=" * (-len(modulus) % 4))).bit_length()
+def _bits(number: str) -> int:
+    """Looked at first: the library warns of small keys, and takes long over large ones. A large exponent makes each
+    signature as costly as one that we make, and whoever sends one pays nothing."""
+    return int.from_bytes(base64.urlsafe_b64decode(number + "=" * (-len(number) % 4))).bit_length()
 
 
 def _fitting(keys: Sequence[PublicKey], algorithm: str, kid: str | None) -> Sequence[PublicKey]:

@@ -122,6 +122,8 @@ UNUSABLE: list[tuple[str, Any]] = [
     ("a coordinate that is not base64url", {**GOOD_EC, "x": "!!"}),
     ("an empty modulus", {**GOOD_RSA, "n": ""}),
     ("an exponent of one", {**GOOD_RSA, "e": "AQ"}),
+    ("an exponent that costs a lot", {**GOOD_RSA, "e": "gQAAAAAAAAAB"}),
+    ("an exponent that is a number", {**GOOD_RSA, "e": 65537}),
     ("a modulus without end", {**GOOD_RSA, "n": "_" * 40_000}),
     ("a kid that is a list", {**GOOD_EC, "kid": ["x"]}),
     ("an alg that is a list", {**GOOD_EC, "alg": ["ES256"]}),

@@ -65,6 +65,10 @@ def test_repetitions_and_outer_blanks_are_left_out() -> None:
         {"name": ""},
         {"name": "   "},
         {"name": "a\nb"},
+        *(
+            {"name": blank}
+            for blank in ("\u3164", "\u115f\u1160", "\u2800\u2800", "\uffa0", "\u034f", "\ufe0f", "\u17b4")
+        ),
         {"name": "a\x00"},
         {"name": "evil\u202egnp.exe"},
         {"name": "x" * 256},
@@ -128,3 +132,8 @@ def test_checked_metadata_is_what_the_registry_takes(clients: Clients, sqlite_en
         made, secret = clients.register(tx, origin, kind="application", **WEB.checked().to_values())
     assert secret is not None
     assert made.redirect_uris == (CALLBACK,)
+
+
+@pytest.mark.parametrize("name", ["앱", "1Password", "C++", "☂", "Café", "Ελλάδα", "\u3164Notes"])
+def test_a_name_that_shows_something_is_a_name(name: str) -> None:
+    assert dataclasses.replace(WEB, name=name).checked().name == name
