@@ -109,7 +109,7 @@ def test_every_cookie_is_bound_to_this_host_and_out_of_reach_of_scripts(visits: 
             assert "domain" not in given, (visit.name, cookie)
             names.add(pair.partition("=")[0])
         assert sum(map(len, visit.cookies)) < 4096, visit.name
-    assert names == {f"__Host-mcp_{name}" for name in ("browser", "session", "step", "locale")}
+    assert names == {f"__Host-mcp_{name}" for name in ("browser", "session", "step", "locale", "device")}
 
 
 def test_no_page_has_scripts_styles_or_anything_from_elsewhere(pages: list[Visit]) -> None:
