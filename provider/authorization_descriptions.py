@@ -15,7 +15,8 @@ class RequestDescription:
     """What a person is told about a request: who asks, where the answer goes, and for what.
 
     ``client_host`` is the host of a client's id that is a URL. ``claims_scope`` are scopes that are not granted and whose
-    claims the request asks for one by one.
+    claims the request asks for one by one. ``wants_account`` says that the person is expected to make an account first
+    (``prompt=create``), which administrators do here.
     """
 
     client_name: str
@@ -29,6 +30,7 @@ class RequestDescription:
     scope: tuple[str, ...]
     claims_scope: tuple[str, ...]
     allowed_before: tuple[str, ...]
+    wants_account: bool
     login_hint: str | None
     ui_locales: str | None
     logo_uri: str | None
@@ -58,6 +60,7 @@ def describe_request(
         scope=scope,
         claims_scope=tuple(name for name in parameters.claims.scope if name not in scope),
         allowed_before=allowed_before,
+        wants_account="create" in parameters.prompt,
         login_hint=parameters.login_hint,
         ui_locales=parameters.ui_locales,
         logo_uri=details.logo_uri if client.is_vouched else None,

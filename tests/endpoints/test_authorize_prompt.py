@@ -245,3 +245,11 @@ def test_beyond_loopback_administrators_need_a_second_factor(
     else:
         assert fields_of(answer)["iss"] == "https://id.example.com/oauth"
         assert all("; Secure" in line and line.startswith("__Host-") for line in answer.all("Set-Cookie"))
+
+
+@pytest.mark.parametrize("prompt, told", [("create", True), ("login", False), (None, False)])
+def test_who_is_to_make_an_account_is_told_who_makes_them(browser: Browser, prompt: str | None, told: bool) -> None:
+    """There is no registration of people here, so that the metadata does not list ``create``, and no dead end either."""
+    answer = browser.authorize(browser.provider.client(), prompt=prompt)
+    page = browser.get(answer.location)
+    assert ("New accounts are made by the people who run" in page.text) is told
