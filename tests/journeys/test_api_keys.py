@@ -100,7 +100,7 @@ def test_a_key_made_and_revoked_on_the_account_page(two_workers: Server) -> None
     page = browser.get(f"{server.origin}/account/api-keys/{key_id}/revoke")
     assert "from the page" in page.text
     browser.submit(page.form(action="/revoke"))
-    assert ask(server, key).status_code == 401
+    assert ask(server, key, resource=API).status_code == 401
 
 
 def test_a_key_dies_with_its_owner(two_workers: Server) -> None:
