@@ -26,7 +26,7 @@ _CODES = AuthorizationCode.__table__
 _REQUESTS = AuthorizationRequest.__table__
 _GRANTS = GrantRow.__table__
 _STORED_CODE = (
-    *(_CODES.c.code_hash, _CODES.c.redirect_uri, _CODES.c.code_challenge, _CODES.c.nonce, _CODES.c.claims),
+    *(_CODES.c.code_hash, _CODES.c.redirect_uri, _CODES.c.code_challenge, _CODES.c.nonce),
     *(_CODES.c.expires_at, _CODES.c.used_at),
 )
 _FIND_CODE = Prepared(
@@ -56,7 +56,6 @@ class StoredCode:
     redirect_uri: str
     code_challenge: str | None
     nonce: str | None
-    claims: Mapping[str, Any]
     expires_at: datetime.datetime
     used_at: datetime.datetime | None
 
@@ -79,7 +78,6 @@ class AuthorizationCodes:
         redirect_uri: str,
         code_challenge: str | None,
         nonce: str | None,
-        claims: Mapping[str, Any] | None = None,
     ) -> str:
         """Stores a code for a grant and returns it in clear, once."""
         code = new_secret("ac")
@@ -91,7 +89,6 @@ class AuthorizationCodes:
                 "redirect_uri": redirect_uri,
                 "code_challenge": code_challenge,
                 "nonce": nonce,
-                "claims": dict(claims) if claims else None,
                 "created_at": now,
                 "expires_at": now + self._life,
             },
@@ -105,14 +102,13 @@ class AuthorizationCodes:
         row = tx.first(_FIND_CODE, {"code_hash": self._hash(code)})
         if row is None:
             return None
-        code_hash, redirect_uri, code_challenge, nonce, claims, expires_at, used_at, *grant = row
+        code_hash, redirect_uri, code_challenge, nonce, expires_at, used_at, *grant = row
         return StoredCode(
             code_hash=code_hash,
             grant=grant_of(grant),
             redirect_uri=redirect_uri,
             code_challenge=code_challenge,
             nonce=nonce,
-            claims=claims or {},
             expires_at=expires_at,
             used_at=used_at,
         )

@@ -41,12 +41,12 @@ def claim(world: World, origin: Origin, code: str) -> None:
 
 def test_a_code_keeps_all_that_it_is_bound_to(world: World, origin: Origin) -> None:
     nonce = "논스 %25+&" * 400
-    code = issue(world, origin, nonce=nonce, claims={"userinfo": {"name": None}})
+    code = issue(world, origin, nonce=nonce)
     with world.tokens.transaction() as tx:
         stored = world.tokens.codes.find(tx, code)
     assert stored is not None
     assert stored.redirect_uri == "https://app.example/cb?x=1"
-    assert (stored.code_challenge, stored.nonce, stored.claims) == ("c" * 43, nonce, {"userinfo": {"name": None}})
+    assert (stored.code_challenge, stored.nonce) == ("c" * 43, nonce)
     assert (stored.grant.id, stored.grant.user_id, stored.grant.client_row_id) == (
         world.grant_id,
         world.user.id,
@@ -56,12 +56,12 @@ def test_a_code_keeps_all_that_it_is_bound_to(world: World, origin: Origin) -> N
     assert stored.used_at is None
 
 
-def test_a_code_without_challenge_nonce_and_claims_has_none(world: World, origin: Origin) -> None:
+def test_a_code_without_challenge_and_nonce_has_none(world: World, origin: Origin) -> None:
     code = issue(world, origin, code_challenge=None, nonce=None)
     with world.tokens.transaction() as tx:
         stored = world.tokens.codes.find(tx, code)
     assert stored is not None
-    assert (stored.code_challenge, stored.nonce, dict(stored.claims)) == (None, None, {})
+    assert (stored.code_challenge, stored.nonce) == (None, None)
 
 
 def test_the_database_holds_no_code(world: World, origin: Origin) -> None:
