@@ -5,12 +5,14 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable
 
-from flask import Flask, Response, request
+from flask import Flask
 from sqlalchemy import Engine
 
 from database import DatabaseConnection, Transaction
 from provider import endpoints, pages, web
-from provider.edge import BareDoor, Doorway, Endpoint
+from provider.doors.bare import BareDoor
+from provider.doors.doorway import Doorway
+from provider.doors.flask import mount_in_flask
 from provider.key_files import load_keyring
 from provider.logout_delivery import LogoutDelivery
 from provider.oauth_server import OAuthServer
@@ -56,7 +58,7 @@ def create_app(
         app.register_blueprint(blueprint)
     mounted = [endpoint for mount in endpoints.ALL for endpoint in mount(server)]
     for endpoint in mounted:
-        _mount_in_flask(app, doorway, endpoint)
+        mount_in_flask(app, doorway, endpoint, web.render_answer)
     if bare_door:
         app.wsgi_app = BareDoor(doorway, mounted, app.wsgi_app)  # type: ignore[method-assign]
     if delivers:
@@ -67,21 +69,3 @@ def create_app(
 def services_of(app: Flask) -> Services:
     services: Services = app.extensions["mcp_core"]
     return services
-
-
-def _mount_in_flask(app: Flask, doorway: Doorway, endpoint: Endpoint) -> None:
-    def view(**_path_values: str) -> Response:
-        answer = doorway.respond(endpoint, request.environ)
-        if answer.page is not None:
-            return web.render_answer(answer)
-        response = Response(answer.body, answer.status)
-        response.headers.clear()
-        for name, value in answer.headers:
-            response.headers.add(name, value)
-        return response
-
-    # A rule without methods matches them all, so that the doorway refuses the others with the same answer at both doors.
-    # A period in its name would make it a page's: Flask takes what stands before it for a blueprint.
-    name = f"endpoint {endpoint.path}".replace(".", " ")
-    app.url_map.add(app.url_rule_class(endpoint.path, endpoint=name, methods=None))
-    app.view_functions[name] = view

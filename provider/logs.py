@@ -44,7 +44,7 @@ class _OneLine(logging.Formatter):
 
 
 class TextFormatter(_OneLine):
-    """``2026-11-24 09:30:01Z info  mcp_core.edge: text``. A trace follows indented."""
+    """``2026-11-24 09:30:01Z info  mcp_core.doors: text``. A trace follows indented."""
 
     def format(self, record: logging.LogRecord) -> str:
         message, trace = self.describe(record)

@@ -57,7 +57,7 @@ def test_what_helps_stays(text: str) -> None:
 
 
 def record(message: str, *arguments: object, exc_info: bool = False) -> logging.LogRecord:
-    made = logging.LogRecord("mcp_core.edge", logging.INFO, __file__, 1, message, arguments, None)
+    made = logging.LogRecord("mcp_core.doors", logging.INFO, __file__, 1, message, arguments, None)
     made.created = 1_800_000_000.25
     if exc_info:
         made.exc_info = sys.exc_info()
@@ -65,9 +65,9 @@ def record(message: str, *arguments: object, exc_info: bool = False) -> logging.
 
 
 def test_text_is_one_line_that_nobody_can_forge() -> None:
-    line = TextFormatter().format(record("name %s", "ana\n2027-01-15 08:00:00Z info    mcp_core.edge: forged\r"))
+    line = TextFormatter().format(record("name %s", "ana\n2027-01-15 08:00:00Z info    mcp_core.doors: forged\r"))
     assert line == (
-        "2027-01-15 08:00:00Z info    mcp_core.edge: name ana\\n2027-01-15 08:00:00Z info    mcp_core.edge: forged\\r"
+        "2027-01-15 08:00:00Z info    mcp_core.doors: name ana\\n2027-01-15 08:00:00Z info    mcp_core.doors: forged\\r"
     )
 
 
@@ -90,7 +90,7 @@ def test_json_lines_have_fixed_members() -> None:
     assert line == {
         "time": "2027-01-15T08:00:00.250Z",
         "level": "info",
-        "logger": "mcp_core.edge",
+        "logger": "mcp_core.doors",
         "message": "refused [0123456789abcdef]\nnext",
         "request_id": "0123456789abcdef",
     }
@@ -138,7 +138,7 @@ def test_lines_go_to_standard_error_in_the_form_asked_for(
     logging_as_before: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     configure_logs("info", "json")
-    logging.getLogger("mcp_core.edge").info("hello %s", new_secret("rt"))
+    logging.getLogger("mcp_core.doors").info("hello %s", new_secret("rt"))
     shown = capsys.readouterr()
     assert shown.out == ""
     assert json.loads(shown.err)["message"] == "hello mcp_rt_…"

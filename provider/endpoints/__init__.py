@@ -1,7 +1,7 @@
 """What applications call: JSON and redirects. ``ALL`` is the mount list.
 
-An endpoint is a function of a ``ProtocolRequest`` and a ``Transaction``; it knows no web framework and no SQL. Both doors of
-``edge.py`` mount the same ones.
+An endpoint is a function of a ``ProtocolRequest`` and a ``Transaction``; it knows no web framework and no SQL. All of
+``doors`` mount the same ones.
 """
 
 from provider.endpoints import authorize, discovery, introspect, jwks, logout, par, register, revoke, token, userinfo

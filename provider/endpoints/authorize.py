@@ -11,7 +11,7 @@ from provider.accounts.sessions import Session
 from provider.accounts.users import User
 from provider.authorization_answers import ERROR_PAGE, ReturnAddress, request_is_over
 from provider.authorization_flow import AskedFor, NeedsPage, Ready
-from provider.edge import Endpoint
+from provider.doors.endpoint import Endpoint
 from provider.endpoints.limits import refuse_beyond
 from provider.endpoints.request_reader import RequestReader
 from provider.oauth_server import OAuthServer

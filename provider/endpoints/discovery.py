@@ -10,7 +10,7 @@ from typing import Any
 from database.transaction import Transaction
 from provider import grants
 from provider.clients.detail_rules import ASSERTION_ALGORITHMS, REQUEST_OBJECT_ALGORITHMS
-from provider.edge import Endpoint
+from provider.doors.endpoint import Endpoint
 from provider.endpoints.jwks import prepared
 from provider.oauth_server import OAuthServer
 from provider.protocol.claims import CLAIMS_OF_SCOPE

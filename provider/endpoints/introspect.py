@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from database.transaction import Transaction
-from provider.edge import Endpoint
+from provider.doors.endpoint import Endpoint
 from provider.oauth_server import OAuthServer
 from provider.protocol.client import Client
 from provider.protocol.errors import OAuthError

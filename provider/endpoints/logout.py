@@ -9,7 +9,7 @@ from database.transaction import Transaction
 from provider.accounts.sessions import Session
 from provider.audit import AuditEvent
 from provider.authorization_answers import ERROR_PAGE
-from provider.edge import Endpoint
+from provider.doors.endpoint import Endpoint
 from provider.logout_answers import LogoutAnswers
 from provider.oauth_server import OAuthServer
 from provider.protocol.errors import OAuthError, UntrustedRedirect

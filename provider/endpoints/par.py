@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from database.transaction import Transaction
-from provider.edge import Endpoint
+from provider.doors.endpoint import Endpoint
 from provider.endpoints.limits import refuse_beyond
 from provider.endpoints.request_reader import RequestReader
 from provider.oauth_server import OAuthServer

@@ -8,7 +8,7 @@ from typing import Any
 from database.transaction import Transaction
 from provider.clients.metadata_json import metadata_to_json
 from provider.clients.registration import Registered, invalid_registration_token
-from provider.edge import Endpoint
+from provider.doors.endpoint import Endpoint
 from provider.oauth_server import OAuthServer
 from provider.protocol.client import Client
 from provider.protocol.json_body import json_body

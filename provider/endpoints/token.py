@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from provider.edge import Endpoint
+from provider.doors.endpoint import Endpoint
 from provider.oauth_server import OAuthServer
 
 

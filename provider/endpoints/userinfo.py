@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from database.transaction import Transaction
 from provider.accounts.profile import subject_of
-from provider.edge import Endpoint
+from provider.doors.endpoint import Endpoint
 from provider.oauth_server import OAuthServer
 from provider.protocol.claims import claims_for
 from provider.protocol.errors import OAuthError

@@ -1,6 +1,6 @@
 """What endpoints take and give: plain values that know no web framework.
 
-A ``ProtocolRequest`` is one HTTP request, a ``ProtocolResponse`` one HTTP response. The two adapters in ``edge.py`` make
+A ``ProtocolRequest`` is one HTTP request, a ``ProtocolResponse`` one HTTP response. The adapters in ``doors`` make
 the first and send the second.
 """
 

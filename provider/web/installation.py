@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import Babel
 
 from database.transaction import Transaction
-from provider.edge import Doorway
+from provider.doors.doorway import Doorway
 from provider.protocol.messages import Origin
 from provider.services import Services
 from provider.web import cookies, current, error_pages, forms, headers, locale, rendering, transactions

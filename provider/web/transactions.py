@@ -11,7 +11,7 @@ from werkzeug.exceptions import HTTPException
 
 from database.faults import DATABASE_ERRORS, is_passing_fault
 from database.transaction import Transaction
-from provider.edge import DATABASE_TRIES, abandon, pause_before_retry
+from provider.doors.transactions import DATABASE_TRIES, abandon, pause_before_retry
 
 log = logging.getLogger("mcp_core.web")
 _LOOKED_UP = ("signed_in", "waiting")

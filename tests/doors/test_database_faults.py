@@ -12,7 +12,9 @@ from sqlalchemy import Engine, event, text
 
 from database.connection import create_engine_for
 from database.transaction import Transaction
-from provider.edge import DATABASE_TRIES, Doorway, Endpoint
+from provider.doors.doorway import Doorway
+from provider.doors.endpoint import Endpoint
+from provider.doors.transactions import DATABASE_TRIES
 from provider.protocol.messages import ProtocolRequest, ProtocolResponse
 from tests.database_servers import MariaDBServer, create_migrated_database
 from tests.endpoints.provider import Provider, ProviderFactory

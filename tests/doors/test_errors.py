@@ -9,7 +9,9 @@ import pytest
 from sqlalchemy import Engine, event, text
 
 from database.transaction import Transaction
-from provider.edge import BareDoor, Doorway, Endpoint
+from provider.doors.bare import BareDoor
+from provider.doors.doorway import Doorway
+from provider.doors.endpoint import Endpoint
 from provider.protocol.errors import OAuthError
 from provider.protocol.messages import ProtocolRequest, ProtocolResponse
 from tests.endpoints.provider import API, REDIRECT_URI, VERIFIER, Provider

@@ -1,8 +1,4 @@
-"""The two doors: the same machine endpoints mounted in Flask, and bare WSGI in front of it.
-
-Flask's part of a request costs more than signing a token, so the endpoints that services call all day (token,
-introspection, revocation, JWKS, discovery, userinfo) are answered before Flask sees them. Both doors call ``answer``.
-"""
+"""What all doors share: turning an environment into a request, and a request into an answer."""
 
 from __future__ import annotations
 
@@ -10,55 +6,27 @@ import datetime
 import logging
 import re
 import secrets
-import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
-from wsgiref.types import StartResponse, WSGIEnvironment
+from wsgiref.types import WSGIEnvironment
 
 from sqlalchemy import Engine
 
-from database.faults import DATABASE_ERRORS, is_database_fault, is_passing_fault
 from database.transaction import Transaction
+from provider.doors.endpoint import Endpoint, answer_to_method
+from provider.doors.transactions import run_in_transaction
 from provider.protocol.errors import OAuthError
 from provider.protocol.messages import ProtocolRequest, ProtocolResponse
 
-log = logging.getLogger("mcp_core.edge")
+log = logging.getLogger("mcp_core.doors")
 
 MAX_BODY_BYTES = 65_536
 MAX_QUERY_CHARACTERS = 16_384
-DATABASE_TRIES = 3
 _LENGTH = re.compile(r"[0-9]{1,18}")
-_REASONS = {
-    200: "OK", 201: "Created", 204: "No Content", 303: "See Other", 304: "Not Modified", 400: "Bad Request",
-    401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 413: "Content Too Large",
-    414: "URI Too Long", 429: "Too Many Requests", 500: "Internal Server Error", 503: "Service Unavailable",
-}  # fmt: skip
 _CORS = (
     ("Access-Control-Allow-Origin", "*"),
     ("Access-Control-Expose-Headers", "WWW-Authenticate"),
 )
-_PREFLIGHT = (
-    ("Access-Control-Allow-Headers", "Authorization, Content-Type, Accept, MCP-Protocol-Version"),
-    ("Access-Control-Max-Age", "86400"),
-)
-
-Handler = Callable[[ProtocolRequest, Transaction], ProtocolResponse]
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """Something applications call. ``path`` is absolute on this host.
-
-    ``cors`` lets scripts of any origin read the answer, never with credentials. ``bare`` puts it in front of Flask; an
-    endpoint that shows pages cannot be there.
-    """
-
-    path: str
-    methods: tuple[str, ...]
-    handle: Handler
-    cors: bool = False
-    bare: bool = False
 
 
 class Doorway:
@@ -123,7 +91,7 @@ class Doorway:
 
     def respond(self, endpoint: Endpoint, environ: WSGIEnvironment) -> ProtocolResponse:
         """What both doors send. A method that is not the endpoint's is refused before anything else is read."""
-        refusal = _answer_to_method(endpoint, str(environ["REQUEST_METHOD"]))
+        refusal = answer_to_method(endpoint, str(environ["REQUEST_METHOD"]))
         if refusal is not None:
             return self._finish(endpoint, refusal)
         request = self.read(environ)
@@ -162,91 +130,3 @@ def _read(stream: Any, size: int) -> bytes:
         parts.append(part)
         size -= len(part)
     return b"".join(parts)
-
-
-def _answer_to_method(endpoint: Endpoint, method: str) -> ProtocolResponse | None:
-    """What a preflight gets, and a method that the endpoint does not have; None for one that it has."""
-    if ("GET" if method == "HEAD" else method) in endpoint.methods:
-        return None
-    if method == "OPTIONS" and endpoint.cors:
-        allow = ("Access-Control-Allow-Methods", ", ".join((*endpoint.methods, "OPTIONS")))
-        return ProtocolResponse(204, [allow, *_PREFLIGHT])
-    response = ProtocolResponse.json({"error": "invalid_request"}, 405)
-    response.headers.append(("Allow", ", ".join(endpoint.methods)))
-    return response
-
-
-def run_in_transaction(
-    engine: Engine, call: Callable[[Transaction], ProtocolResponse], request_id: str
-) -> ProtocolResponse:
-    """Runs ``call`` to its commit, repeating it on a passing database fault and answering 503 or 500 otherwise."""
-    for attempt in range(1, DATABASE_TRIES + 1):
-        tx = Transaction(engine)
-        try:
-            return _ended(tx, call(tx))
-        except DATABASE_ERRORS as error:
-            abandon(tx)
-            if not is_database_fault(error):
-                log.exception("a statement failed [%s]", request_id)
-                break
-            if not is_passing_fault(error) or attempt == DATABASE_TRIES:
-                log.error("the database does not answer: %s [%s]", type(error).__name__, request_id)
-                return unavailable()
-            pause_before_retry(attempt)
-        except Exception:
-            abandon(tx)
-            log.exception("an endpoint failed [%s]", request_id)
-            break
-    return ProtocolResponse.json({"error": "server_error", "error_description": f"Reference {request_id}"}, 500)
-
-
-def _ended(tx: Transaction, response: ProtocolResponse) -> ProtocolResponse:
-    if response.status < 500:
-        tx.commit()
-    else:
-        tx.rollback()
-    return response
-
-
-def pause_before_retry(attempt: int) -> None:
-    """A short wait that differs from one caller to the next, so that two in each other's way part."""
-    time.sleep(attempt * (10 + secrets.randbelow(40)) / 1000)
-
-
-def abandon(tx: Transaction) -> None:
-    """Rolls back without letting a broken connection hide the first error."""
-    try:
-        tx.rollback()
-    except Exception:
-        log.warning("a rollback failed", exc_info=True)
-
-
-def unavailable() -> ProtocolResponse:
-    error = OAuthError.temporarily_unavailable()
-    return ProtocolResponse.json(error.body(), error.status, error.headers)
-
-
-class BareDoor:
-    """WSGI in front of WSGI: answers the endpoints marked ``bare`` and hands everything else on."""
-
-    def __init__(
-        self,
-        doorway: Doorway,
-        endpoints: Iterable[Endpoint],
-        behind: Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]],
-    ) -> None:
-        self._doorway = doorway
-        self._endpoints: Mapping[str, Endpoint] = {item.path: item for item in endpoints if item.bare}
-        self._behind = behind
-
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        endpoint = self._endpoints.get(environ.get("PATH_INFO", ""))
-        if endpoint is None:
-            return self._behind(environ, start_response)
-        response = self._doorway.respond(endpoint, environ)
-        body = b"" if environ["REQUEST_METHOD"] == "HEAD" else response.body
-        headers = [*response.headers]
-        if response.status not in (204, 304):
-            headers.append(("Content-Length", str(len(response.body))))
-        start_response(f"{response.status} {_REASONS.get(response.status, 'Unknown')}", headers)
-        return [body]
