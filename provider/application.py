@@ -1,4 +1,4 @@
-"""``create_app``: settings, services, endpoints through both doors, pages, error handlers."""
+"""``create_app``: settings, services, endpoints through every door, pages, error handlers."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from sqlalchemy import Engine
 
 from database import DatabaseConnection, Transaction
 from provider import endpoints, pages, web
+from provider.doors.asynchronous import AsynchronousDoor
 from provider.doors.bare import BareDoor
 from provider.doors.doorway import Doorway
 from provider.doors.flask import mount_in_flask
+from provider.doors.lanes import DEFAULT_THREADS, machine_and_page_lanes
+from provider.doors.pulse import Pulse
 from provider.key_files import load_keyring
 from provider.logout_delivery import LogoutDelivery
 from provider.oauth_server import OAuthServer
@@ -33,12 +36,14 @@ def create_app(
     clock: Callable[[], datetime.datetime] = utc_now,
     bare_door: bool = True,
     delivers: bool = False,
+    threads: int = DEFAULT_THREADS,
 ) -> Flask:
     """The whole provider as one WSGI application.
 
     Without arguments everything comes from the environment. ``clock`` gives the time of a request, an aware UTC
     ``datetime``. ``bare_door`` off sends the machine endpoints through Flask as well, with the same answers.
-    ``delivers`` starts the thread that sends logout notices: for a server. The database must have been migrated.
+    ``delivers`` starts the threads of a server: they send logout notices and feel the pulse of the database. ``threads`` is
+    how many machine calls the asynchronous door has answered at once. The database must have been migrated.
     """
     settings = settings or load_settings()
     if engine is None:
@@ -52,18 +57,35 @@ def create_app(
     app.config["MAX_FORM_PARTS"] = 100
     app.extensions["mcp_core"] = services
     doorway = Doorway(engine, trusted_proxy_count=settings.trusted_proxy_count, is_https=settings.is_https, clock=clock)
-    server = OAuthServer(services)
+    pulse = Pulse(engine, clock, services.signing_keys.jwks) if delivers else None
+    server = OAuthServer(services, pulse)
     web.install(app, services, server, doorway)
     for blueprint in pages.ALL:
         app.register_blueprint(blueprint)
     mounted = [endpoint for mount in endpoints.ALL for endpoint in mount(server)]
     for endpoint in mounted:
         mount_in_flask(app, doorway, endpoint, web.render_answer)
+    machines, people = machine_and_page_lanes(threads)
+    app.extensions["mcp_core_door"] = AsynchronousDoor(
+        doorway, mounted, app.wsgi_app, machines=machines, pages=people, busy=web.BusyAnswers(app)
+    )
     if bare_door:
         app.wsgi_app = BareDoor(doorway, mounted, app.wsgi_app)  # type: ignore[method-assign]
-    if delivers:
+    if pulse is not None:
+        pulse.start()
         LogoutDelivery(services, clock).start()
     return app
+
+
+def create_door(threads: int = DEFAULT_THREADS) -> AsynchronousDoor:
+    """The whole provider of the environment as one ASGI application, with the threads of a server."""
+    return asynchronous_door_of(create_app(delivers=True, threads=threads))
+
+
+def asynchronous_door_of(app: Flask) -> AsynchronousDoor:
+    """The same application as ASGI."""
+    door: AsynchronousDoor = app.extensions["mcp_core_door"]
+    return door
 
 
 def services_of(app: Flask) -> Services:

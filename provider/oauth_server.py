@@ -17,6 +17,7 @@ from provider import grants
 from provider.accounts.users import User
 from provider.authorization_descriptions import RequestDescription
 from provider.authorization_flow import AuthorizationFlow
+from provider.doors.pulse import Pulse
 from provider.grants.base import Grant, TokenRequest
 from provider.protocol.client import Client
 from provider.protocol.errors import OAuthError
@@ -28,9 +29,10 @@ from provider.tokens.token_records import AuthorizationGone
 class OAuthServer(AuthorizationServer):  # type: ignore[misc]
     """The token endpoint's machinery, and what pages and endpoints share of an authorization request."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, pulse: Pulse | None = None) -> None:
         super().__init__()
         self.services = services
+        self.pulse = pulse
         self.flow = AuthorizationFlow(services)
         self._by_type: Mapping[str, type[Grant]] = {grant.GRANT_TYPE: grant for grant in grants.ALL}
         for grant in grants.ALL:

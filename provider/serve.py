@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import datetime
+import functools
 import gc
 import importlib
 import ipaddress
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from granian.constants import HTTPModes, Interfaces
+from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.common import AbstractServer
@@ -30,10 +31,12 @@ from granian.server.mt import MTServer
 from provider.logs import configure_logs
 from provider.settings import Settings
 
-TARGET = "wsgi:application"
+TARGET = "provider.application:create_door"
 STOP_SECONDS = 30
 HEADER_SECONDS = 10
 MAX_HEADER_BYTES = 32_768
+BACKLOG = 1024
+MAX_CONNECTIONS = 4096
 LARGE_BLOCK_BYTES = 1_048_576
 _M_MMAP_THRESHOLD = -3  # malloc.h
 _PROPAGATE: dict[str, Any] = {
@@ -152,22 +155,26 @@ def run(settings: Settings, where: Listening) -> None:
         "target": TARGET,
         "address": where.host,
         "port": where.port,
-        "interface": Interfaces.WSGI,
+        "interface": Interfaces.ASGINL,
         "workers": where.workers,
-        "blocking_threads": where.threads,
+        "blocking_threads": 1,
         "runtime_blocking_threads": 1,
+        "loop": Loops.asyncio,
+        "backlog": BACKLOG,
+        "backpressure": MAX_CONNECTIONS,
         "http": HTTPModes.http1,
         "http1_settings": HTTP1Settings(header_read_timeout=HEADER_SECONDS * 1000, max_buffer_size=MAX_HEADER_BYTES),
         "websockets": False,
         "log_level": LogLevels.warning,
         "log_dictconfig": _PROPAGATE,
     }
+    load = functools.partial(load_door, where.threads)
     if where.workers == 1:
-        _InProcessServer(**options).serve(target_loader=load_application, wrap_loader=True)
+        _InProcessServer(**options).serve(target_loader=load, wrap_loader=True)
     else:
         gc.freeze()
         options |= {"workers_kill_timeout": STOP_SECONDS, "respawn_failed_workers": True}
-        MPServer(**options).serve(target_loader=load_application, wrap_loader=True)
+        MPServer(**options).serve(target_loader=load, wrap_loader=True)
 
 
 def give_large_blocks_back() -> None:
@@ -180,13 +187,13 @@ def give_large_blocks_back() -> None:
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
 
 
-def load_application(target: str) -> Callable[..., Any]:
-    """The WSGI application that ``module:name`` names, with everything that it has loaded kept out of garbage collection."""
+def load_door(threads: int, target: str) -> Callable[..., Any]:
+    """What ``module:factory`` makes, an ASGI application. All that is loaded by then is kept out of garbage collection."""
     module, _, name = target.partition(":")
-    application: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    door: Callable[..., Any] = getattr(importlib.import_module(module), name)(threads)
     gc.collect()
     gc.freeze()
-    return application
+    return door
 
 
 class _InProcessServer(MTServer):

@@ -5,11 +5,13 @@ Flask's part of a request costs more than signing a token, so these are answered
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from wsgiref.types import StartResponse, WSGIEnvironment
+from collections.abc import Iterable, Mapping
+from typing import Any
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from provider.doors.doorway import Doorway
+from provider.doors.doorway import MAX_BODY_BYTES, Doorway
 from provider.doors.endpoint import Endpoint
+from provider.protocol.messages import ProtocolResponse
 
 _REASONS = {
     200: "OK", 201: "Created", 204: "No Content", 303: "See Other", 304: "Not Modified", 400: "Bad Request",
@@ -21,12 +23,7 @@ _REASONS = {
 class BareDoor:
     """WSGI in front of WSGI: answers the endpoints marked ``bare`` and hands everything else on."""
 
-    def __init__(
-        self,
-        doorway: Doorway,
-        endpoints: Iterable[Endpoint],
-        behind: Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]],
-    ) -> None:
+    def __init__(self, doorway: Doorway, endpoints: Iterable[Endpoint], behind: WSGIApplication) -> None:
         self._doorway = doorway
         self._endpoints: Mapping[str, Endpoint] = {item.path: item for item in endpoints if item.bare}
         self._behind = behind
@@ -35,10 +32,40 @@ class BareDoor:
         endpoint = self._endpoints.get(environ.get("PATH_INFO", ""))
         if endpoint is None:
             return self._behind(environ, start_response)
-        response = self._doorway.respond(endpoint, environ)
+        response = respond(self._doorway, endpoint, environ)
         body = b"" if environ["REQUEST_METHOD"] == "HEAD" else response.body
         headers = [*response.headers]
         if response.status not in (204, 304):
             headers.append(("Content-Length", str(len(response.body))))
         start_response(f"{response.status} {_REASONS.get(response.status, 'Unknown')}", headers)
         return [body]
+
+
+def respond(doorway: Doorway, endpoint: Endpoint, environ: WSGIEnvironment) -> ProtocolResponse:
+    """The endpoint's answer to a WSGI request, whether Flask has looked at it or not."""
+    method, query = str(environ["REQUEST_METHOD"]), str(environ.get("QUERY_STRING", ""))
+    announced = str(environ.get("CONTENT_LENGTH") or "")
+    refusal = doorway.refusal(endpoint, method, query, announced)
+    if refusal is not None:
+        return refusal
+    body = b""
+    if method not in ("GET", "HEAD", "OPTIONS"):
+        length = int(announced) if announced else None
+        body = _read(environ["wsgi.input"], MAX_BODY_BYTES + 1 if length is None else length)
+        if len(body) > MAX_BODY_BYTES:
+            return doorway.finish(endpoint, ProtocolResponse.json({"error": "invalid_request"}, 413))
+        if length is not None and len(body) < length:  # cut off on its way: what is missing may matter
+            return doorway.finish(endpoint, ProtocolResponse.json({"error": "invalid_request"}, 400))
+    headers = {name[5:].replace("_", "-").lower(): str(value) for name, value in environ.items() if name[:5] == "HTTP_"}
+    headers["content-type"] = str(environ.get("CONTENT_TYPE") or "")
+    path, address = str(environ.get("PATH_INFO", "/")), str(environ.get("REMOTE_ADDR") or "")
+    return doorway.answer(endpoint, doorway.request(method, path, query, headers, body, address))
+
+
+def _read(stream: Any, size: int) -> bytes:
+    """At most ``size`` bytes, fewer only where the stream ends."""
+    parts = []
+    while size > 0 and (part := stream.read(size)):
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)

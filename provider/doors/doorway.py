@@ -1,4 +1,4 @@
-"""What all doors share: turning an environment into a request, and a request into an answer."""
+"""What all doors share: whose request it is, how large it may be, and its answer in one transaction."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ import datetime
 import logging
 import re
 import secrets
-from collections.abc import Callable
-from typing import Any
-from wsgiref.types import WSGIEnvironment
+from collections.abc import Callable, Mapping
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from database.transaction import Transaction
 from provider.doors.endpoint import Endpoint, answer_to_method
+from provider.doors.sources import source_address
 from provider.doors.transactions import run_in_transaction
 from provider.protocol.errors import OAuthError
 from provider.protocol.messages import ProtocolRequest, ProtocolResponse
@@ -23,6 +22,7 @@ log = logging.getLogger("mcp_core.doors")
 MAX_BODY_BYTES = 65_536
 MAX_QUERY_CHARACTERS = 16_384
 _LENGTH = re.compile(r"[0-9]{1,18}")
+_WITHOUT_BODY = ("GET", "HEAD", "OPTIONS")
 _CORS = (
     ("Access-Control-Allow-Origin", "*"),
     ("Access-Control-Expose-Headers", "WWW-Authenticate"),
@@ -30,7 +30,7 @@ _CORS = (
 
 
 class Doorway:
-    """What both doors share: turning a WSGI environment into a request, and a request into an answer."""
+    """The rules that a request meets before its endpoint, and the headers that every answer gets."""
 
     def __init__(
         self,
@@ -47,57 +47,39 @@ class Doorway:
         )
         self.clock = clock
 
-    def source_of(self, environ: WSGIEnvironment) -> str:
-        """The client's address: the socket's, or the one that the nth trusted proxy from here saw."""
-        address = str(environ.get("REMOTE_ADDR") or "")
-        if self._trusted_proxy_count:
-            seen = [part.strip() for part in str(environ.get("HTTP_X_FORWARDED_FOR", "")).split(",") if part.strip()]
-            if len(seen) >= self._trusted_proxy_count:
-                address = seen[-self._trusted_proxy_count]
-        return address[:45] if address.isascii() else ""
+    def source_of(self, address: str, forwarded_for: str) -> str:
+        """Whose request it is: ``address`` is the socket's, ``forwarded_for`` all of ``X-Forwarded-For``."""
+        return source_address(address, forwarded_for, self._trusted_proxy_count)
 
-    def read(self, environ: WSGIEnvironment) -> ProtocolRequest | ProtocolResponse:
-        """The request, or the refusal of one that is too large or incomplete."""
-        query = str(environ.get("QUERY_STRING", ""))
-        if len(query) > MAX_QUERY_CHARACTERS:
-            return ProtocolResponse.json({"error": "invalid_request"}, 414)
-        body = b""
-        method = str(environ["REQUEST_METHOD"])
-        if method not in ("GET", "HEAD", "OPTIONS"):
-            announced = str(environ.get("CONTENT_LENGTH") or "")
-            if announced and not _LENGTH.fullmatch(announced):
-                return ProtocolResponse.json({"error": "invalid_request"}, 400)
-            length = int(announced) if announced else None
-            if length is None or length <= MAX_BODY_BYTES:
-                body = _read(environ["wsgi.input"], MAX_BODY_BYTES + 1 if length is None else length)
-            if (length or len(body)) > MAX_BODY_BYTES:
-                return ProtocolResponse.json({"error": "invalid_request"}, 413)
-            if length is not None and len(body) < length:  # cut off on its way: what is missing may matter
-                return ProtocolResponse.json({"error": "invalid_request"}, 400)
-        headers = {
-            name[5:].replace("_", "-").lower(): str(value) for name, value in environ.items() if name[:5] == "HTTP_"
-        }
-        headers["content-type"] = str(environ.get("CONTENT_TYPE") or "")
+    def refusal(self, endpoint: Endpoint, method: str, query: str, announced: str) -> ProtocolResponse | None:
+        """What is refused, or answered, before its body is read. ``announced`` is its Content-Length, empty without one.
+
+        A method that is not the endpoint's comes first.
+        """
+        refused = answer_to_method(endpoint, method)
+        if refused is None and len(query) > MAX_QUERY_CHARACTERS:
+            refused = ProtocolResponse.json({"error": "invalid_request"}, 414)
+        if refused is None and method not in _WITHOUT_BODY and announced:
+            if not _LENGTH.fullmatch(announced):
+                refused = ProtocolResponse.json({"error": "invalid_request"}, 400)
+            elif int(announced) > MAX_BODY_BYTES:
+                refused = ProtocolResponse.json({"error": "invalid_request"}, 413)
+        return None if refused is None else self.finish(endpoint, refused)
+
+    def request(
+        self, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes, address: str
+    ) -> ProtocolRequest:
+        """``headers`` have lower-case names, and values whose characters are the bytes that were sent."""
         return ProtocolRequest(
             method=method,
-            path=str(environ.get("PATH_INFO", "/")),
+            path=path,
             query_string=query,
             headers=headers,
             body=body,
-            source=self.source_of(environ),
+            source=self.source_of(address, headers.get("x-forwarded-for", "")),
             request_id=secrets.token_hex(8),
             received_at=self.clock(),
         )
-
-    def respond(self, endpoint: Endpoint, environ: WSGIEnvironment) -> ProtocolResponse:
-        """What both doors send. A method that is not the endpoint's is refused before anything else is read."""
-        refusal = answer_to_method(endpoint, str(environ["REQUEST_METHOD"]))
-        if refusal is not None:
-            return self._finish(endpoint, refusal)
-        request = self.read(environ)
-        if isinstance(request, ProtocolResponse):
-            return self._finish(endpoint, request)
-        return self.answer(endpoint, request)
 
     def answer(self, endpoint: Endpoint, request: ProtocolRequest) -> ProtocolResponse:
         """Calls the endpoint in one transaction: committed below status 500, rolled back otherwise.
@@ -106,7 +88,14 @@ class Doorway:
         help, the answer is 503 and the next request finds a fresh connection.
         """
         response = run_in_transaction(self._engine, lambda tx: self._call(endpoint, request, tx), request.request_id)
-        return self._finish(endpoint, response)
+        return self.finish(endpoint, response)
+
+    def answer_at_once(self, endpoint: Endpoint, request: ProtocolRequest) -> ProtocolResponse | None:
+        """The answer if it needs no database, None if it does."""
+        try:
+            return self.finish(endpoint, self._call(endpoint, request, _NoDatabase(self._engine)))
+        except _WouldWait:
+            return None
 
     def _call(self, endpoint: Endpoint, request: ProtocolRequest, tx: Transaction) -> ProtocolResponse:
         try:
@@ -116,17 +105,20 @@ class Doorway:
                 log.info("%s refused: %s (%s) [%s]", endpoint.path, error.error, error.detail, request.request_id)
             return ProtocolResponse.json(error.body(), error.status, error.headers)
 
-    def _finish(self, endpoint: Endpoint, response: ProtocolResponse) -> ProtocolResponse:
+    def finish(self, endpoint: Endpoint, response: ProtocolResponse) -> ProtocolResponse:
+        """Adds what every answer of the endpoint carries."""
         response.headers.extend(self._always)
         if endpoint.cors:
             response.headers.extend(_CORS)
         return response
 
 
-def _read(stream: Any, size: int) -> bytes:
-    """At most ``size`` bytes, fewer only where the stream ends."""
-    parts = []
-    while size > 0 and (part := stream.read(size)):
-        parts.append(part)
-        size -= len(part)
-    return b"".join(parts)
+class _WouldWait(Exception):
+    """The answer needs the database after all."""
+
+
+class _NoDatabase(Transaction):
+    """For what must not wait: the first statement says so."""
+
+    def _opened(self, *, is_write: bool) -> Connection:  # noqa: ARG002 - what is overridden names it
+        raise _WouldWait

@@ -21,7 +21,8 @@ class Endpoint:
     """Something applications call. ``path`` is absolute on this host.
 
     ``cors`` lets scripts of any origin read the answer, never with credentials. ``bare`` puts it in front of Flask; an
-    endpoint that shows pages cannot be there.
+    endpoint that shows pages cannot be there. ``at_once``: its answer mostly needs no database, and is then given without
+    waiting for a thread.
     """
 
     path: str
@@ -29,6 +30,7 @@ class Endpoint:
     handle: Handler
     cors: bool = False
     bare: bool = False
+    at_once: bool = False
 
 
 def answer_to_method(endpoint: Endpoint, method: str) -> ProtocolResponse | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from flask import Flask, Response, request
 
+from provider.doors.bare import respond
 from provider.doors.doorway import Doorway
 from provider.doors.endpoint import Endpoint
 from provider.protocol.messages import ProtocolResponse
@@ -17,7 +18,7 @@ def mount_in_flask(
     """``render`` makes the page of an answer that names one."""
 
     def view(**_path_values: str) -> Response:
-        answer = doorway.respond(endpoint, request.environ)
+        answer = respond(doorway, endpoint, request.environ)
         if answer.page is not None:
             return render(answer)
         response = Response(answer.body, answer.status)

@@ -4,12 +4,25 @@ An endpoint is a function of a ``ProtocolRequest`` and a ``Transaction``; it kno
 ``doors`` mount the same ones.
 """
 
-from provider.endpoints import authorize, discovery, introspect, jwks, logout, par, register, revoke, token, userinfo
+from provider.endpoints import (
+    authorize,
+    discovery,
+    health,
+    introspect,
+    jwks,
+    logout,
+    par,
+    register,
+    revoke,
+    token,
+    userinfo,
+)
 
 ALL = (
     token.mount,
     jwks.mount,
     discovery.mount,
+    health.mount,
     introspect.mount,
     revoke.mount,
     userinfo.mount,

@@ -84,7 +84,8 @@ def mount(server: OAuthServer) -> Sequence[Endpoint]:
         return prepared(request, body, etag, MAX_AGE_SECONDS)
 
     return [
-        Endpoint(path, ("GET",), discovery, cors=True, bare=True) for path in well_known_paths(settings.issuer_path)
+        Endpoint(path, ("GET",), discovery, cors=True, bare=True, at_once=True)
+        for path in well_known_paths(settings.issuer_path)
     ]
 
 

@@ -20,7 +20,7 @@ def mount(server: OAuthServer) -> Sequence[Endpoint]:
         return prepared(request, document.body, document.etag, MAX_AGE_SECONDS)
 
     path = f"{server.services.settings.issuer_path}/jwks"
-    return [Endpoint(path, ("GET",), jwks, cors=True, bare=True)]
+    return [Endpoint(path, ("GET",), jwks, cors=True, bare=True, at_once=True)]
 
 
 def prepared(request: ProtocolRequest, body: bytes, etag: str, max_age_seconds: int) -> ProtocolResponse:

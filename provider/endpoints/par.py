@@ -42,4 +42,4 @@ def mount(server: OAuthServer) -> Sequence[Endpoint]:
         return ProtocolResponse.json(answer, 201)
 
     path = f"{services.settings.issuer_path}/par"
-    return [Endpoint(path, ("POST",), push, cors=True)]
+    return [Endpoint(path, ("POST",), push, cors=True, bare=True)]

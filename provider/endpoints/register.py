@@ -21,7 +21,7 @@ def mount(server: OAuthServer) -> Sequence[Endpoint]:
     endpoint = RegisterEndpoint(server)
     path = f"{server.services.settings.issuer_path}/register"
     return [
-        Endpoint(path, ("POST",), endpoint.register, cors=True),
+        Endpoint(path, ("POST",), endpoint.register, cors=True, bare=True),
         Endpoint(f"{path}/<client_id>", ("GET", "PUT", "DELETE"), endpoint.manage, cors=True),
     ]
 

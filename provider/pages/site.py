@@ -1,10 +1,10 @@
-"""The small things: front door, language, health, and where password managers look."""
+"""The small things: front door, language, and where password managers look."""
 
 from __future__ import annotations
 
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
-from flask import Blueprint, current_app, make_response, request
+from flask import Blueprint, current_app, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
@@ -45,21 +45,6 @@ def choose_language() -> Response:
         if known is not None:
             current.services().users.set_locale(current.tx(), current.now(), known.user.id, chosen)
     return response
-
-
-@pages.get("/health")
-def health() -> Response:
-    """Up or down, and nothing else. Down when the database does not answer."""
-    try:
-        current.services().users.is_empty(current.tx())
-    except Exception:
-        current.tx().rollback()
-        answer = make_response("down\n", 503)
-        answer.headers["Retry-After"] = "5"
-    else:
-        answer = make_response("up\n")
-    answer.mimetype = "text/plain"
-    return answer
 
 
 def _way_back(sent: str) -> tuple[str, str]:

@@ -3,7 +3,8 @@
 ``application.py`` calls ``install`` and ``render_answer``; ``provider.pages`` uses the modules directly.
 """
 
+from provider.web.busy import BusyAnswers
 from provider.web.installation import install
 from provider.web.rendering import render_answer
 
-__all__ = ["install", "render_answer"]
+__all__ = ["BusyAnswers", "install", "render_answer"]

@@ -26,7 +26,7 @@ def install(app: Flask) -> None:
 
 
 def show(status: int, kind: str = "") -> Response:
-    """The page for ``status``. ``kind`` picks a text of its own: ``forged``, ``expired``."""
+    """The page for ``status``. ``kind`` picks a text of its own: ``forged``, ``expired``, ``busy``."""
     shown = status if status in _WITH_OWN_TEXT else (400 if status < 500 else 500)
     return render(
         "errors/error.html",

@@ -23,7 +23,7 @@ def install(app: Flask, services: Services, server: object, doorway: Doorway) ->
 
     def begin() -> None:
         g.origin = Origin(
-            source=doorway.source_of(request.environ),
+            source=doorway.source_of(request.remote_addr or "", request.headers.get("X-Forwarded-For", "")),
             user_agent=request.headers.get("User-Agent", "")[:512],
             request_id=secrets.token_hex(8),
             now=doorway.clock(),

@@ -158,8 +158,7 @@ def test_the_loser_of_a_deadlock_tries_again(mariadb_engine: Engine, make_provid
     try:
         doorway = Doorway(mariadb_engine)
         endpoint = Endpoint("/x", ("GET",), handle)
-        request = doorway.read({"REQUEST_METHOD": "GET", "PATH_INFO": "/x"})
-        assert isinstance(request, ProtocolRequest)
+        request = doorway.request("GET", "/x", "", {}, b"", "192.0.2.10")
         answer = doorway.answer(endpoint, request)
     finally:
         thread.join()

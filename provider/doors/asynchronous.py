@@ -1,0 +1,179 @@
+"""The asynchronous front door: ASGI, for ``mcp-core serve``.
+
+A request is read completely, byte for byte, before a thread or a transaction is taken for it: who sends slowly keeps
+nobody waiting. Documents that need no database are answered from the loop itself; the rest goes into lanes, the machine
+endpoints and the pages each into their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
+from urllib.parse import unquote_to_bytes
+from wsgiref.types import WSGIApplication
+
+from provider.doors.doorway import MAX_BODY_BYTES, Doorway
+from provider.doors.endpoint import Endpoint
+from provider.doors.environment import call_wsgi, environment
+from provider.doors.lanes import ClientLeft, Lane, LaneFull
+from provider.protocol.errors import OAuthError
+from provider.protocol.messages import ProtocolResponse
+
+MAX_HEAD_BYTES = 32_768
+BODY_SECONDS = 10.0
+MAX_UNFINISHED_BYTES = 16 * 1024 * 1024
+_BODILESS = ("GET", "HEAD", "OPTIONS")
+_JSON_REFUSAL = {"error": "invalid_request"}
+
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+Busy = Callable[[str, int], ProtocolResponse]
+
+
+class _Refused(Exception):
+    """The request is answered with this status before anything is done."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class AsynchronousDoor:
+    """An ASGI application.
+
+    ``behind`` is the WSGI application that has the pages, ``busy`` their answer when too many ask: of ``Accept-Language``
+    and a status, 429 for who asks too much alone, 503 for what others do.
+    """
+
+    def __init__(
+        self,
+        doorway: Doorway,
+        endpoints: Iterable[Endpoint],
+        behind: WSGIApplication,
+        *,
+        machines: Lane,
+        pages: Lane,
+        busy: Busy,
+    ) -> None:
+        self._doorway = doorway
+        self._endpoints: Mapping[str, Endpoint] = {item.path: item for item in endpoints if item.bare}
+        self._behind = behind
+        self._machines, self._pages = machines, pages
+        self._busy = busy
+        self._unfinished_bytes = 0
+
+    async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            raise ValueError("only HTTP is spoken here")
+        try:
+            response = await self._answer(scope, receive)
+        except ClientLeft:
+            return
+        method = scope["method"]
+        headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
+        if response.status not in (204, 304) and not any(name == b"content-length" for name, _ in headers):
+            headers.append((b"content-length", str(len(response.body)).encode()))
+        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if method == "HEAD" else response.body})
+
+    async def _answer(self, scope: Mapping[str, Any], receive: Receive) -> ProtocolResponse:
+        raw_path: bytes = scope["raw_path"]
+        path = (unquote_to_bytes(raw_path) if b"%" in raw_path else raw_path).decode("latin-1")
+        endpoint = self._endpoints.get(path)
+        try:
+            headers = _headers(scope["headers"])
+            if endpoint is None:
+                return await self._page(scope, path, headers, receive)
+            return await self._machine(scope, endpoint, headers, receive)
+        except _Refused as refused:
+            response = ProtocolResponse.json(_JSON_REFUSAL, refused.status, [("Connection", "close")])
+            return response if endpoint is None else self._doorway.finish(endpoint, response)
+
+    async def _machine(
+        self, scope: Mapping[str, Any], endpoint: Endpoint, headers: dict[str, str], receive: Receive
+    ) -> ProtocolResponse:
+        doorway, method, query = self._doorway, scope["method"], scope["query_string"].decode("latin-1")
+        refusal = doorway.refusal(endpoint, method, query, headers.get("content-length", ""))
+        if refusal is not None:
+            return refusal
+        body = b"" if method in _BODILESS else await self._body(receive)
+        headers.setdefault("content-type", "")
+        request = doorway.request(method, endpoint.path, query, headers, body, scope["client"][0])
+        if endpoint.at_once:
+            response = doorway.answer_at_once(endpoint, request)
+            if response is not None:
+                return response
+        work = functools.partial(doorway.answer, endpoint, request)
+        try:
+            return await self._machines.run(request.source, work, functools.partial(_client_leaves, receive))
+        except LaneFull as full:
+            error = OAuthError.slow_down(1) if full.is_own_share else OAuthError.temporarily_unavailable()
+            return doorway.finish(endpoint, ProtocolResponse.json(error.body(), error.status, error.headers))
+
+    async def _page(
+        self, scope: Mapping[str, Any], path: str, headers: dict[str, str], receive: Receive
+    ) -> ProtocolResponse:
+        announced = headers.get("content-length", "")
+        body = b""
+        # What is too long by its own word is the application's to refuse, with a page; nothing of it is read.
+        if scope["method"] not in _BODILESS and not (announced.isdigit() and int(announced) > MAX_BODY_BYTES):
+            body = await self._body(receive)
+            headers["content-length"] = str(len(body))
+        source = self._doorway.source_of(scope["client"][0], headers.get("x-forwarded-for", ""))
+        work = functools.partial(call_wsgi, self._behind, environment(scope, path, headers, body))
+        try:
+            return await self._pages.run(source, work, functools.partial(_client_leaves, receive))
+        except LaneFull as full:
+            return self._busy(headers.get("accept-language", ""), 429 if full.is_own_share else 503)
+
+    async def _body(self, receive: Receive) -> bytes:
+        """All of it. Raises ``_Refused`` for one that is too long or too slow, ``ClientLeft``."""
+        parts: list[bytes] = []
+        size = 0
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise ClientLeft
+                    part = message.get("body", b"")
+                    size += len(part)
+                    self._unfinished_bytes += len(part)
+                    if size > MAX_BODY_BYTES:
+                        raise _Refused(413)
+                    if self._unfinished_bytes > MAX_UNFINISHED_BYTES:
+                        raise _Refused(503)
+                    parts.append(part)
+                    if not message.get("more_body", False):
+                        return b"".join(parts)
+        except TimeoutError:
+            raise _Refused(408) from None
+        finally:
+            self._unfinished_bytes -= size
+
+
+async def _client_leaves(receive: Receive) -> None:
+    """Returns when whoever asked has gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _headers(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Lower-case names, repetitions joined (RFC 9110 §5.3). Values are text whose characters are the bytes sent.
+
+    A name with an underscore is left out: in a WSGI environment it would pass for the one with a hyphen.
+    """
+    headers: dict[str, str] = {}
+    size = 0
+    for raw_name, raw_value in pairs:
+        size += len(raw_name) + len(raw_value)
+        if size > MAX_HEAD_BYTES:
+            raise _Refused(431)
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        if "_" in name:
+            continue
+        known = headers.get(name)
+        headers[name] = value if known is None else f"{known}{'; ' if name == 'cookie' else ', '}{value}"
+    return headers
