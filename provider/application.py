@@ -34,16 +34,14 @@ def create_app(
     keyring: Keyring | None = None,
     *,
     clock: Callable[[], datetime.datetime] = utc_now,
-    bare_door: bool = True,
     delivers: bool = False,
     threads: int = DEFAULT_THREADS,
 ) -> Flask:
     """The whole provider as one WSGI application.
 
     Without arguments everything comes from the environment. ``clock`` gives the time of a request, an aware UTC
-    ``datetime``. ``bare_door`` off sends the machine endpoints through Flask as well, with the same answers.
-    ``delivers`` starts the threads of a server: they send logout notices and feel the pulse of the database. ``threads`` is
-    how many machine calls the asynchronous door has answered at once. The database must have been migrated.
+    ``datetime``. ``delivers`` starts the threads of a server: they send logout notices and feel the pulse of the database.
+    ``threads`` is how many machine calls the asynchronous door has answered at once. The database must have been migrated.
     """
     settings = settings or load_settings()
     if engine is None:
@@ -63,14 +61,13 @@ def create_app(
     for blueprint in pages.ALL:
         app.register_blueprint(blueprint)
     mounted = [endpoint for mount in endpoints.ALL for endpoint in mount(server)]
-    for endpoint in mounted:
+    for endpoint in (item for item in mounted if not item.bare):
         mount_in_flask(app, doorway, endpoint, web.render_answer)
     machines, people = machine_and_page_lanes(threads)
     app.extensions["mcp_core_door"] = AsynchronousDoor(
         doorway, mounted, app.wsgi_app, machines=machines, pages=people, busy=web.BusyAnswers(app)
     )
-    if bare_door:
-        app.wsgi_app = BareDoor(doorway, mounted, app.wsgi_app)  # type: ignore[method-assign]
+    app.wsgi_app = BareDoor(doorway, mounted, app.wsgi_app)  # type: ignore[method-assign]
     if pulse is not None:
         pulse.start()
         LogoutDelivery(services, clock).start()

@@ -129,15 +129,15 @@ class AsynchronousDoor:
             return self._busy(headers.get("accept-language", ""), 429 if full.is_own_share else 503)
 
     async def _body(self, receive: Receive) -> bytes:
-        """All of it. Raises ``_Refused`` for one that is too long or too slow, ``ClientLeft``."""
+        """All of it. Raises ``_Refused`` for one that is too long, too slow or cut off."""
         parts: list[bytes] = []
         size = 0
         try:
             async with asyncio.timeout(BODY_SECONDS):
                 while True:
                     message = await receive()
-                    if message["type"] == "http.disconnect":
-                        raise ClientLeft
+                    if message["type"] == "http.disconnect":  # cut off on its way: what is missing may matter
+                        raise _Refused(400)
                     part = message.get("body", b"")
                     size += len(part)
                     self._unfinished_bytes += len(part)

@@ -38,12 +38,12 @@ def own_server() -> Iterator[MariaDBServer]:
     server.close()
 
 
-@pytest.fixture(params=["bare", "flask"])
+@pytest.fixture(params=["wsgi", "asynchronous"])
 def on_own_server(
     request: pytest.FixtureRequest, own_server: MariaDBServer, make_provider: ProviderFactory
 ) -> Iterator[Provider]:
     engine = create_engine_for(create_migrated_database(own_server.url(), "faults"))
-    yield make_provider(engine, bare_door=request.param == "bare")
+    yield make_provider(engine, door=request.param)
     engine.dispose()
 
 
@@ -85,7 +85,7 @@ def test_the_server_restarts_between_two_requests_and_nobody_notices(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("on_own_server", ["bare"], indirect=True)
+@pytest.mark.parametrize("on_own_server", ["wsgi"], indirect=True)
 def test_a_server_that_dies_in_the_middle_leaves_the_old_token(
     on_own_server: Provider, own_server: MariaDBServer
 ) -> None:
@@ -108,7 +108,7 @@ def test_a_server_that_dies_in_the_middle_leaves_the_old_token(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("on_own_server", ["bare"], indirect=True)
+@pytest.mark.parametrize("on_own_server", ["wsgi"], indirect=True)
 def test_a_connection_that_the_server_has_closed_is_replaced(
     on_own_server: Provider, own_server: MariaDBServer
 ) -> None:

@@ -1,4 +1,4 @@
-"""Both doors: the same answer to the same request, in front of Flask and through it."""
+"""Both doors: the same answer to the same request, through WSGI and through our own server's."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ORIGIN = {"Origin": "https://app.example.com"}
 
 @pytest.fixture
 def both(sqlite_engine: Engine, make_provider: ProviderFactory) -> tuple[Provider, Provider]:
-    return make_provider(sqlite_engine, bare_door=True), make_provider(sqlite_engine, bare_door=False)
+    return make_provider(sqlite_engine), make_provider(sqlite_engine, door="asynchronous")
 
 
 def seen(answer: Answer) -> tuple[int, list[tuple[str, str]], bytes]:
@@ -132,7 +132,7 @@ def test_scripts_of_other_origins_may_not_read_anything_else(provider: Provider,
 def test_every_answer_asks_for_tls_where_there_is_tls(
     sqlite_engine: Engine, door: str, make_provider: ProviderFactory, issuer: str, hsts: str | None
 ) -> None:
-    provider = make_provider(sqlite_engine, bare_door=door == "bare", issuer=issuer)
+    provider = make_provider(sqlite_engine, door=door, issuer=issuer)
     calls = [(method, path, "") for path in (*CORS_PATHS, *NO_CORS_PATHS, *PAGES, "/unknown") for method in METHODS[:7]]
     calls += [("POST", "/oauth/token", "x" * 16_385), ("GET", "/static/site.css", ""), ("GET", "/static/unknown", "")]
     for method, path, query in calls:
@@ -145,7 +145,7 @@ def test_a_machine_endpoint_is_never_redirected_to_https(
     sqlite_engine: Engine, door: str, make_provider: ProviderFactory
 ) -> None:
     """What was sent in clear is refused or served, never sent again by itself."""
-    provider = make_provider(sqlite_engine, bare_door=door == "bare", issuer="https://auth.example.com/oauth")
+    provider = make_provider(sqlite_engine, door=door, issuer="https://auth.example.com/oauth")
     for path in CORS_PATHS:
         for method in ("GET", "POST"):
             assert provider.send(method, path, scheme="http").header("Location") is None

@@ -22,9 +22,23 @@ SOCKET = "192.0.2.10"
     (2, "203.0.113.7", SOCKET),  # came past a proxy
     (1, "", SOCKET),
     (1, ", ,", SOCKET),
-    (1, "\u00ff\u00fe", ""),
+    (1, "\u00ff\u00fe", SOCKET),
+    (1, "\u00ff\u00fe, 203.0.113.7", "203.0.113.7"),  # what a client puts in front hides nothing
+    (1, "x" * 500, SOCKET),
+    (1, "unknown", SOCKET),
+    (1, "203.0.113.7:49152", "203.0.113.7"),
+    (1, '"203.0.113.7:49152"', "203.0.113.7"),
     (1, "2001:db8::1", "2001:db8::1"),
-    (1, "x" * 500, "x" * 45),
+    (1, "2001:DB8:0:0::1", "2001:db8::1"),
+    (1, "[2001:db8::1]", "2001:db8::1"),
+    (1, "[2001:db8::1]:49152", "2001:db8::1"),
+    (1, "fe80::1%eth0", "fe80::1"),
+    (1, "::ffff:203.0.113.7", "203.0.113.7"),
+    (1, "203.0.113.7:", SOCKET),
+    (1, "203.0.113.7:port", SOCKET),
+    (1, "203.0.113.256", SOCKET),
+    (1, "\u06f2\u06f0\u06f3.0.113.7", SOCKET),
+    (1, "\xa0203.0.113.7\xa0", SOCKET),
 ])  # fmt: skip
 def test_the_address_is_the_one_that_the_outermost_trusted_proxy_saw(
     sqlite_engine: Engine,
@@ -34,7 +48,7 @@ def test_the_address_is_the_one_that_the_outermost_trusted_proxy_saw(
     header: str | None,
     recorded: str,
 ) -> None:
-    provider = make_provider(sqlite_engine, bare_door=door == "bare", trusted_proxy_count=proxies)
+    provider = make_provider(sqlite_engine, door=door, trusted_proxy_count=proxies)
     headers = {"Content-Type": FORM, "Authorization": basic("app_unknown", "x"), "X-Real-IP": "198.51.100.9",
                "Forwarded": "for=198.51.100.8", "Client-IP": "198.51.100.7"}  # fmt: skip
     if header is not None:
@@ -49,7 +63,7 @@ def test_the_address_is_the_one_that_the_outermost_trusted_proxy_saw(
 def test_a_throttle_cannot_be_escaped_by_inventing_addresses(
     sqlite_engine: Engine, door: str, make_provider: ProviderFactory
 ) -> None:
-    provider = make_provider(sqlite_engine, bare_door=door == "bare", trusted_proxy_count=1)
+    provider = make_provider(sqlite_engine, door=door, trusted_proxy_count=1)
     statuses = []
     for number in range(61):
         headers = {"Content-Type": FORM, "Authorization": basic(f"app_{number}", "x"),
@@ -65,7 +79,7 @@ def test_a_throttle_cannot_be_escaped_by_inventing_addresses(
 def test_links_and_redirects_do_not_follow_forwarded_hosts(
     sqlite_engine: Engine, door: str, make_provider: ProviderFactory
 ) -> None:
-    provider = make_provider(sqlite_engine, bare_door=door == "bare", trusted_proxy_count=1)
+    provider = make_provider(sqlite_engine, door=door, trusted_proxy_count=1)
     hostile = {"X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "https", "X-Forwarded-Prefix": "/evil",
                "Forwarded": "host=evil.example;proto=https", "X-Original-URL": "/evil"}  # fmt: skip
     for path in ("/", "/account", "/login", "/oauth/authorize", "/unknown", "/.well-known/openid-configuration"):

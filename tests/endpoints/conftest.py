@@ -36,25 +36,25 @@ def key_rows(
     return rows
 
 
-@pytest.fixture(params=["bare", "flask"])
+@pytest.fixture(params=["wsgi", "asynchronous"])
 def door(request: pytest.FixtureRequest) -> str:
-    """In front of Flask, or through it. The answers must be the same."""
+    """As gunicorn calls the application, or as our own server does. The answers must be the same."""
     name: str = request.param
     return name
 
 
 @pytest.fixture
 def make_provider(keyring: Keyring, key_rows: list[dict[str, Any]]) -> ProviderFactory:
-    """Builds a provider on a migrated engine: ``make_provider(engine, bare_door=…, issuer=…, access_token_seconds=…)``.
+    """Builds a provider on a migrated engine: ``make_provider(engine, door=…, issuer=…, access_token_seconds=…)``.
 
     Called twice with one engine it gives two processes that share a database.
     """
 
-    def make(engine: Engine, *, bare_door: bool = True, **settings: Any) -> Provider:
+    def make(engine: Engine, *, door: str = "wsgi", **settings: Any) -> Provider:
         with Transaction(engine) as tx:
             if tx.execute(select(KeyRow.__table__.c.kid)).first() is None:
                 tx.execute(insert(KeyRow), key_rows)
-        return Provider.build(engine, keyring, bare_door=bare_door, **settings)
+        return Provider.build(engine, keyring, door=door, **settings)
 
     return make
 
@@ -62,10 +62,10 @@ def make_provider(keyring: Keyring, key_rows: list[dict[str, Any]]) -> ProviderF
 @pytest.fixture
 def provider(sqlite_engine: Engine, door: str, make_provider: ProviderFactory) -> Provider:
     """The provider on SQLite, once behind each door."""
-    return make_provider(sqlite_engine, bare_door=door == "bare")
+    return make_provider(sqlite_engine, door=door)
 
 
 @pytest.fixture
 def provider_everywhere(engine: Engine, make_provider: ProviderFactory) -> Provider:
-    """The provider behind the bare door, once on each database: for what databases do differently."""
+    """The provider through WSGI, once on each database: for what databases do differently."""
     return make_provider(engine)

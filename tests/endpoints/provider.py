@@ -1,4 +1,4 @@
-"""The provider as tests use it: calls go through WSGI, whatever has to be there first is made through the services."""
+"""The provider as tests use it: calls go through a door, whatever has to be there first is made through the services."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ from database.models import AuditRecord
 from database.transaction import Transaction
 from provider.accounts.sessions import Session
 from provider.accounts.users import User
-from provider.application import create_app, services_of
+from provider.application import asynchronous_door_of, create_app, services_of
 from provider.protocol.client import Client, Resource
 from provider.protocol.messages import Origin
 from provider.security.crypto import Keyring
 from provider.services import Services
 from provider.settings import load_settings
+from tests.endpoints import asgi
 from tests.endpoints.wsgi import FORM, Answer, Fields, basic, encoded, send
 
 START = datetime.datetime(2026, 7, 1, 12, 0, tzinfo=datetime.UTC)
@@ -35,7 +36,7 @@ VERIFIER = "a-code-verifier-of-43-to-128-unreserved.characters~0"
 
 
 class ProviderFactory(Protocol):
-    def __call__(self, engine: Engine, *, bare_door: bool = True, **settings: Any) -> Provider: ...
+    def __call__(self, engine: Engine, *, door: str = "wsgi", **settings: Any) -> Provider: ...
 
 
 class Clock:
@@ -85,13 +86,14 @@ class Provider:
     services: Services
     engine: Engine
     clock: Clock
+    door: str = "wsgi"
 
     @classmethod
-    def build(cls, engine: Engine, keyring: Keyring, *, bare_door: bool = True, **settings: Any) -> Provider:
+    def build(cls, engine: Engine, keyring: Keyring, *, door: str = "wsgi", **settings: Any) -> Provider:
         known = load_settings({}, **{"issuer": ISSUER, "trusted_proxy_count": 0, **settings})
         clock = Clock()
-        app = create_app(known, engine, keyring, clock=clock, bare_door=bare_door)
-        return cls(app, services_of(app), engine, clock)
+        app = create_app(known, engine, keyring, clock=clock)
+        return cls(app, services_of(app), engine, clock, door)
 
     @property
     def issuer(self) -> str:
@@ -114,6 +116,8 @@ class Provider:
 
     def send(self, method: str, path: str, **options: Any) -> Answer:
         """A raw call. ``path`` is absolute on the host."""
+        if self.door == "asynchronous":
+            return asgi.send(asynchronous_door_of(self.app), method, path, **options)
         return send(self.app, method, path, **options)
 
     def get(self, path: str, headers: Mapping[str, str] | None = None, **options: Any) -> Answer:

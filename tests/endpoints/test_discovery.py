@@ -37,7 +37,7 @@ UNKNOWN = [
 
 
 def provider_of(issuer: str, engine: Engine, door: str, make_provider: ProviderFactory) -> Provider:
-    return make_provider(engine, bare_door=door == "bare", issuer=issuer)
+    return make_provider(engine, door=door, issuer=issuer)
 
 
 @pytest.mark.parametrize("issuer", FOUND)

@@ -185,14 +185,14 @@ def test_a_token_vouches_for_a_client_and_lets_it_work_by_itself(provider: Provi
 def test_the_policy_token_asks_for_one_and_off_has_no_endpoint(
     sqlite_engine: Engine, make_provider: ProviderFactory, door: str
 ) -> None:
-    closed = make_provider(sqlite_engine, bare_door=door == "bare", dynamic_registration="token")
+    closed = make_provider(sqlite_engine, door=door, dynamic_registration="token")
     refusal = register(closed)
     assert (refusal.error, refusal.header("WWW-Authenticate")) == ((401, "invalid_token"), "Bearer")
     assert register(closed, token="mcp_init_x").header("WWW-Authenticate") == 'Bearer error="invalid_token"'
     token = initial_token(closed)
     made = register(closed, token=token).json
     assert closed.get(f"{closed.path}/.well-known/openid-configuration").json["registration_endpoint"]
-    nobody = make_provider(sqlite_engine, bare_door=door == "bare", dynamic_registration="off")
+    nobody = make_provider(sqlite_engine, door=door, dynamic_registration="off")
     assert register(nobody, token=token).status == 404
     assert manage(nobody, "GET", made).status == 404
     assert "registration_endpoint" not in nobody.get(f"{nobody.path}/.well-known/openid-configuration").json

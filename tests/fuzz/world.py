@@ -106,15 +106,14 @@ class World:
 
     def __post_init__(self) -> None:
         settings = Settings(_env_file=None, issuer=ISSUER, rate_limits=False, argon2_time_cost=1)  # type: ignore[call-arg]
-        self.bare = self._app(settings, bare_door=True)
-        self.flask = self._app(settings, bare_door=False)
+        self.bare = self.flask = self._app(settings)
         self.services: Services = services_of(self.bare)
         self.origin = Origin("192.0.2.10", "fuzz", "request", IN_THE_HOUR_BEFORE)
         with Transaction(self.engine) as tx:
             self._furnish(tx)
 
-    def _app(self, settings: Settings, *, bare_door: bool) -> Flask:
-        return create_app(settings, self.engine, self.keyring, clock=self.clock, bare_door=bare_door)
+    def _app(self, settings: Settings) -> Flask:
+        return create_app(settings, self.engine, self.keyring, clock=self.clock)
 
     def _furnish(self, tx: Transaction) -> None:
         services, origin = self.services, self.origin

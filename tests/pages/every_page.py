@@ -22,7 +22,6 @@ ROUTES = {
     "/account/second-factor": {"GET", "POST"},
     "/account/sessions": {"GET", "POST"},
     "/consent": {"GET", "POST"},
-    "/health": {"GET"},
     "/language": {"POST"},
     "/login": {"GET", "POST"},
     "/login/again": {"GET", "POST"},
@@ -179,8 +178,6 @@ def _account(seen: Walk, site: Site, language: str) -> None:
     seen.saw("front door", visitor, 303)
     visitor.get("/.well-known/change-password")
     seen.saw("change-password", visitor, 303)
-    visitor.get("/health")
-    seen.saw("health", visitor)
     visitor.post("/language", {"language": language, "back": "/account"})
     seen.saw("language", visitor, 303)
 
@@ -249,8 +246,6 @@ def _without_database(seen: Walk, site: Site, visitor: Visitor) -> None:
     try:
         visitor.post("/login", {"username": "ana", "password": PASSWORD}, token=token)
         seen.saw("503", visitor, 503)
-        visitor.get("/health")
-        seen.saw("health, down", visitor, 503)
     finally:
         site.engine.dispose()
         database.parent.with_suffix(".away").rename(database.parent)
