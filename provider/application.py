@@ -22,6 +22,7 @@ from provider.oauth_server import OAuthServer
 from provider.security.crypto import Keyring
 from provider.services import Services, build_services
 from provider.settings import Settings, load_settings
+from provider.sweeper import Sweeper
 
 
 def utc_now() -> datetime.datetime:
@@ -40,8 +41,9 @@ def create_app(
     """The whole provider as one WSGI application.
 
     Without arguments everything comes from the environment. ``clock`` gives the time of a request, an aware UTC
-    ``datetime``. ``delivers`` starts the threads of a server: they send logout notices and feel the pulse of the database.
-    ``threads`` is how many machine calls the asynchronous door has answered at once. The database must have been migrated.
+    ``datetime``. ``delivers`` starts what a server does unasked: it feels the pulse of the database, sends logout notices
+    and sweeps. ``threads`` is how many machine calls the asynchronous door has answered at once. The database must have been
+    migrated.
     """
     settings = settings or load_settings()
     if engine is None:
@@ -71,6 +73,7 @@ def create_app(
     if pulse is not None:
         pulse.start()
         LogoutDelivery(services, clock).start()
+        Sweeper(services, clock).start()
     return app
 
 

@@ -13,6 +13,7 @@ from database.models import AuditRecord
 from database.models.columns import new_id
 from database.transaction import Transaction
 from provider.protocol.messages import Origin
+from provider.protocol.sizes import cut
 
 log = logging.getLogger("mcp_core.audit")
 # Keys are column names: a key that names no column (an attribute's name, for one) is left out silently.
@@ -109,11 +110,11 @@ class AuditRecorder:
 
 
 def printable(value: str | None, length: int, *, ascii_only: bool = True) -> str | None:
-    """``value`` cut to ``length``, control characters replaced: untrusted text can forge neither lines nor columns."""
+    """``value`` cut to ``length`` bytes, control characters replaced: untrusted text can forge neither lines nor columns."""
     if value is None:
         return None
     allowed = (c if c.isprintable() and (c.isascii() or not ascii_only) else "?" for c in value[:length])
-    return "".join(allowed)
+    return cut("".join(allowed), length)
 
 
 def _clean(value: Any) -> Any:

@@ -26,6 +26,7 @@ from provider.clients.registration_tokens import RegistrationTokens
 from provider.clients.registry import Clients
 from provider.clients.request_objects import RequestObjects
 from provider.clients.resources import MAX_TOKEN_SECONDS, Resources
+from provider.clients.unused_clients import UnusedClients
 from provider.security.crypto import Keyring
 from provider.security.outbound import Outbound
 from provider.security.rate_limit import RateLimiter
@@ -64,6 +65,7 @@ class Services:
     metadata_documents: MetadataDocuments
     registration: Registration
     registration_tokens: RegistrationTokens
+    unused_clients: UnusedClients
     resources: Resources
     client_authentication: ClientAuthentication
     client_keys: ClientKeys
@@ -156,7 +158,9 @@ def build_services(
         grants=grants,
         codes=AuthorizationCodes(keyring, grants, audit, settings.code_seconds),
         authorization_requests=AuthorizationRequests(keyring, settings.authorization_request_seconds),
-        pushed_requests=PushedRequests(keyring, settings.pushed_request_seconds),
+        pushed_requests=PushedRequests(
+            keyring, settings.pushed_request_seconds, settings.authorization_request_seconds
+        ),
         refresh_tokens=refresh_tokens,
         subjects=subjects,
         logout_notices=logout_notices,
@@ -184,6 +188,7 @@ def build_services(
             algorithms=settings.algorithms,
         ),
         registration_tokens=registration_tokens,
+        unused_clients=UnusedClients(clients, days=settings.registration_unused_days),
         resources=resources,
         client_authentication=ClientAuthentication(clients, assertions, rate_limits, audit),
         client_keys=client_keys,

@@ -20,6 +20,7 @@ class Client(Base):
         CheckConstraint("kind IN ('application', 'api_key', 'dynamic', 'metadata_document')", name="kind"),
         Index(None, "owner_user_id"),
         Index(None, "kind", "created_at"),
+        Index(None, "kind", "last_used_at", "created_at"),
     )
 
     id: Mapped[str] = mapped_column(IDENTIFIER, primary_key=True)

@@ -21,8 +21,16 @@ from provider.protocol.scopes import IDENTITY_SCOPES, grantable_scope
 KIND = "api_key"
 MAX_DAYS = 366
 MAX_NAME = 100
+MAX_LIVE = 50
 _USERS = UserRow.__table__
 _CLIENTS = ClientRow.__table__
+
+
+class TooManyKeys(ValueError):
+    """The user has as many living keys as a user may have."""
+
+    def __init__(self) -> None:
+        super().__init__(f"a user can have {MAX_LIVE} keys that work. Revoke one that is not needed any more")
 
 
 class ClientStore(Protocol):
@@ -76,7 +84,7 @@ class ApiKeys:
         """Makes a key and returns it with its secret, which is shown once.
 
         Without ``scope`` the key gets all that its owner has. Raises ``OAuthError`` (``invalid_scope``,
-        ``invalid_target``) for what the owner does not have, ``ValueError`` for a wrong name or life.
+        ``invalid_target``) for what the owner does not have, ``TooManyKeys``, ``ValueError`` for a wrong name or life.
         """
         name = name.strip()
         if not 1 <= len(name) <= MAX_NAME or not name.isprintable():
@@ -88,6 +96,9 @@ class ApiKeys:
         wanted = tuple(entry for entry in scope or () if entry not in IDENTITY_SCOPES)
         if scope and not set(scope) <= set(allowed):
             raise OAuthError.invalid_scope("A key cannot have scopes that its owner does not have.")
+        self._wait_for_turn(tx, owner.id)
+        if sum(key.is_usable(origin.now) for key in self.list(tx, owner.id)) >= MAX_LIVE:
+            raise TooManyKeys
         client, secret = self._clients.register(
             tx,
             origin,
@@ -150,6 +161,10 @@ class ApiKeys:
             unchanged = update(UserRow).where(_USERS.c.id == row.id, _USERS.c.api_key == row.api_key)
             tx.execute(unchanged.values(api_key=live[-1] if live else None))
         return len(rows)
+
+    def _wait_for_turn(self, tx: Transaction, owner_id: str) -> None:
+        """Takes the user's row, so that of two keys made at once the second one counts the first."""
+        tx.execute(update(UserRow).where(_USERS.c.id == owner_id).values(api_key=_USERS.c.api_key))
 
     def _name_newest(self, tx: Transaction, owner_id: str, client_id: str | None) -> None:
         """``users.api_key`` holds the public id of the user's newest live key, never a secret."""

@@ -20,6 +20,7 @@ from provider.security.crypto import Keyring
 from provider.tokens.grant_records import GrantRecords
 
 _TABLE = ConsentRow.__table__
+MAX_LIVING = 200
 _WITHDRAWN_KEPT = datetime.timedelta(days=365)
 _SAME_APPLICATION = ("client_id", "resource", "redirect_uri_hash")
 
@@ -75,9 +76,13 @@ class Consents:
         redirect_uri: str,
         scope: tuple[str, ...],
     ) -> str:
-        """Keeps a decision and returns its id. What was allowed before stays allowed."""
+        """Keeps a decision and returns its id. What was allowed before stays allowed.
+
+        Of more than ``MAX_LIVING`` the oldest is withdrawn: some applications come from another address each time.
+        """
         known = self._find(tx, user_id, client, resource_uri, redirect_uri)
         if known is None:
+            self._make_room(tx, origin, user_id)
             consent_id = new_id(origin.now)
             row = {
                 "id": consent_id,
@@ -145,6 +150,15 @@ class Consents:
         if ids:
             tx.execute(delete(ConsentRow).where(_TABLE.c.id.in_(ids)))
         return len(ids)
+
+    def _make_room(self, tx: Transaction, origin: Origin, user_id: str) -> None:
+        newest_first = (
+            select(_TABLE.c.id)
+            .where(_TABLE.c.user_id == user_id, _TABLE.c.withdrawn_at.is_(None))
+            .order_by(_TABLE.c.updated_at.desc(), _TABLE.c.id.desc())
+        )
+        for surplus in tx.execute(newest_first.offset(MAX_LIVING - 1).limit(MAX_LIVING)).scalars().all():
+            self.withdraw(tx, origin, user_id, surplus)
 
     def _find(
         self, tx: Transaction, user_id: str, client: Client, resource_uri: str, redirect_uri: str

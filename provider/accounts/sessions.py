@@ -22,6 +22,7 @@ from provider.security.crypto import Keyring, is_secret, new_secret
 ACR_PASSWORD = "urn:mcp-core:password"  # noqa: S105 - a name of a level of assurance
 ACR_TWO_FACTOR = "urn:mcp-core:two-factor"
 TOUCH_SECONDS = 60
+MAX_LIVE = 50
 _TABLE = UserSession.__table__
 _USERS = UserRow.__table__
 _FIND = (
@@ -73,7 +74,9 @@ class Sessions:
         self._absolute = datetime.timedelta(seconds=absolute_seconds)
 
     def start(self, tx: Transaction, origin: Origin, user_id: str, amr: tuple[str, ...]) -> str:
-        """A new session. Returns the value of its cookie."""
+        """A new session. Returns the value of its cookie. Of more than ``MAX_LIVE`` those end that were used least lately."""
+        for surplus in self.list(tx, origin.now, user_id)[MAX_LIVE - 1 :]:
+            self.end(tx, origin, surplus.id, user_id=user_id, reason="too_many")
         token = new_secret("session")
         session_id = new_id(origin.now)
         row = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import datetime
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote
@@ -22,6 +23,9 @@ BASIC: Final = "client_secret_basic"
 POST: Final = "client_secret_post"
 PER_CLIENT = Limit("client authentication per client", 20, 60)
 PER_SOURCE = Limit("client authentication per source", 60, 60)
+RECORDED = Limit("failed client authentications on record", 60, 3600)
+# Of clients that anybody can be: each costs a check of a signature, and is remembered until it has expired.
+ASSERTIONS_PER_SOURCE = Limit("assertions of clients that nobody vouches for", 600, 60)
 _NO_SECRET = "0" * 64
 
 
@@ -96,6 +100,8 @@ class ClientAuthentication:
         """Whether the assertion is the client's own. It is used up only where the method is the client's as well."""
         if not client.is_usable(request.received_at) or not _may_use(client, PRIVATE_KEY_JWT):
             return False
+        if not client.is_vouched:
+            self._refuse_beyond(tx, ASSERTIONS_PER_SOURCE, request)
         return self._assertions.is_proof(tx, client, credential.assertion, request.received_at)
 
     def _read(self, request: ProtocolRequest) -> _Credential:
@@ -125,25 +131,33 @@ class ClientAuthentication:
 
     def _count_failure(self, tx: Transaction, request: ProtocolRequest, credential: _Credential) -> None:
         """Counts and records a failure. Past the limit nothing is written any more, so that guessing fills no table."""
-        now = request.received_at
-        counters = [(PER_SOURCE, request.origin.network)]
-        if credential.client_id:
-            counters.insert(0, (PER_CLIENT, credential.client_id))
-        for limit, key in counters:
-            until = self._rate_limits.blocked_until(tx, limit, key, now)
-            if until is not None:
-                raise OAuthError.slow_down(max(1, int((until - now).total_seconds())))
-        for limit, key in counters:
-            self._rate_limits.hit(tx, limit, key, now)
+        origin, claimed = request.origin, credential.client_id
+        if claimed:
+            _slow_down(self._rate_limits.blocked_until(tx, PER_CLIENT, claimed, origin.now), origin.now)
+        self._refuse_beyond(tx, PER_SOURCE, request)
+        if claimed:
+            self._rate_limits.hit(tx, PER_CLIENT, claimed, origin.now)
+        if self._rate_limits.hit_source(tx, RECORDED, origin.networks, origin.now) is not None:
+            return  # the log has the rest: records are kept for good
         self._audit.record(
             tx,
             AuditEvent.CLIENT_AUTHENTICATION_FAILED,
-            request.origin,
+            origin,
             outcome="denied",
             resource_type="oauth_clients",
-            resource_id=_shown(credential.client_id),
+            resource_id=_shown(claimed),
             method=credential.method,
         )
+
+    def _refuse_beyond(self, tx: Transaction, limit: Limit, request: ProtocolRequest) -> None:
+        now = request.received_at
+        _slow_down(self._rate_limits.hit_source(tx, limit, request.origin.networks, now), now)
+
+
+def _slow_down(until: datetime.datetime | None, now: datetime.datetime) -> None:
+    """Raises 429 if there is a moment to wait for."""
+    if until is not None:
+        raise OAuthError.slow_down(max(1, int((until - now).total_seconds())))
 
 
 def _is_proven(client: Client | None, credential: _Credential, presented: str, request: ProtocolRequest) -> bool:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +26,8 @@ log = logging.getLogger("mcp_core.client_keys")
 PublicKey = RSAKey | ECKey | OKPKey
 MAX_BYTES = 65_536
 MAX_KEYS = 100
-MAX_EXPONENT_BITS = 64
+# Of keys that may have signed, when the signer names none: each one costs a check of the signature.
+MAX_TRIED = 10
 KEPT_SECONDS, LEAST_KEPT_SECONDS, MOST_KEPT_SECONDS = 300, 30, 3600
 AGAIN_SECONDS = 10
 OLD_SECONDS = 600
@@ -70,7 +70,7 @@ class ClientKeys:
         is known already does for ten minutes longer then.
         """
         if client.details.jwks is not None:
-            return () if again else _fitting(_parse(client.details.jwks), algorithm, kid)
+            return () if again else _registered(client.details.jwks, algorithm, kid)
         uri = client.details.jwks_uri
         return () if uri is None else _fitting(self._keys(tx, uri, again=again), algorithm, kid)
 
@@ -101,7 +101,7 @@ class ClientKeys:
             fetched = self._outbound.get(uri, content_types=_TYPES, max_bytes=MAX_BYTES)
             seconds = KEPT_SECONDS if fetched.max_age_seconds is None else fetched.max_age_seconds
             seconds = max(LEAST_KEPT_SECONDS, min(seconds, MOST_KEPT_SECONDS))
-            read = _Kept(_parse(fetched.json()), now, now + seconds)
+            read = _Kept(_parse(_public_items(fetched.json())), now, now + seconds)
         except FetchFailed as error:
             log.info("a client's keys were not read: %s", error)
             is_good = kept is not None and now < kept.until
@@ -122,12 +122,22 @@ class ClientKeys:
             return found
 
 
-def _parse(jwks: object) -> tuple[PublicKey, ...]:
-    """The usable keys of a set (RFC 7517 §5). One that is unknown, broken, private or for encryption is left out."""
+def _registered(jwks: Mapping[str, Any], algorithm: str, kid: str | None) -> Sequence[PublicKey]:
+    """What of a client's own set can be tried. The others are not read: that costs more than to check a signature."""
+    return _parse([item for item in _public_items(jwks) if _fits(item, algorithm, kid)][:MAX_TRIED])
+
+
+def _public_items(jwks: object) -> list[Mapping[str, Any]]:
+    """The keys of a set that are public ones of a kind and size that we use (RFC 7517 §5)."""
     items = jwks.get("keys") if isinstance(jwks, Mapping) else None
     if not isinstance(items, list):
-        return ()
-    keys = [_parse_one(item) for item in items[:MAX_KEYS] if jwks_problem({"keys": [item]}) is None]
+        return []
+    return [item for item in items[:MAX_KEYS] if jwks_problem({"keys": [item]}) is None]
+
+
+def _parse(items: Iterable[Mapping[str, Any]]) -> tuple[PublicKey, ...]:
+    """Those that can be used. One that is broken or for encryption is left out."""
+    keys = [_parse_one(item) for item in items]
     return tuple(key for key in keys if key is not None)
 
 
@@ -135,25 +145,17 @@ def _parse_one(item: Mapping[str, Any]) -> PublicKey | None:
     if item.get("use", "sig") != "sig":
         return None
     try:
-        if item["kty"] == "RSA" and (not 2048 <= _bits(item["n"]) <= 8192 or _bits(item["e"]) > MAX_EXPONENT_BITS):
-            return None
         key = JWKRegistry.import_key(dict(item))
     except (JoseError, UnsupportedAlgorithm, ValueError, TypeError, KeyError, OverflowError):
         return None
     return key if isinstance(key, (RSAKey, ECKey, OKPKey)) else None
 
 
-def _bits(number: str) -> int:
-    """Looked at first: the library warns of small keys, and takes long over large ones. A large exponent makes each
-    signature as costly as one that we make, and whoever sends one pays nothing."""
-    return int.from_bytes(base64.urlsafe_b64decode(number + "=" * (-len(number) % 4))).bit_length()
+def _fits(said: Mapping[str, Any], algorithm: str, kid: str | None) -> bool:
+    is_kind = said["kty"] == _KINDS.get(algorithm) and said.get("crv") == _CURVES.get(algorithm)
+    is_for_it = said.get("alg") in (None, algorithm) or (algorithm == "EdDSA" and said.get("alg") == "Ed25519")
+    return is_kind and is_for_it and (kid is None or said.get("kid") == kid)
 
 
 def _fitting(keys: Sequence[PublicKey], algorithm: str, kid: str | None) -> Sequence[PublicKey]:
-    def fits(key: PublicKey) -> bool:
-        said = key.as_dict()
-        is_kind = said["kty"] == _KINDS.get(algorithm) and said.get("crv") == _CURVES.get(algorithm)
-        is_for_it = said.get("alg") in (None, algorithm) or (algorithm == "EdDSA" and said.get("alg") == "Ed25519")
-        return is_kind and is_for_it and (kid is None or said.get("kid") == kid)
-
-    return [key for key in keys if fits(key)]
+    return [key for key in keys if _fits(key.as_dict(), algorithm, kid)][:MAX_TRIED]

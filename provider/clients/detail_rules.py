@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +13,11 @@ from provider.protocol.redirect_uris import is_loopback, uri_problem
 SIGNING_ALGORITHMS = ("RS256", "ES256", "EdDSA")
 ASSERTION_ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
 REQUEST_OBJECT_ALGORITHMS = ASSERTION_ALGORITHMS
-MAX_KEYS = 20
+MAX_KEYS = 10
+MAX_REQUEST_URIS = 20
+# A larger key makes each signature by it costly to check, and whoever sends one pays nothing.
+LEAST_RSA_BITS, MOST_RSA_BITS = 2048, 4096
+MOST_EXPONENT_BITS = 64
 _PRIVATE_MEMBERS = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
 _KEY_TYPES = ("RSA", "EC", "OKP")
 _SHOWN_URIS = ("client_uri", "logo_uri", "policy_uri", "tos_uri")
@@ -35,7 +40,7 @@ def _problem(details: ClientDetails, method: str | None) -> str | None:
         return "initiate_login_uri must be an https URI."
     if any(not is_https_uri(uri.partition("#")[0]) for uri in details.request_uris):
         return "request_uris must be https URIs."
-    if len(details.request_uris) > MAX_KEYS:
+    if len(details.request_uris) > MAX_REQUEST_URIS:
         return "At most 20 request_uris can be registered."
     if details.jwks is not None and details.jwks_uri is not None:
         return "Only one of jwks and jwks_uri can be given."
@@ -69,10 +74,27 @@ def jwks_problem(jwks: Mapping[str, Any]) -> str | None:
     """Why ``jwks`` is no set of public asymmetric keys (RFC 7517 §5), None when it is."""
     keys = jwks.get("keys")
     if not isinstance(keys, list) or not keys or len(keys) > MAX_KEYS:
-        return "jwks must have 1 to 20 keys."
+        return "jwks must have 1 to 10 keys."
     for key in keys:
         if not isinstance(key, dict) or key.get("kty") not in _KEY_TYPES:
             return "Every key must be an RSA, EC or OKP key."
         if _PRIVATE_MEMBERS & set(key):
             return "Keys must be public ones."
+        if key["kty"] == "RSA" and not _is_cheap_to_check(key):
+            return "RSA keys must have 2048 to 4096 bits, and a small exponent."
     return None
+
+
+def _is_cheap_to_check(key: Mapping[str, Any]) -> bool:
+    """Whether an RSA key has a size that is safe and costs little. Told without reading it, which costs more."""
+    modulus, exponent = _bits(key.get("n")), _bits(key.get("e"))
+    return LEAST_RSA_BITS <= modulus <= MOST_RSA_BITS and 1 <= exponent <= MOST_EXPONENT_BITS
+
+
+def _bits(number: object) -> int:
+    """How many bits a number in base64url has, 0 for what is none (RFC 7518 §6.3.1)."""
+    try:
+        text = str(number)
+        return int.from_bytes(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))).bit_length()
+    except ValueError:
+        return 0

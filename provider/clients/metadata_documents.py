@@ -39,7 +39,7 @@ FAILED_SECONDS = 10
 OLD_SECONDS = 3600
 FETCHES_PER_SOURCE = Limit("metadata documents per source", 30, 60)
 NEW_PER_SOURCE = Limit("new metadata documents per source", 300, 86400)
-NEW_PER_HOST = Limit("new metadata documents per host", 60, 60)
+NEW_PER_SOURCE_AND_HOST = Limit("new metadata documents per source and host", 10, 60)
 BUSY = "Too many metadata documents are being read right now. Try again shortly."
 UNREADABLE = "The metadata document of this application could not be read."
 _GRANTS = ("authorization_code", "refresh_token")
@@ -175,12 +175,12 @@ class MetadataDocuments:
         return problem
 
     def _count(self, tx: Transaction, origin: Origin, client_id: str) -> None:
-        """A document that is known is read again however often its host was asked for others: nobody can lock it out."""
-        limits = [(FETCHES_PER_SOURCE, origin.network)]
+        """What others have a host asked for keeps nobody out: a host has no limit for all, each network has one for it."""
+        limits = [(FETCHES_PER_SOURCE, "")]
         if self._clients.find(tx, client_id) is None:
-            limits += [(NEW_PER_SOURCE, origin.network), (NEW_PER_HOST, urlsplit(client_id).netloc.lower())]
-        for limit, key in limits:
-            if self._rate_limits.hit(tx, limit, key, origin.now) is not None:
+            limits += [(NEW_PER_SOURCE, ""), (NEW_PER_SOURCE_AND_HOST, urlsplit(client_id).netloc.lower())]
+        for limit, about in limits:
+            if self._rate_limits.hit_source(tx, limit, origin.networks, origin.now, about=about) is not None:
                 raise UntrustedRedirect(
                     "temporarily_unavailable", "Too many metadata documents were asked for. Try later."
                 )

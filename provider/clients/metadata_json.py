@@ -15,6 +15,7 @@ from provider.protocol.client import PUBLIC, Client, ClientDetails
 from provider.protocol.errors import OAuthError
 from provider.protocol.redirect_uris import is_loopback, is_private_scheme
 from provider.protocol.scopes import parse_scope
+from provider.protocol.sizes import fits
 
 _LISTS = ("contacts", "request_uris", "default_acr_values")
 _FLAGS = (
@@ -25,7 +26,8 @@ _FLAGS = (
 )
 _NOT_SAID = ("authentication_methods",)
 FREE_DETAILS = frozenset(item.name for item in fields(ClientDetails)) - set(_NOT_SAID)
-MAX_TEXT = 2048
+MAX_TEXT_BYTES = 4096
+MAX_ITEM_BYTES = 2048
 MAX_ITEMS = 50
 
 
@@ -109,7 +111,7 @@ def _text(known: Mapping[str, Any], name: str) -> str | None:
     value = known.get(name)
     if value is None:
         return None
-    if not isinstance(value, str) or len(value) > MAX_TEXT * 2 or not value.isprintable():
+    if not isinstance(value, str) or not fits(value, MAX_TEXT_BYTES) or not value.isprintable():
         raise _refused(f"{name} must be a string of printable characters.")
     return value
 
@@ -124,7 +126,7 @@ def _texts(known: Mapping[str, Any], name: str, *, error: str = "invalid_client_
 
 
 def _is_short_text(item: object) -> bool:
-    return isinstance(item, str) and len(item) <= MAX_TEXT and item.isprintable()
+    return isinstance(item, str) and fits(item, MAX_ITEM_BYTES) and item.isprintable()
 
 
 def _flag(known: Mapping[str, Any], name: str) -> bool:

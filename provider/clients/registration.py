@@ -12,17 +12,18 @@ from provider.clients.metadata import ALGORITHMS, ClientMetadata, check_signatur
 from provider.clients.metadata_json import metadata_from_json
 from provider.clients.registration_tokens import RegistrationToken, RegistrationTokens
 from provider.clients.registry import Clients
+from provider.clients.rows import metadata_columns
 from provider.clients.sectors import check_sector
 from provider.protocol.client import Client
 from provider.protocol.errors import OAuthError
 from provider.protocol.messages import Origin
+from provider.protocol.sizes import MAX_KEPT_BYTES, kept_bytes
 from provider.security.crypto import Keyring, constant_time_equal, is_secret, new_secret
 from provider.security.outbound import Outbound
 from provider.security.rate_limit import Limit, RateLimiter
 
 KIND = "dynamic"
 PER_SOURCE = (Limit("registration per source", 20, 3600), Limit("registration per source", 100, 86400))
-ALTOGETHER = Limit("registration", 2000, 86400)
 UPDATES = Limit("changes of a registration", 30, 3600)
 RECORDED = Limit("refused registrations on record", 1, 3600)
 OPEN_GRANTS = ("authorization_code", "refresh_token")
@@ -42,7 +43,8 @@ class Registration:
     """``policy`` is ``open`` (anybody, unvouched), ``token`` (holders of an initial access token) or ``off``.
 
     What registers openly can sign people in who agree to it, and nothing else. What comes with a token is vouched for.
-    ``algorithms`` are those that this server has a key for.
+    ``algorithms`` are those that this server has a key for. However many register, nobody is kept out for others' sake:
+    each network has its limits, and what stays unused makes room (``unused_clients``).
     """
 
     def __init__(
@@ -140,24 +142,21 @@ class Registration:
             token = self._tokens.find(tx, origin.now, value)
             if token is not None:
                 return token
-            self._count(tx, origin, *PER_SOURCE)
+            self._count(tx, origin)
             raise invalid_registration_token()
         if self.policy != "open":
             raise invalid_registration_token("An initial access token is needed to register here.", is_missing=True)
-        self._count(tx, origin, *PER_SOURCE, ALTOGETHER)
+        self._count(tx, origin)
         return None
 
-    def _count(self, tx: Transaction, origin: Origin, *limits: Limit) -> None:
-        """Counts an attempt. What is over one limit counts for none, so that a single source can't use up those of all."""
-        keys = [(limit, "" if limit is ALTOGETHER else origin.network) for limit in limits]
-        for limit, key in keys:
-            until = self._rate_limits.blocked_until(tx, limit, key, origin.now)
+    def _count(self, tx: Transaction, origin: Origin) -> None:
+        """Counts an attempt, before any work is done for it. Raises 429."""
+        for limit in PER_SOURCE:
+            until = self._rate_limits.hit_source(tx, limit, origin.networks, origin.now)
             if until is not None:
-                if self._rate_limits.hit(tx, RECORDED, origin.network, origin.now) is None:
+                if self._rate_limits.hit_source(tx, RECORDED, origin.networks, origin.now) is None:
                     self._audit.record(tx, AuditEvent.REGISTRATION_REFUSED, origin, outcome="denied", limit=limit.name)
                 raise OAuthError.slow_down(max(1, int((until - origin.now).total_seconds())))
-        for limit, key in keys:
-            self._rate_limits.hit(tx, limit, key, origin.now)
 
     def _checked(self, tx: Transaction, asked: ClientMetadata, *, is_open: bool) -> ClientMetadata:
         grants = tuple(name for name in asked.grant_types if name in OPEN_GRANTS) if is_open else asked.grant_types
@@ -167,6 +166,8 @@ class Registration:
             raise OAuthError("invalid_redirect_uri", "redirect_uris are needed.")
         metadata = replace(asked, name=asked.name or UNNAMED, grant_types=grants).checked()
         check_signatures(metadata, self._algorithms)
+        if kept_bytes(metadata_columns(metadata)) > MAX_KEPT_BYTES:
+            raise OAuthError("invalid_client_metadata", "The metadata is too large: 16,384 bytes are kept of it.")
         check_sector(tx, self._outbound, metadata)
         return metadata
 

@@ -7,9 +7,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, delete, exists, false, insert, select, true, update
+from sqlalchemy import ColumnElement, bindparam, delete, insert, select, update
 
-from database.models import AuthorizationRequest, GrantRecord
 from database.models import Client as ClientRow
 from database.models.columns import new_id
 from database.transaction import Transaction
@@ -28,8 +27,6 @@ TOUCH_SECONDS = 60
 # Blanks are out, which MySQL would ignore at the end (PAD SPACE).
 _CLIENT_ID = re.compile(r"[\x21-\x7E]{1,512}")
 _TABLE = ClientRow.__table__
-_GRANTS = GrantRecord.__table__
-_REQUESTS = AuthorizationRequest.__table__
 _FIND = select(_TABLE).where(_TABLE.c.client_id == bindparam("client_id"))
 _GET = select(_TABLE).where(_TABLE.c.id == bindparam("row_id"))
 _TOUCH = (
@@ -184,31 +181,6 @@ class Clients:
         """Notes that a client's metadata document was read and says what it said before. Changes nothing else."""
         tx.execute(update(ClientRow).where(_TABLE.c.id == client.id).values(document_fresh_until=until))
         self._cache.changed(tx, client.client_id)
-
-    def purge_unused(self, tx: Transaction, before: datetime.datetime, limit: int = 1000) -> int:
-        """Deletes clients that registered themselves before that time and never got a token nor were allowed anything.
-
-        One that an operator disabled stays, or its metadata document would make it anew; so does one that somebody is
-        just about to allow.
-        """
-        is_unused = (
-            _TABLE.c.kind.in_(("dynamic", "metadata_document")),
-            _TABLE.c.is_vouched == false(),
-            _TABLE.c.is_active == true(),
-            _TABLE.c.revoked_at.is_(None),
-            _TABLE.c.created_at <= before,
-            _TABLE.c.last_used_at.is_(None),
-            ~exists().where(_GRANTS.c.client_id == _TABLE.c.id),
-            ~exists().where(_REQUESTS.c.client_id == _TABLE.c.id),
-        )
-        rows = tx.execute(select(_TABLE.c.id, _TABLE.c.client_id).where(*is_unused).limit(limit)).all()
-        deleted = 0
-        if rows:
-            statement = delete(ClientRow).where(_TABLE.c.id.in_([row.id for row in rows]), *is_unused)
-            deleted = tx.execute(statement).rowcount
-        for row in rows:
-            self._cache.changed(tx, row.client_id)
-        return deleted
 
     def set_active(
         self, tx: Transaction, origin: Origin, client_id: str, active: bool, *, actor: str | None = None

@@ -12,7 +12,7 @@ from provider.accounts.users import User
 from provider.authorization_answers import ERROR_PAGE, ReturnAddress, request_is_over
 from provider.authorization_flow import AskedFor, NeedsPage, Ready
 from provider.doors.endpoint import Endpoint
-from provider.endpoints.limits import refuse_beyond
+from provider.endpoints.limits import refuse_beyond, refuse_to_keep_more
 from provider.endpoints.request_reader import RequestReader
 from provider.oauth_server import OAuthServer
 from provider.protocol.client import Client
@@ -141,19 +141,18 @@ class AuthorizeEndpoint:
     def _store(self, request: ProtocolRequest, tx: Transaction, asked: AskedFor, page: str | None) -> ProtocolResponse:
         """Keeps the request for this browser and goes on with the page, or with the stored request itself.
 
-        Raises ``temporarily_unavailable`` for an address that begins too many.
+        Raises ``temporarily_unavailable`` for an address that begins too many, ``invalid_request`` for what is too large.
         """
         refuse_beyond(self._services, tx, STORED_PER_SOURCE, request)
         browser = self._cookie(request, "browser")
         is_new = not is_secret("browser", browser)
         if is_new:
             browser = new_secret("browser")
+        parameters = self._flow.settled(tx, asked).to_dict()
+        seconds = self._settings.authorization_request_seconds
+        refuse_to_keep_more(self._services, tx, "waiting requests", seconds, parameters, request)
         handle = self._services.authorization_requests.store(
-            tx,
-            request.received_at,
-            client_row_id=asked.client.id,
-            browser=browser,
-            parameters=self._flow.settled(tx, asked).to_dict(),
+            tx, request.received_at, client_row_id=asked.client.id, browser=browser, parameters=parameters
         )
         if page is None:
             response = ProtocolResponse.redirect(f"{self._settings.issuer_path}/authorize/{handle}")

@@ -15,7 +15,8 @@ from provider.oauth_server import OAuthServer
 from provider.protocol.errors import OAuthError, UntrustedRedirect
 from provider.protocol.messages import Parameters, ProtocolRequest, ProtocolResponse
 from provider.protocol.redirect_uris import add_to_query
-from provider.protocol.request_rules import MAX_STATE_CHARACTERS
+from provider.protocol.request_rules import MAX_STATE_BYTES
+from provider.protocol.sizes import fits
 
 _PARAMETERS = ("id_token_hint", "client_id", "post_logout_redirect_uri", "state")
 
@@ -94,7 +95,7 @@ class LogoutEndpoint:
         if uri is None:
             return None
         client = self._services.clients.find(tx, hint["aud"]) if hint is not None else None
-        if client is None or uri not in client.post_logout_redirect_uris or len(state or "") > MAX_STATE_CHARACTERS:
+        if client is None or uri not in client.post_logout_redirect_uris or not fits(state, MAX_STATE_BYTES):
             raise UntrustedRedirect(
                 "invalid_request",
                 "The post_logout_redirect_uri is not registered, or comes without a valid id_token_hint.",

@@ -14,7 +14,7 @@ from provider.security.rate_limit import Limit
 from provider.services import Services
 
 FETCHES_PER_SOURCE = Limit("request objects per source", 30, 60)
-FETCHES_PER_HOST = Limit("request objects per host", 60, 60)
+FETCHES_PER_SOURCE_AND_HOST = Limit("request objects per source and host", 20, 60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +71,12 @@ class RequestReader:
             return ReadRequest(sent, problem=problem)
 
     def _fetch(self, tx: Transaction, client: Client, request_uri: str, origin: Origin) -> str:
-        """Anybody can make us ask a client's server: not without end."""
+        """Anybody can make us ask a client's server: not without end, and so that it keeps nobody else out."""
         if request_uri in client.details.request_uris:
             host = urlsplit(request_uri).netloc.lower()
-            for limit, key in ((FETCHES_PER_SOURCE, origin.network), (FETCHES_PER_HOST, host)):
-                if self._services.rate_limits.hit(tx, limit, key, origin.now) is not None:
+            for limit, about in ((FETCHES_PER_SOURCE, ""), (FETCHES_PER_SOURCE_AND_HOST, host)):
+                over = self._services.rate_limits.hit_source(tx, limit, origin.networks, origin.now, about=about)
+                if over is not None:
                     raise OAuthError("temporarily_unavailable", "Too many request objects were asked for. Try later.")
         return self._services.request_objects.fetch(tx, client, request_uri)
 

@@ -7,6 +7,7 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 from werkzeug.wrappers import Response
 
+from provider.accounts.api_keys import MAX_LIVE, TooManyKeys
 from provider.pages.words import scope_sentences
 from provider.protocol.errors import OAuthError
 from provider.web import current, error_pages, forms
@@ -61,6 +62,10 @@ def create() -> Response:
                 scope=scope or None,
                 expires_in_days=None if days == _NEVER else int(days),
                 resource=resource or None,
+            )
+        except TooManyKeys:
+            problems.add(
+                "", _("You have %(num)d keys, as many as there can be. Revoke one that you don't need.", num=MAX_LIVE)
             )
         except (OAuthError, ValueError):
             problems.add("scope", _("This key can't have these scopes. Choose fewer of them."))

@@ -9,8 +9,9 @@ from typing import Any
 from provider.protocol.claims import CLAIMS_OF_SCOPE
 from provider.protocol.errors import OAuthError
 from provider.protocol.json_body import parse_json
+from provider.protocol.sizes import fits
 
-MAX_CHARACTERS = 8192
+MAX_BYTES = 8192
 _KNOWN = frozenset(name for names in CLAIMS_OF_SCOPE.values() for name in names)
 
 
@@ -62,7 +63,7 @@ def parse_claims_request(text: str | None) -> ClaimsRequest:
 
 def _object(text: str) -> dict[str, Any]:
     try:
-        value = parse_json(text) if len(text) <= MAX_CHARACTERS else None
+        value = parse_json(text) if fits(text, MAX_BYTES) else None
     except OAuthError:
         value = None
     if not isinstance(value, dict):

@@ -7,7 +7,6 @@ the first and send the second.
 from __future__ import annotations
 
 import datetime
-import ipaddress
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,8 +14,11 @@ from typing import Any, Generic, TypeVar
 from urllib.parse import unquote_to_bytes
 
 from provider.protocol.errors import OAuthError
+from provider.protocol.networks import Network, networks_of
+from provider.protocol.sizes import cut
 
 MAX_FIELDS = 100
+USER_AGENT_BYTES = 512
 _JSON = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 FORM = "application/x-www-form-urlencoded"
 
@@ -123,16 +125,14 @@ class Origin:
     now: datetime.datetime
 
     @property
+    def networks(self) -> tuple[Network, ...]:
+        """What is counted under that strangers may leave here, from the household to the widest."""
+        return networks_of(self.source)
+
+    @property
     def network(self) -> str:
-        """What attempts are counted under: the address, or the 64 bits of an IPv6 address that each household has."""
-        try:
-            address = ipaddress.ip_address(self.source)
-        except ValueError:
-            return self.source
-        if isinstance(address, ipaddress.IPv4Address):
-            return self.source
-        mapped = address.ipv4_mapped
-        return str(mapped or ipaddress.IPv6Network((address.packed[:8] + bytes(8), 64)))
+        """What guesses are counted under: the address, or the 64 bits of an IPv6 address that each household has."""
+        return self.networks[0].name
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ class ProtocolRequest:
 
     @property
     def user_agent(self) -> str:
-        return self.headers.get("user-agent", "")[:512]
+        return cut(self.headers.get("user-agent", ""), USER_AGENT_BYTES)
 
     @property
     def origin(self) -> Origin:

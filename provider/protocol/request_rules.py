@@ -17,9 +17,11 @@ from provider.protocol.messages import Parameters
 from provider.protocol.redirect_uris import redirect_uri_matches
 from provider.protocol.resources import single_resource
 from provider.protocol.scopes import parse_scope
+from provider.protocol.sizes import fits
 
-MAX_STATE_CHARACTERS = 4096
-MAX_HINT_CHARACTERS = 8192
+MAX_STATE_BYTES = 4096
+MAX_HINT_BYTES = 8192
+MAX_LOGIN_HINT_BYTES = 255
 RESPONSE_MODES = ("query", "form_post")
 PROMPTS = frozenset({"none", "login", "consent", "select_account", "create"})
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
@@ -51,8 +53,9 @@ class AuthorizationParameters:
     pushed: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return {**asdict(self), "claims": self.claims.to_dict()}
+        """Plain JSON values of what was asked for."""
+        said = {**asdict(self), "claims": self.claims.to_dict()}
+        return {name: value for name, value in said.items() if value not in (None, (), {})}
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> AuthorizationParameters:
@@ -91,7 +94,7 @@ def single_value(parameters: Parameters, name: str) -> str | None:
 def safe_state(parameters: Parameters) -> str | None:
     """The state to send back with an error: None when it was repeated or is too long to keep."""
     values = parameters.all("state")
-    return values[0] if len(values) == 1 and len(values[0]) <= MAX_STATE_CHARACTERS else None
+    return values[0] if len(values) == 1 and fits(values[0], MAX_STATE_BYTES) else None
 
 
 def safe_response_mode(parameters: Parameters, redirect_uri: str) -> str:
@@ -117,11 +120,11 @@ def check_authorization_request(parameters: Parameters, client: Client, redirect
     if response_mode == "form_post" and not _can_be_posted_to(redirect_uri):
         raise OAuthError.invalid_request("form_post needs an http redirect URI.")
     state, nonce = parameters.get("state"), parameters.get("nonce")
-    if len(state or "") > MAX_STATE_CHARACTERS or len(nonce or "") > MAX_STATE_CHARACTERS:
-        raise OAuthError.invalid_request("state and nonce must not exceed 4096 characters.")
+    if not fits(state, MAX_STATE_BYTES) or not fits(nonce, MAX_STATE_BYTES):
+        raise OAuthError.invalid_request("state and nonce must not exceed 4096 bytes.")
     id_token_hint = parameters.get("id_token_hint")
-    if len(id_token_hint or "") > MAX_HINT_CHARACTERS:
-        raise OAuthError.invalid_request("id_token_hint must not exceed 8192 characters.")
+    if not fits(id_token_hint, MAX_HINT_BYTES):
+        raise OAuthError.invalid_request("id_token_hint must not exceed 8192 bytes.")
     return AuthorizationParameters(
         redirect_uri=redirect_uri,
         scope=parse_scope(parameters.get("scope")),
@@ -184,7 +187,7 @@ def _max_age(text: str | None) -> int | None:
 
 def _login_hint(text: str | None) -> str | None:
     """A user name or address to fill in. What could not be one is left out: a hint is never an error."""
-    return text if text and len(text) <= 255 and text.isprintable() else None
+    return text if text and fits(text, MAX_LOGIN_HINT_BYTES) and text.isprintable() else None
 
 
 def _locales(text: str | None) -> str | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.dialects import mysql, sqlite
@@ -15,9 +16,11 @@ from provider.security.crypto import Keyring
 _TABLE = RateCounter.__table__
 _FIND = select(_TABLE.c.count, _TABLE.c.expires_at).where(_TABLE.c.bucket == bindparam("bucket"))
 # One statement: of many that begin a window together, those that fail to insert and then update stand in each other's way.
-_NEXT = {"count": _TABLE.c.count + 1}
-_HIT_SERVER = mysql.insert(RateCounter).on_duplicate_key_update(_NEXT)
-_HIT_SQLITE = sqlite.insert(RateCounter).on_conflict_do_update(index_elements=["bucket"], set_=_NEXT)
+_INSERT_SERVER, _INSERT_SQLITE = mysql.insert(RateCounter), sqlite.insert(RateCounter)
+_HIT_SERVER = _INSERT_SERVER.on_duplicate_key_update(count=_TABLE.c.count + _INSERT_SERVER.inserted.count)
+_HIT_SQLITE = _INSERT_SQLITE.on_conflict_do_update(
+    index_elements=["bucket"], set_={"count": _TABLE.c.count + _INSERT_SQLITE.excluded.count}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +39,44 @@ class RateLimiter:
         self._keyring = keyring
         self._enabled = enabled
 
-    def hit(self, tx: Transaction, limit: Limit, key: str, now: datetime.datetime) -> datetime.datetime | None:
-        """Counts one attempt. Returns when the next is allowed if this one was over the limit, else None."""
+    def hit(
+        self, tx: Transaction, limit: Limit, key: str, now: datetime.datetime, *, weight: int = 1
+    ) -> datetime.datetime | None:
+        """Counts one attempt, or ``weight`` bytes. Returns when the next is allowed if it was over the limit, else None."""
         if not self._enabled:
             return None
         bucket, ends_at = self._bucket(limit, key, now)
         statement = _HIT_SQLITE if tx.is_sqlite else _HIT_SERVER
-        tx.execute(statement, {"bucket": bucket, "count": 1, "expires_at": ends_at})
+        tx.execute(statement, {"bucket": bucket, "count": weight, "expires_at": ends_at})
         count = tx.execute(_FIND, {"bucket": bucket}).scalar_one()
         return ends_at if count > limit.times else None
+
+    def hit_source(
+        self,
+        tx: Transaction,
+        limit: Limit,
+        networks: Sequence[tuple[str, int]],
+        now: datetime.datetime,
+        *,
+        about: str = "",
+        weight: int = 1,
+    ) -> datetime.datetime | None:
+        """The same for an address, under each network that it is in, and for each thing that it is ``about`` apart.
+
+        ``networks`` are from the narrowest to the widest, each with how many times the limit holds for it. What is over the
+        limit of a narrow one does not count for the wider ones: it would keep the neighbours out. In a wide one that is
+        full nothing is written: a sender with a fresh address for each attempt leaves no counters.
+        """
+        limits = [(replace(limit, times=limit.times * looser), f"{name}|{about}") for name, looser in networks]
+        for wide, key in limits[1:]:
+            until = self.blocked_until(tx, wide, key, now)
+            if until is not None:
+                return until
+        for each, key in limits:
+            until = self.hit(tx, each, key, now, weight=weight)
+            if until is not None:
+                return until
+        return None
 
     def blocked_until(
         self, tx: Transaction, limit: Limit, key: str, now: datetime.datetime

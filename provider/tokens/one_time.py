@@ -19,6 +19,7 @@ from database.transaction import Transaction
 from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.errors import OAuthError
 from provider.protocol.messages import Origin
+from provider.protocol.sizes import check_kept
 from provider.security.crypto import Keyring, is_secret, new_secret
 from provider.tokens.grant_records import GRANT_COLUMNS, GrantRecord, GrantRecords, grant_of
 
@@ -171,7 +172,8 @@ class AuthorizationRequests:
         browser: str,
         parameters: Mapping[str, Any],
     ) -> str:
-        """Keeps a request and returns its handle."""
+        """Keeps a request and returns its handle. Raises ``invalid_request`` for one that is too large."""
+        check_kept(parameters)
         handle = new_secret("request")
         tx.execute(
             insert(AuthorizationRequest),

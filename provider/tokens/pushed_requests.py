@@ -12,10 +12,12 @@ from sqlalchemy import bindparam, insert, select, update
 from database.models import PushedRequest
 from database.transaction import Transaction
 from provider.protocol.request_objects import PUSHED_PREFIX
+from provider.protocol.sizes import check_kept
 from provider.security.crypto import Keyring, is_secret, new_secret
 from provider.tokens.one_time import delete_batch
 
-KEPT = datetime.timedelta(hours=3)
+# Clocks of two machines differ.
+_MARGIN_SECONDS = 60
 _TABLE = PushedRequest.__table__
 _FIND = select(_TABLE.c.handle_hash, _TABLE.c.parameters).where(
     _TABLE.c.handle_hash == bindparam("handle_hash"),
@@ -34,14 +36,21 @@ class StoredPush:
 
 
 class PushedRequests:
-    def __init__(self, keyring: Keyring, seconds: int) -> None:
+    """``seconds`` is how long a request may be begun, ``answer_seconds`` how long who has begun it may take to answer."""
+
+    def __init__(self, keyring: Keyring, seconds: int, answer_seconds: int) -> None:
         self._keyring = keyring
         self.seconds = seconds
+        self.kept_seconds = seconds + answer_seconds + _MARGIN_SECONDS
 
     def store(
         self, tx: Transaction, now: datetime.datetime, client_row_id: str, parameters: Mapping[str, list[str]]
     ) -> str:
-        """Keeps a checked request. Returns the ``request_uri`` that stands for it."""
+        """Keeps a checked request. Returns the ``request_uri`` that stands for it.
+
+        Raises ``invalid_request`` for one that is too large.
+        """
+        check_kept(parameters)
         handle = new_secret("par")
         row: dict[str, Any] = {
             "handle_hash": self._hash(handle),
@@ -68,8 +77,9 @@ class PushedRequests:
         return tx.execute(statement.values(used_at=now)).rowcount == 1
 
     def purge(self, tx: Transaction, now: datetime.datetime, limit: int = 1000) -> int:
-        """Deletes requests long after they expired: who signs in for one may take that long, two hours at most."""
-        return delete_batch(tx, _TABLE, _TABLE.c.handle_hash, now - KEPT, limit)
+        """Deletes requests that nobody can answer any more: who signs in for one may take that long after it expired."""
+        over = now - datetime.timedelta(seconds=self.kept_seconds - self.seconds)
+        return delete_batch(tx, _TABLE, _TABLE.c.handle_hash, over, limit)
 
     def _hash(self, handle: str) -> str:
         return self._keyring.keyed_hash("pushed request", handle)

@@ -10,7 +10,8 @@ from flask_babel import Babel
 
 from database.transaction import Transaction
 from provider.doors.doorway import Doorway
-from provider.protocol.messages import Origin
+from provider.protocol.messages import USER_AGENT_BYTES, Origin
+from provider.protocol.sizes import cut
 from provider.services import Services
 from provider.web import cookies, current, error_pages, forms, headers, locale, rendering, transactions
 
@@ -24,7 +25,7 @@ def install(app: Flask, services: Services, server: object, doorway: Doorway) ->
     def begin() -> None:
         g.origin = Origin(
             source=doorway.source_of(request.remote_addr or "", request.headers.get("X-Forwarded-For", "")),
-            user_agent=request.headers.get("User-Agent", "")[:512],
+            user_agent=cut(request.headers.get("User-Agent", ""), USER_AGENT_BYTES),
             request_id=secrets.token_hex(8),
             now=doorway.clock(),
         )

@@ -8,7 +8,13 @@ import pytest
 from sqlalchemy import Engine
 
 from database.transaction import Transaction
-from provider.clients.metadata_json import MAX_ITEMS, MAX_TEXT, metadata_from_json, metadata_to_json
+from provider.clients.metadata_json import (
+    MAX_ITEM_BYTES,
+    MAX_ITEMS,
+    MAX_TEXT_BYTES,
+    metadata_from_json,
+    metadata_to_json,
+)
 from provider.clients.registry import Clients
 from provider.protocol.client import ClientDetails
 from provider.protocol.errors import OAuthError
@@ -149,8 +155,28 @@ FLAGS = (
     "require_pushed_authorization_requests", "require_auth_time", "backchannel_logout_session_required",
     "frontchannel_logout_session_required",
 )  # fmt: skip
-NO_TEXTS = (1, True, ["x"], {"x": "y"}, "x" * (2 * MAX_TEXT + 1), "a\x00b", "a\nb", "\u202e")
-NO_LISTS = ("x", 1, {"a": 1}, [1], [None], [["x"]], ["x" * (MAX_TEXT + 1)], ["a\x1bb"])
+NO_TEXTS = (
+    1,
+    True,
+    ["x"],
+    {"x": "y"},
+    "x" * (MAX_TEXT_BYTES + 1),
+    "각" * (MAX_TEXT_BYTES // 3 + 1),
+    "a\x00b",
+    "a\nb",
+    "\u202e",
+)
+NO_LISTS = (
+    "x",
+    1,
+    {"a": 1},
+    [1],
+    [None],
+    [["x"]],
+    ["x" * (MAX_ITEM_BYTES + 1)],
+    ["각" * (MAX_ITEM_BYTES // 3 + 1)],
+    ["a\x1bb"],
+)
 WRONG = [
     *((name, value) for name in TEXTS for value in NO_TEXTS),
     *((name, value) for name in LISTS for value in NO_LISTS),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provider.protocol.claims_request import MAX_CHARACTERS, ClaimsRequest, parse_claims_request
+from provider.protocol.claims_request import MAX_BYTES, ClaimsRequest, parse_claims_request
 from provider.protocol.errors import OAuthError
 
 READ: list[tuple[str, Any, ClaimsRequest]] = [
@@ -107,7 +107,7 @@ BROKEN = [
     DEEP,
     "[" * 5000,
     "\ufeff{}",
-    json.dumps({"userinfo": {"x" * MAX_CHARACTERS: None}}),
+    json.dumps({"userinfo": {"x" * MAX_BYTES: None}}),
 ]
 
 

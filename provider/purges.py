@@ -1,0 +1,35 @@
+"""What goes by itself once it is over: one list, for the server that sweeps and for ``mcp-core cleanup``."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+
+from database.transaction import Transaction
+from provider.services import Services
+
+# Deletes at most so many rows that are over at that time, found by an index, and returns how many.
+Purge = Callable[[Transaction, datetime.datetime, int], int]
+
+
+def purges(services: Services) -> dict[str, Purge]:
+    """By the name under which ``cleanup`` counts them. What others wait for goes before those."""
+    return {
+        "authorization_codes": services.codes.purge,
+        "authorization_requests": services.authorization_requests.purge,
+        "refresh_tokens": services.refresh_tokens.purge,
+        "issued_tokens": services.token_verifier.purge,
+        "login_attempts": services.login.purge,
+        "rate_counters": services.rate_limits.purge,
+        "user_sessions": services.sessions.purge,
+        "signing_keys": services.signing_keys.purge,
+        "pushed_requests": services.pushed_requests.purge,
+        "logout_notices": services.logout_notices.purge,
+        "replay_guard": services.replay.purge,
+        "setup_links": services.setup_links.purge,
+        "grants": services.grants.purge,
+        "consents": services.consents.purge,
+        "unused_clients": services.unused_clients.purge,
+        "surplus_clients": services.unused_clients.purge_surplus,
+        "api_key_names": services.api_keys.renew_names,
+    }

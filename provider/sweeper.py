@@ -1,0 +1,118 @@
+"""Deletes what has expired while the server runs: one thread of a server process, asleep mostly.
+
+Of all processes on one database, on one machine or several, one at a time sweeps. Nothing depends on it: what is over is
+refused by its time, whether or not its row is still there.
+"""
+
+from __future__ import annotations
+
+import atexit
+import datetime
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Callable
+
+from database.faults import is_database_fault, is_passing_fault
+from database.transaction import Transaction
+from provider.purges import Purge, purges
+from provider.services import Services
+
+log = logging.getLogger("mcp_core.sweeper")
+INTERVAL_SECONDS = 300
+# A sweep that has more to do goes on with it the next time.
+BUDGET_SECONDS = 20
+# Small transactions with pauses: no request waits long for a row, or for its turn to write to SQLite.
+BATCH = 200
+PAUSE_SECONDS = 0.05
+STOP_SECONDS = 6.0
+
+
+class Sweeper:
+    def __init__(
+        self,
+        services: Services,
+        clock: Callable[[], datetime.datetime],
+        *,
+        interval_seconds: float = INTERVAL_SECONDS,
+        budget_seconds: float = BUDGET_SECONDS,
+    ) -> None:
+        self._services = services
+        self._clock = clock
+        self._interval = interval_seconds
+        self._budget = budget_seconds
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._is_cut_off = False
+
+    def start(self) -> None:
+        """Sweeps now and then, from soon to ``stop`` or the end of the process."""
+        self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
+        self._thread.start()
+        atexit.register(self.stop)
+
+    def stop(self) -> None:
+        """Begins no other batch, and waits a moment for the one at hand."""
+        atexit.unregister(self.stop)
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join(STOP_SECONDS)
+
+    def sweep(self) -> int:
+        """Sweeps once, if it is this process's turn. Returns how many rows went. Raises what the database raises."""
+        if not self._claim():
+            return 0
+        pending, total = purges(self._services), 0
+        deadline = time.monotonic() + self._budget
+        while pending:
+            for name, purge in list(pending.items()):
+                if self._stopping.is_set() or time.monotonic() >= deadline:
+                    log.info("swept %d rows, more are left for the next time", total)
+                    return total
+                count = self._purge(name, purge)
+                total += count
+                if count < BATCH:
+                    del pending[name]
+                else:
+                    self._stopping.wait(PAUSE_SECONDS)
+        return total
+
+    def _claim(self) -> bool:
+        """Whether this process is the first of its interval. One that comes late would meet the sweep of the next."""
+        now = self._clock().timestamp()
+        interval, gone = divmod(now, self._interval)
+        if self._interval - gone < 2 * self._budget:
+            return False
+        until = datetime.datetime.fromtimestamp((interval + 2) * self._interval, datetime.UTC)
+        with Transaction(self._services.engine) as tx:
+            return self._services.replay.claim(tx, "sweep", str(int(interval)), until)
+
+    def _purge(self, name: str, purge: Purge) -> int:
+        """One batch. What stands in another's way, or cannot be done, keeps back no other and waits for the next time."""
+        try:
+            with Transaction(self._services.engine) as tx:
+                return purge(tx, self._clock(), BATCH)
+        except Exception as error:
+            if is_passing_fault(error):
+                log.info("sweeping %s was in somebody's way: %s", name, type(error).__name__)
+            elif is_database_fault(error):
+                raise
+            else:
+                log.exception("%s cannot be swept", name)
+            return 0
+
+    def _run(self) -> None:
+        while not self._stopping.wait(self._pause()):
+            try:
+                self.sweep()
+            except Exception as error:  # whatever it is, it must not end the thread
+                if not self._is_cut_off:  # said once, not every few minutes
+                    log.error("cannot sweep: %s", type(error).__name__)
+                self._is_cut_off = True
+            else:
+                self._is_cut_off = False
+
+    def _pause(self) -> float:
+        """A quarter to three quarters of the interval: processes that were started together part."""
+        return self._interval * (250 + secrets.randbelow(500)) / 1000
