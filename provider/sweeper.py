@@ -59,10 +59,10 @@ class Sweeper:
         if self._thread is not None:
             self._thread.join(STOP_SECONDS)
 
-    def sweep(self) -> int:
-        """Sweeps once, if it is this process's turn. Returns how many rows went. Raises what the database raises."""
+    def sweep(self) -> int | None:
+        """Sweeps once. Returns how many rows went, None if it is another's turn. Raises what the database raises."""
         if not self._claim():
-            return 0
+            return None
         pending, total = purges(self._services), 0
         deadline = time.monotonic() + self._budget
         while pending:
@@ -105,13 +105,12 @@ class Sweeper:
     def _run(self) -> None:
         while not self._stopping.wait(self._pause()):
             try:
-                self.sweep()
+                if self.sweep() is not None:
+                    self._is_cut_off = False
             except Exception as error:  # whatever it is, it must not end the thread
                 if not self._is_cut_off:  # said once, not every few minutes
                     log.error("cannot sweep: %s", type(error).__name__)
                 self._is_cut_off = True
-            else:
-                self._is_cut_off = False
 
     def _pause(self) -> float:
         """A quarter to three quarters of the interval: processes that were started together part."""

@@ -16,7 +16,7 @@ class AuthorizationRequest(Base):
     """A checked authorization request that waits for its user. Bound to the browser that brought it."""
 
     __tablename__ = "authorization_requests"
-    __table_args__ = (Index(None, "expires_at"),)
+    __table_args__ = (Index(None, "client_id"), Index(None, "expires_at"))
 
     handle_hash: Mapped[str] = mapped_column(HASH, primary_key=True)
     browser_hash: Mapped[str] = mapped_column(HASH)

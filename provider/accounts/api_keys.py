@@ -154,7 +154,8 @@ class ApiKeys:
             _CLIENTS.c.revoked_at.is_(None),
             _CLIENTS.c.expires_at.is_(None) | (_CLIENTS.c.expires_at > now),
         )
-        stale = select(_USERS.c.id, _USERS.c.api_key).where(_USERS.c.api_key.is_not(None), ~lives).limit(limit)
+        has_one = _USERS.c.api_key > ""  # by its index, where "is not null" reads every user
+        stale = select(_USERS.c.id, _USERS.c.api_key).where(has_one, ~lives).limit(limit)
         rows = tx.execute(stale).all()
         for row in rows:
             live = [key.client_id for key in self.list(tx, row.id) if key.is_usable(now)]

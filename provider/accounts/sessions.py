@@ -74,7 +74,7 @@ class Sessions:
         self._absolute = datetime.timedelta(seconds=absolute_seconds)
 
     def start(self, tx: Transaction, origin: Origin, user_id: str, amr: tuple[str, ...]) -> str:
-        """A new session. Returns the value of its cookie. Of more than ``MAX_LIVE`` those end that were used least lately."""
+        """A new session. Returns the value of its cookie. Of more than ``MAX_LIVE`` the oldest end."""
         for surplus in self.list(tx, origin.now, user_id)[MAX_LIVE - 1 :]:
             self.end(tx, origin, surplus.id, user_id=user_id, reason="too_many")
         token = new_secret("session")

@@ -94,7 +94,7 @@ def _is_cheap_to_check(key: Mapping[str, Any]) -> bool:
 def _bits(number: object) -> int:
     """How many bits a number in base64url has, 0 for what is none (RFC 7518 §6.3.1)."""
     try:
-        text = str(number)
-        return int.from_bytes(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))).bit_length()
+        known = base64.urlsafe_b64decode(number + "=" * (-len(number) % 4)) if isinstance(number, str) else b""
     except ValueError:
         return 0
+    return int.from_bytes(known).bit_length()

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import pytest
 
-from provider.clients.detail_rules import MAX_KEYS, check_details, is_https_uri, jwks_problem
+from provider.clients.detail_rules import MAX_KEYS, MAX_REQUEST_URIS, check_details, is_https_uri, jwks_problem
 from provider.protocol.client import ClientDetails
 from provider.protocol.errors import OAuthError
 
 EC = {"kty": "EC", "crv": "P-256", "x": "x", "y": "y"}
-RSA = {"kty": "RSA", "n": "n", "e": "AQAB"}
+
+
+def rsa(bits: int, exponent: str = "AQAB") -> dict[str, Any]:
+    """What looks like an RSA key of that many bits: nobody reads it to tell its size."""
+    modulus = base64.urlsafe_b64encode((1 << bits - 1 | 1).to_bytes((bits + 7) // 8)).rstrip(b"=").decode()
+    return {"kty": "RSA", "n": modulus, "e": exponent}
+
+
+RSA = rsa(2048)
 SHOWN = ("client_uri", "logo_uri", "policy_uri", "tos_uri")
 CALLED = (
     "jwks_uri", "sector_identifier_uri", "backchannel_logout_uri", "frontchannel_logout_uri", "initiate_login_uri",
@@ -60,7 +69,7 @@ def test_what_we_call_may_not(name: str) -> None:
         {"subject_type": "private"},
         {"default_max_age": -1},
         {"default_max_age": 10**9},
-        {"request_uris": tuple(f"https://app.example/{number}" for number in range(MAX_KEYS + 1))},
+        {"request_uris": tuple(f"https://app.example/{number}" for number in range(MAX_REQUEST_URIS + 1))},
     ],
 )
 def test_what_contradicts_itself_or_cannot_be_checked_is_refused(changes: dict[str, Any]) -> None:
@@ -105,6 +114,18 @@ def test_a_set_of_public_keys_is_one(jwks: dict[str, Any]) -> None:
 )
 def test_anything_else_is_not(jwks: dict[str, Any]) -> None:
     assert jwks_problem(jwks)
+
+
+@pytest.mark.parametrize(
+    "bits, is_one", [(2047, False), (2048, True), (3072, True), (4096, True), (4097, False), (8192, False)]
+)
+def test_an_rsa_key_has_a_size_that_costs_little(bits: int, is_one: bool) -> None:
+    assert (jwks_problem({"keys": [EC, rsa(bits)]}) is None) is is_one
+
+
+@pytest.mark.parametrize("exponent", ["gQAAAAAAAAAB", "_" * 600, "AA", "", "!!", None, 65537, ["AQAB"]])
+def test_an_rsa_key_has_an_exponent_that_costs_little(exponent: Any) -> None:
+    assert jwks_problem({"keys": [rsa(2048, exponent)]})
 
 
 def test_loopback_needs_permission() -> None:

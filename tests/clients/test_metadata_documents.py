@@ -22,14 +22,16 @@ from provider.clients.metadata_documents import (
     FAILED_SECONDS,
     FETCHES_PER_SOURCE,
     MAX_BYTES,
-    NEW_PER_HOST,
+    NEW_PER_SOURCE_AND_HOST,
     OLD_SECONDS,
     MetadataDocuments,
 )
 from provider.clients.registry import Clients
+from provider.clients.unused_clients import UnusedClients
 from provider.protocol.client import Client
 from provider.protocol.errors import UntrustedRedirect
 from provider.protocol.messages import Origin
+from provider.protocol.networks import networks_of
 from provider.security.crypto import Keyring
 from provider.security.outbound import Outbound
 from provider.security.rate_limit import RateLimiter
@@ -221,7 +223,9 @@ def test_a_disabled_client_stays_disabled(site: Site, engine: Engine, origin: Or
     again = site.find(engine, later(origin, 3600))
     assert (again.name, again.is_active, site.fetches) == ("Another", False, 2)
     with Transaction(engine) as tx:
-        assert site.clients.purge_unused(tx, later(origin, 10**7).now) == 0, "it would be made anew, enabled"
+        assert UnusedClients(site.clients, days=1).purge(tx, later(origin, 10**7).now) == 0, (
+            "it would be made anew, enabled"
+        )
 
 
 def test_two_documents_are_two_clients(site: Site, sqlite_engine: Engine, origin: Origin) -> None:
@@ -432,25 +436,41 @@ def test_an_id_that_is_no_such_url_is_never_fetched(
     assert site.server.received == []
 
 
-def test_one_source_can_have_only_so_many_documents_read(site: Site, sqlite_engine: Engine, origin: Origin) -> None:
-    for number in range(FETCHES_PER_SOURCE.times):
-        site.refusal(sqlite_engine, origin, f"{site.server.url}/{number}")
+def test_one_source_can_have_only_so_many_documents_read(
+    site: Site, sqlite_engine: Engine, origin: Origin, keyring: Keyring
+) -> None:
+    with Transaction(sqlite_engine) as tx:
+        for _ in range(FETCHES_PER_SOURCE.times):
+            RateLimiter(keyring).hit_source(tx, FETCHES_PER_SOURCE, origin.networks, origin.now)
     assert "Too many" in site.refusal(sqlite_engine, origin)
-    assert len(site.server.received) == FETCHES_PER_SOURCE.times
+    assert site.server.received == []
     assert site.find(sqlite_engine, replace(origin, source="192.0.2.11")).name == "Editor"
 
 
-def test_a_host_is_asked_only_so_often_for_what_is_new_and_always_for_what_is_known(
-    site: Site, sqlite_engine: Engine, origin: Origin, keyring: Keyring
+def test_a_network_asks_a_host_only_so_often_for_what_is_new_and_always_for_what_is_known(
+    site: Site, sqlite_engine: Engine, origin: Origin
 ) -> None:
     known = site.find(sqlite_engine, origin)
     moment = later(origin, 3600)
-    with Transaction(sqlite_engine) as tx:
-        for _ in range(NEW_PER_HOST.times):
-            RateLimiter(keyring).hit(tx, NEW_PER_HOST, site.server.host, moment.now)
+    for number in range(NEW_PER_SOURCE_AND_HOST.times):
+        assert "Too many" not in site.refusal(sqlite_engine, moment, f"{site.server.url}/{number}")
     assert "Too many" in site.refusal(sqlite_engine, moment, f"{site.server.url}/new.json")
     assert site.find(sqlite_engine, moment).id == known.id
-    assert site.fetches == 2
+
+
+def test_strangers_who_ask_for_a_hosts_documents_keep_nobody_else_from_its_new_one(
+    site: Site, sqlite_engine: Engine, origin: Origin, keyring: Keyring
+) -> None:
+    limits = RateLimiter(keyring)
+    with Transaction(sqlite_engine) as tx:
+        for limit, about in ((FETCHES_PER_SOURCE, ""), (NEW_PER_SOURCE_AND_HOST, site.server.host)):
+            for household in range(20):
+                networks = networks_of(f"2001:db8:1:{household:x}::1")
+                for _ in range(limit.times + 1):
+                    limits.hit_source(tx, limit, networks, origin.now, about=about)
+    neighbour = replace(origin, source="2001:db8:1:ff::1")
+    assert "Too many" in site.refusal(sqlite_engine, neighbour), "their provider has them all in one network"
+    assert site.find(sqlite_engine, replace(origin, source="2001:db8:2::1")).name == "Editor"
 
 
 def test_who_waits_for_a_document_holds_no_connection(site: Site, sqlite_engine: Engine, origin: Origin) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -12,11 +13,12 @@ from sqlalchemy import Engine
 
 from database.transaction import Transaction
 from provider.audit import AuditRecorder
-from provider.clients.registration import ALTOGETHER, PER_SOURCE, UPDATES, Registered, Registration
+from provider.clients.registration import PER_SOURCE, UPDATES, Registered, Registration
 from provider.clients.registration_tokens import RegistrationTokens
 from provider.clients.registry import Clients
 from provider.protocol.errors import OAuthError
 from provider.protocol.messages import Origin
+from provider.protocol.networks import networks_of
 from provider.security.crypto import Keyring
 from provider.security.outbound import Outbound
 from provider.security.rate_limit import RateLimiter
@@ -200,21 +202,61 @@ def test_a_source_is_slowed_down_and_uses_up_nothing_of_the_others(
     register(registration, engine, later)
 
 
-def test_all_together_are_slowed_down_but_not_by_one_source(
-    make: Make, keyring: Keyring, sqlite_engine: Engine, origin: Origin
+def test_a_flood_from_a_hundred_networks_keeps_no_newcomer_out(
+    registration: Registration, keyring: Keyring, sqlite_engine: Engine, origin: Origin
 ) -> None:
-    registration, limiter = make(), RateLimiter(keyring)
-    for _ in range(PER_SOURCE[0].times + 10):
-        try:
-            register(registration, sqlite_engine, origin)
-        except OAuthError:
-            continue
-    other = replace(origin, source="192.0.2.11")
+    limits = RateLimiter(keyring)
     with Transaction(sqlite_engine) as tx:
-        for _ in range(ALTOGETHER.times - PER_SOURCE[0].times - 1):
-            limiter.hit(tx, ALTOGETHER, "", origin.now)
-    register(registration, sqlite_engine, other)
-    assert refused(lambda: register(registration, sqlite_engine, replace(origin, source="192.0.2.12"))).status == 429
+        for limit in PER_SOURCE:
+            for number in range(100):
+                networks = networks_of(f"2001:db8:{number // 10:x}:{number:x}::1")
+                for _ in range(limit.times + 1):
+                    limits.hit_source(tx, limit, networks, origin.now)
+    register(registration, sqlite_engine, replace(origin, source="2001:db8:77::1"))
+    register(registration, sqlite_engine, replace(origin, source="192.0.2.12"))
+
+
+@pytest.mark.parametrize(
+    "households, looser, outside",
+    [
+        ([f"2001:db8:1:2{number:02x}::1" for number in range(8)], 4, "2001:db8:1:300::1"),
+        ([f"2001:db8:1:{number:x}00::1" for number in range(20)], 16, "2001:db8:2::1"),
+        ([f"192.0.2.{number}" for number in range(20)], 16, "192.0.3.1"),
+    ],
+    ids=["/56", "/48", "/24"],
+)
+def test_who_has_many_addresses_gets_no_more_than_their_network_may_have(
+    registration: Registration, sqlite_engine: Engine, origin: Origin, households: list[str], looser: int, outside: str
+) -> None:
+    made = 0
+    for household in households:
+        with contextlib.suppress(OAuthError):
+            for _ in range(PER_SOURCE[0].times):
+                register(registration, sqlite_engine, replace(origin, source=household))
+                made += 1
+    assert made == looser * PER_SOURCE[0].times
+    register(registration, sqlite_engine, replace(origin, source=outside))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"redirect_uris": [f"https://app.example/{number:02}{'x' * 1000}" for number in range(17)]},
+        {"contacts": ["각" * 340 + str(number) for number in range(17)]},
+        {"client_uri": "https://app.example/" + "x" * 1900, "request_uris": [
+            f"https://app.example/{number:02}{'x' * 1000}" for number in range(15)
+        ]},
+    ],
+    ids=["redirect_uris", "contacts", "all in all"],
+)  # fmt: skip
+def test_only_so_many_bytes_are_kept_of_a_registration(
+    registration: Registration, clients: Clients, sqlite_engine: Engine, origin: Origin, said: dict[str, Any]
+) -> None:
+    error = refused(lambda: register(registration, sqlite_engine, origin, SAID | said))
+    assert (error.error, error.status) == ("invalid_client_metadata", 400)
+    assert "16,384 bytes" in error.description
+    with Transaction(sqlite_engine) as tx:
+        assert clients.list(tx) == []
 
 
 def test_wrong_tokens_are_slowed_down_and_right_ones_never(

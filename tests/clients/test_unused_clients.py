@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +13,9 @@ from sqlalchemy import Engine, update
 from database.models import AuthorizationRequest
 from database.models import Client as ClientRow
 from database.transaction import Transaction
+from provider.clients import unused_clients
 from provider.clients.registry import Clients
+from provider.clients.unused_clients import UnusedClients
 from provider.protocol.client import Client
 from provider.protocol.messages import Origin
 from provider.security.crypto import Keyring, new_secret
@@ -42,7 +45,7 @@ def left(clients: Clients, engine: Engine) -> set[str]:
 
 def sweep(clients: Clients, engine: Engine, before: datetime.datetime, limit: int = 1000) -> int:
     with Transaction(engine) as tx:
-        return clients.purge_unused(tx, before, limit)
+        return UnusedClients(clients, days=30).purge(tx, before + datetime.timedelta(days=30), limit)
 
 
 def test_only_those_go_that_nobody_vouches_for_and_nobody_used(
@@ -124,3 +127,58 @@ def test_a_sweep_goes_in_batches_and_forgets_what_is_gone(
     assert [sweep(clients, engine, origin.now, 2) for _ in range(3)] == [2, 2, 1]
     with Transaction(engine) as tx:
         assert clients.find(tx, made[0].client_id) is None
+
+
+HOUR, MINUTES = datetime.timedelta(hours=1), datetime.timedelta(minutes=5)
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small numbers for the same rules."""
+    monkeypatch.setattr(unused_clients, "MOST_UNUSED", ((2, HOUR), (5, MINUTES)))
+
+
+def make_room(clients: Clients, engine: Engine, now: datetime.datetime, limit: int = 1000) -> int:
+    with Transaction(engine) as tx:
+        return UnusedClients(clients, days=30).purge_surplus(tx, now, limit)
+
+
+@pytest.mark.parametrize("kind", ["dynamic", "metadata_document"])
+@pytest.mark.parametrize("age, stay", [(MINUTES / 2, 8), (MINUTES, 5), (HOUR / 2, 5), (HOUR, 2), (24 * HOUR, 2)])
+def test_of_too_many_the_newest_stay_and_none_goes_at_once(
+    clients: Clients, engine: Engine, origin: Origin, few: None, kind: str, age: datetime.timedelta, stay: int
+) -> None:
+    """An hour to be used in, and five minutes in a flood that fills an hour."""
+    made = []
+    with Transaction(engine) as tx:
+        for number in range(8):
+            born = dataclasses.replace(origin, now=origin.now + datetime.timedelta(seconds=number))
+            options = {"client_id": f"https://app.example/{number}"} if kind == "metadata_document" else {}
+            client, _ = clients.register(
+                tx, born, kind=kind, name="App", token_endpoint_auth_method="none", is_vouched=False, **options
+            )
+            made.append(client.id)
+    now = origin.now + datetime.timedelta(seconds=7) + age
+    assert make_room(clients, engine, now) == 8 - stay
+    assert left(clients, engine) == set(made[8 - stay :])
+    assert make_room(clients, engine, now) == 0
+
+
+def test_what_is_used_counts_for_none_of_too_many_and_stays(
+    clients: Clients, register: Callable[..., Client], engine: Engine, origin: Origin, few: None
+) -> None:
+    used = [register() for _ in range(4)]
+    with Transaction(engine) as tx:
+        for client in used:
+            clients.touch(tx, client, origin.now)
+    kept = {client.id for client in used} | {register().id, register(is_vouched=True).id}
+    assert make_room(clients, engine, origin.now + 2 * HOUR) == 0
+    assert left(clients, engine) == kept
+
+
+def test_room_is_made_in_batches(
+    clients: Clients, register: Callable[..., Client], engine: Engine, origin: Origin, few: None
+) -> None:
+    for _ in range(7):
+        register()
+    assert [make_room(clients, engine, origin.now + 2 * HOUR, 2) for _ in range(4)] == [2, 2, 1, 0]

@@ -306,7 +306,7 @@ def test_what_anybody_can_push_is_limited_by_address(
     client = provider.client(method, is_vouched=is_vouched)
     with provider.begin() as tx:
         for _ in range(PER_SOURCE.times):
-            provider.services.rate_limits.hit(tx, PER_SOURCE, provider.origin.network, provider.clock.now)
+            provider.services.rate_limits.hit_source(tx, PER_SOURCE, provider.origin.networks, provider.clock.now)
     answer = push(provider, client)
     assert (answer.status, len(provider.rows(PushedRequest))) == ((429, 0) if is_limited else (201, 1))
     provider.clock.advance(PER_SOURCE.seconds)

@@ -179,3 +179,64 @@ def test_an_attempt_that_is_taken_back_counts_no_more(
     assert limiter.hit(tx, limit, "192.0.2.1", now) is None
     assert limiter.hit(tx, limit, "192.0.2.1", now) is None
     assert limiter.hit(tx, limit, "192.0.2.1", now) is not None
+
+
+NEIGHBOURS = [(("household 1", 1), ("street", 2), ("town", 3)), (("household 2", 1), ("street", 2), ("town", 3))]
+ELSEWHERE = (("household 9", 1), ("other street", 2), ("town", 3))
+
+
+def counters(tx: Transaction) -> int:
+    return int(tx.execute(select(func.count()).select_from(TABLE)).scalar_one())
+
+
+def test_a_household_that_is_over_its_limit_uses_nothing_of_its_neighbours_up(
+    limiter: RateLimiter, tx: Transaction, now: datetime.datetime
+) -> None:
+    first, second = NEIGHBOURS
+    answers = [limiter.hit_source(tx, THREE, first, now) for _ in range(20)]
+    assert answers[:3] == [None] * 3
+    assert None not in answers[3:]
+    assert [limiter.hit_source(tx, THREE, second, now) for _ in range(3)] == [None] * 3
+
+
+def test_all_households_of_a_network_have_so_many_times_the_limit_together(
+    limiter: RateLimiter, tx: Transaction, now: datetime.datetime
+) -> None:
+    streets = [((f"household {number}", 1), ("street", 2), ("town", 3)) for number in range(10)]
+    passed = [limiter.hit_source(tx, THREE, street, now) is None for street in streets for _ in range(2)]
+    assert sum(passed) == 2 * THREE.times
+    assert limiter.hit_source(tx, THREE, ELSEWHERE, now) is None
+    until = limiter.hit_source(tx, THREE, streets[0], now)
+    assert until is not None
+    assert limiter.hit_source(tx, THREE, streets[0], until + seconds(60)) is None
+
+
+def test_a_network_that_is_full_gets_no_more_counters(
+    limiter: RateLimiter, tx: Transaction, now: datetime.datetime
+) -> None:
+    def come(number: int) -> datetime.datetime | None:
+        return limiter.hit_source(tx, THREE, ((f"household {number}", 1), ("street", 2), ("town", 3)), now)
+
+    full = [come(number) for number in range(6)]
+    assert full == [None] * 6
+    before = counters(tx)
+    assert all(come(number) is not None for number in range(6, 100))
+    assert counters(tx) <= before
+
+
+def test_what_an_attempt_is_about_is_counted_apart(
+    limiter: RateLimiter, tx: Transaction, now: datetime.datetime
+) -> None:
+    for about in ("", "app.example", "other.example"):
+        answers = [limiter.hit_source(tx, THREE, ELSEWHERE, now, about=about) is None for _ in range(4)]
+        assert answers == [True, True, True, False]
+
+
+@pytest.mark.parametrize(
+    "weights, allowed",
+    [([1, 1, 1, 1], [1, 1, 1, 0]), ([3, 1], [1, 0]), ([2, 1, 1], [1, 1, 0]), ([2, 2, 1], [1, 0, 0]), ([4], [0])],
+)
+def test_an_attempt_may_weigh_more_than_one(
+    limiter: RateLimiter, tx: Transaction, now: datetime.datetime, weights: list[int], allowed: list[int]
+) -> None:
+    assert [limiter.hit(tx, THREE, "ana", now, weight=weight) is None for weight in weights] == list(map(bool, allowed))
