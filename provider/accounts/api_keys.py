@@ -30,7 +30,7 @@ class TooManyKeys(ValueError):
     """The user has as many living keys as a user may have."""
 
     def __init__(self) -> None:
-        super().__init__(f"a user can have {MAX_LIVE} keys that work. Revoke one that is not needed any more")
+        super().__init__(f"a user can have {MAX_LIVE} keys that work: revoke one that is not needed any more")
 
 
 class ClientStore(Protocol):

@@ -72,6 +72,14 @@ def test_a_key_never_holds_more_than_its_owner(owned: Terminal, options: list[st
     assert owned.json("api-key", "list") == []
 
 
+def test_nobody_has_more_keys_than_a_user_can_have(owned: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("provider.accounts.api_keys.MAX_LIVE", 1)
+    owned.ok("api-key", "create", "--user", "ana", "--name", "nightly")
+    said = owned.refused("api-key", "create", "--user", "ana", "--name", "weekly")
+    assert said == "A user can have 1 keys that work: revoke one that is not needed any more."
+    owned.ok("api-key", "create", "--user", "bora", "--name", "weekly")
+
+
 def test_list_is_of_everybody_or_of_one(owned: Terminal) -> None:
     assert "mcp-core api-key create --help" in owned.ok("api-key", "list")
     owned.ok("api-key", "create", "--user", "ana", "--name", "first")

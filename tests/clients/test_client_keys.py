@@ -14,7 +14,8 @@ from sqlalchemy import Engine, select
 
 from database.models import Client as ClientRow
 from database.transaction import Transaction
-from provider.clients.client_keys import AGAIN_SECONDS, MAX_BYTES, MAX_KEYS, ClientKeys
+from provider.clients import client_keys
+from provider.clients.client_keys import AGAIN_SECONDS, MAX_BYTES, MAX_KEYS, MAX_TRIED, ClientKeys
 from provider.security.outbound import Outbound
 from tests.https_server import HttpsServer
 from tests.signing import ALGORITHMS, client_key, jwks, known_client
@@ -85,6 +86,28 @@ def test_registered_keys_are_found_and_nobody_is_asked(server: HttpsServer, find
     assert server.received == []
 
 
+def test_of_a_clients_own_keys_only_those_are_read_that_may_have_signed(
+    finder: Finder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading an RSA key costs more than checking a signature, and anybody can register ten of them."""
+    read: list[Any] = []
+    parse_one = client_keys._parse_one
+    monkeypatch.setattr(client_keys, "_parse_one", lambda item: read.append(item["kid"]) or parse_one(item))
+    own = known_client(jwks=jwks(*(client_key("RS256", f"r{number}") for number in range(9)), client_key(kid="e")))
+    assert finder.find("r3", "RS256", client=own) == ["r3"]
+    assert read == ["r3"]
+    assert finder.find(None, "ES256", client=own) == ["e"]
+    assert read == ["r3", "e"]
+
+
+@pytest.mark.parametrize("kid", [None, "same"])
+def test_so_many_keys_are_tried_and_no_more(server: HttpsServer, finder: Finder, kid: str | None) -> None:
+    published = jwks(*[client_key(kid="same")] * (MAX_TRIED + 5))
+    server.say_json(PATH, published)
+    assert len(finder.find(kid)) == MAX_TRIED
+    assert len(finder.find(kid, client=known_client(jwks=published))) == MAX_TRIED
+
+
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_a_key_is_for_the_algorithm_that_it_names_or_fits(server: HttpsServer, finder: Finder, algorithm: str) -> None:
     key = client_key(algorithm)
@@ -125,6 +148,8 @@ UNUSABLE: list[tuple[str, Any]] = [
     ("an exponent that costs a lot", {**GOOD_RSA, "e": "gQAAAAAAAAAB"}),
     ("an exponent that is a number", {**GOOD_RSA, "e": 65537}),
     ("a modulus without end", {**GOOD_RSA, "n": "_" * 40_000}),
+    ("a modulus of 8,192 bits", {**GOOD_RSA, "n": "_" * 1365 + "w"}),
+    ("a modulus of 4,104 bits", {**GOOD_RSA, "n": "_" * 684}),
     ("a kid that is a list", {**GOOD_EC, "kid": ["x"]}),
     ("an alg that is a list", {**GOOD_EC, "alg": ["ES256"]}),
 ]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import quote_plus
 
 import pytest
 from sqlalchemy import Engine, select
 
 from database.models import User
 from database.transaction import Transaction
+from provider.protocol.sizes import MAX_KEPT_BYTES, kept_bytes
 from provider.security.crypto import Keyring
 from tests.fuzz.expectations import check
 from tests.fuzz.world import FORM, NATIVE_CALLBACK, OWN_ORIGIN, Answer, Sent, World, form, post
@@ -33,10 +33,10 @@ def asked(world: World, sent: Sent, *may_go_to: str) -> Answer:
 def test_a_request_with_the_longest_parameters_is_kept_and_answered(furnished: World, letter: str) -> None:
     fields = furnished.authorization_request("web")
     longest = {"id_token_hint": 8192, "state": 4096, "nonce": 4096, "login_hint": 255}
-    room = 65_536 - 1024  # what a body may have, without the parameters that stay short
+    room = MAX_KEPT_BYTES - 1024  # what is kept of a request, without the parameters that stay short
     for name, length in longest.items():
-        count = min(length, room // len(quote_plus(letter)))
-        room -= count * len(quote_plus(letter))
+        count = min(length // len(letter.encode()), room // (kept_bytes(letter) - 2))
+        room -= count * (kept_bytes(letter) - 2)
         fields[name] = letter * count
     stored = asked(furnished, post("/oauth/authorize", fields, furnished.signed_in))
     assert stored.status == 303
@@ -49,7 +49,8 @@ def test_a_request_with_the_longest_parameters_is_kept_and_answered(furnished: W
 
 @pytest.mark.parametrize("letter", WIDE.values(), ids=WIDE)
 def test_the_longest_nonce_is_kept_with_the_code(furnished: World, letter: str) -> None:
-    fields = {**furnished.authorization_request("web"), "nonce": letter * 4096, "state": "s"}
+    longest = min(4096 // len(letter.encode()), (MAX_KEPT_BYTES - 1024) // (kept_bytes(letter) - 2))
+    fields = {**furnished.authorization_request("web"), "nonce": letter * longest, "state": "s"}
     stored = asked(furnished, post("/oauth/authorize", fields, furnished.signed_in))
     assert stored.status == 303
     browser = re.search(r"mcp_browser=([^;]+)", stored.get("Set-Cookie"))

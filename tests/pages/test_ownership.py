@@ -209,3 +209,25 @@ def test_a_disabled_user_is_out_at_once(world: World) -> None:
         world.site.services.users.set_active(tx, world.site.by, world.owner, False)
     assert world.ana.get("/account").status == 303
     assert world.ana.cookie(SESSION)
+
+
+@pytest.mark.parametrize(
+    "language, sentence",
+    [
+        ("en", "You have 1 keys, as many as there can be. Revoke one that you don't need."),
+        ("ko", "키가 1개로, 더 만들 수 없습니다. 필요 없는 키를 폐기하세요."),
+    ],
+)
+def test_who_has_all_keys_that_there_can_be_is_told_so(
+    site: Site, ana: Account, monkeypatch: pytest.MonkeyPatch, language: str, sentence: str
+) -> None:
+    monkeypatch.setattr("provider.accounts.api_keys.MAX_LIVE", 1)
+    monkeypatch.setattr("provider.pages.api_keys.MAX_LIVE", 1)
+    site.api_key(ana)
+    visitor = Visitor(site, language=language)
+    visitor.sign_in(ana)
+    visitor.get("/account/api-keys/new")
+    page = visitor.post("/account/api-keys/new", {"name": "weekly", "days": "30"})
+    assert page.status == 400
+    assert visitor.document.by_id("summary-form").text == sentence
+    assert len(site.rows("oauth_clients")["oauth_clients"]) == 1
