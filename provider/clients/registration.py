@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -25,6 +26,7 @@ from provider.security.rate_limit import Limit, RateLimiter
 KIND = "dynamic"
 PER_SOURCE = (Limit("registration per source", 20, 3600), Limit("registration per source", 100, 86400))
 UPDATES = Limit("changes of a registration", 30, 3600)
+UPDATES_PER_SOURCE = Limit("changes of registrations per source", 60, 3600)
 RECORDED = Limit("refused registrations on record", 1, 3600)
 OPEN_GRANTS = ("authorization_code", "refresh_token")
 UNNAMED = "Unnamed application"
@@ -109,9 +111,8 @@ class Registration:
 
         Raises ``invalid_client_metadata``, ``invalid_redirect_uri``, and 429.
         """
-        until = self._rate_limits.hit(tx, UPDATES, client.id, origin.now)
-        if until is not None:
-            raise OAuthError.slow_down(max(1, int((until - origin.now).total_seconds())))
+        _slow_down(self._rate_limits.hit(tx, UPDATES, client.id, origin.now), origin)
+        _slow_down(self._rate_limits.hit_source(tx, UPDATES_PER_SOURCE, origin.networks, origin.now), origin)
         if isinstance(said, dict):
             if said.get("client_id") != client.client_id:
                 raise OAuthError("invalid_client_metadata", "client_id must be that of this client.")
@@ -153,10 +154,9 @@ class Registration:
         """Counts an attempt, before any work is done for it. Raises 429."""
         for limit in PER_SOURCE:
             until = self._rate_limits.hit_source(tx, limit, origin.networks, origin.now)
-            if until is not None:
-                if self._rate_limits.hit_source(tx, RECORDED, origin.networks, origin.now) is None:
-                    self._audit.record(tx, AuditEvent.REGISTRATION_REFUSED, origin, outcome="denied", limit=limit.name)
-                raise OAuthError.slow_down(max(1, int((until - origin.now).total_seconds())))
+            if until is not None and self._rate_limits.hit_source(tx, RECORDED, origin.networks, origin.now) is None:
+                self._audit.record(tx, AuditEvent.REGISTRATION_REFUSED, origin, outcome="denied", limit=limit.name)
+            _slow_down(until, origin)
 
     def _checked(self, tx: Transaction, asked: ClientMetadata, *, is_open: bool) -> ClientMetadata:
         grants = tuple(name for name in asked.grant_types if name in OPEN_GRANTS) if is_open else asked.grant_types
@@ -177,6 +177,12 @@ class Registration:
 
     def _hash(self, access_token: str) -> str:
         return self._keyring.keyed_hash("registration access token", access_token)
+
+
+def _slow_down(until: datetime.datetime | None, origin: Origin) -> None:
+    """Raises 429 if there is a moment to wait for."""
+    if until is not None:
+        raise OAuthError.slow_down(max(1, int((until - origin.now).total_seconds())))
 
 
 def invalid_registration_token(

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from database.transaction import Transaction
 from provider.audit import AuditRecorder
-from provider.clients.registration import PER_SOURCE, UPDATES, Registered, Registration
+from provider.clients.registration import PER_SOURCE, UPDATES, UPDATES_PER_SOURCE, Registered, Registration
 from provider.clients.registration_tokens import RegistrationTokens
 from provider.clients.registry import Clients
 from provider.protocol.errors import OAuthError
@@ -305,6 +305,20 @@ def test_changes_of_one_registration_are_bounded(
             made = registration.update(tx, origin, made.client, said)
     with Transaction(sqlite_engine) as tx:
         assert refused(lambda: registration.update(tx, origin, made.client, said)).status == 429
+
+
+def test_who_has_many_registrations_cannot_change_them_without_end(
+    registration: Registration, keyring: Keyring, sqlite_engine: Engine, origin: Origin
+) -> None:
+    """Each change is recorded, and records are kept for good."""
+    made = register(registration, sqlite_engine, origin)
+    said = SAID | {"client_id": made.client.client_id}
+    with Transaction(sqlite_engine) as tx:
+        for _ in range(UPDATES_PER_SOURCE.times):
+            RateLimiter(keyring).hit_source(tx, UPDATES_PER_SOURCE, origin.networks, origin.now)
+        assert refused(lambda: registration.update(tx, origin, made.client, said)).status == 429
+        elsewhere = replace(origin, source="192.0.2.11")
+        assert registration.update(tx, elsewhere, made.client, said).client.client_id == made.client.client_id
 
 
 def test_of_two_updates_at_once_one_wins(registration: Registration, engine: Engine, origin: Origin) -> None:
