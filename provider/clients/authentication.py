@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import datetime
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote
@@ -14,7 +13,7 @@ from provider.clients.assertions import ASSERTION_TYPE, ClientAssertions
 from provider.clients.registry import Clients
 from provider.clients.rows import SECRET_METHODS
 from provider.protocol.client import PRIVATE_KEY_JWT, PUBLIC, Client
-from provider.protocol.errors import OAuthError
+from provider.protocol.errors import OAuthError, refuse_until
 from provider.protocol.messages import ProtocolRequest
 from provider.security.crypto import SECRET_PATTERN, constant_time_equal, is_secret
 from provider.security.rate_limit import Limit, RateLimiter
@@ -133,7 +132,7 @@ class ClientAuthentication:
         """Counts and records a failure. Past the limit nothing is written any more, so that guessing fills no table."""
         origin, claimed = request.origin, credential.client_id
         if claimed:
-            _slow_down(self._rate_limits.blocked_until(tx, PER_CLIENT, claimed, origin.now), origin.now)
+            refuse_until(self._rate_limits.blocked_until(tx, PER_CLIENT, claimed, origin.now), origin.now)
         self._refuse_beyond(tx, PER_SOURCE, request)
         if claimed:
             self._rate_limits.hit(tx, PER_CLIENT, claimed, origin.now)
@@ -151,13 +150,7 @@ class ClientAuthentication:
 
     def _refuse_beyond(self, tx: Transaction, limit: Limit, request: ProtocolRequest) -> None:
         now = request.received_at
-        _slow_down(self._rate_limits.hit_source(tx, limit, request.origin.networks, now), now)
-
-
-def _slow_down(until: datetime.datetime | None, now: datetime.datetime) -> None:
-    """Raises 429 if there is a moment to wait for."""
-    if until is not None:
-        raise OAuthError.slow_down(max(1, int((until - now).total_seconds())))
+        refuse_until(self._rate_limits.hit_source(tx, limit, request.origin.networks, now), now)
 
 
 def _is_proven(client: Client | None, credential: _Credential, presented: str, request: ProtocolRequest) -> bool:

@@ -25,7 +25,7 @@ log = logging.getLogger("mcp_core.client_keys")
 
 PublicKey = RSAKey | ECKey | OKPKey
 MAX_BYTES = 65_536
-MAX_KEYS = 100
+MAX_KEYS = 20
 # Of keys that may have signed, when the signer names none: each one costs a check of the signature.
 MAX_TRIED = 10
 KEPT_SECONDS, LEAST_KEPT_SECONDS, MOST_KEPT_SECONDS = 300, 30, 3600

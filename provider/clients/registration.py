@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -16,7 +15,7 @@ from provider.clients.registry import Clients
 from provider.clients.rows import metadata_columns
 from provider.clients.sectors import check_sector
 from provider.protocol.client import Client
-from provider.protocol.errors import OAuthError
+from provider.protocol.errors import OAuthError, refuse_until
 from provider.protocol.messages import Origin
 from provider.protocol.sizes import MAX_KEPT_BYTES, kept_bytes
 from provider.security.crypto import Keyring, constant_time_equal, is_secret, new_secret
@@ -111,8 +110,8 @@ class Registration:
 
         Raises ``invalid_client_metadata``, ``invalid_redirect_uri``, and 429.
         """
-        _slow_down(self._rate_limits.hit(tx, UPDATES, client.id, origin.now), origin)
-        _slow_down(self._rate_limits.hit_source(tx, UPDATES_PER_SOURCE, origin.networks, origin.now), origin)
+        refuse_until(self._rate_limits.hit(tx, UPDATES, client.id, origin.now), origin.now)
+        refuse_until(self._rate_limits.hit_source(tx, UPDATES_PER_SOURCE, origin.networks, origin.now), origin.now)
         if isinstance(said, dict):
             if said.get("client_id") != client.client_id:
                 raise OAuthError("invalid_client_metadata", "client_id must be that of this client.")
@@ -156,7 +155,7 @@ class Registration:
             until = self._rate_limits.hit_source(tx, limit, origin.networks, origin.now)
             if until is not None and self._rate_limits.hit_source(tx, RECORDED, origin.networks, origin.now) is None:
                 self._audit.record(tx, AuditEvent.REGISTRATION_REFUSED, origin, outcome="denied", limit=limit.name)
-            _slow_down(until, origin)
+            refuse_until(until, origin.now)
 
     def _checked(self, tx: Transaction, asked: ClientMetadata, *, is_open: bool) -> ClientMetadata:
         grants = tuple(name for name in asked.grant_types if name in OPEN_GRANTS) if is_open else asked.grant_types
@@ -177,12 +176,6 @@ class Registration:
 
     def _hash(self, access_token: str) -> str:
         return self._keyring.keyed_hash("registration access token", access_token)
-
-
-def _slow_down(until: datetime.datetime | None, origin: Origin) -> None:
-    """Raises 429 if there is a moment to wait for."""
-    if until is not None:
-        raise OAuthError.slow_down(max(1, int((until - origin.now).total_seconds())))
 
 
 def invalid_registration_token(

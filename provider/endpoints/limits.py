@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from database.transaction import Transaction
-from provider.protocol.errors import OAuthError
+from provider.protocol.errors import refuse_until
 from provider.protocol.messages import ProtocolRequest
 from provider.protocol.sizes import kept_bytes
 from provider.security.rate_limit import Limit
@@ -20,9 +20,7 @@ def refuse_beyond(
 ) -> None:
     """Counts one request of its address. Raises ``temporarily_unavailable`` (429) if it was over the limit."""
     now = request.received_at
-    until = services.rate_limits.hit_source(tx, limit, request.origin.networks, now, weight=weight)
-    if until is not None:
-        raise OAuthError.slow_down(max(1, int((until - now).total_seconds())))
+    refuse_until(services.rate_limits.hit_source(tx, limit, request.origin.networks, now, weight=weight), now)
 
 
 def refuse_to_keep_more(

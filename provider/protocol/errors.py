@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 
 _DESCRIPTION = re.compile(r"[\x20-\x21\x23-\x5B\x5D-\x7E]+")
@@ -81,6 +82,12 @@ class OAuthError(Exception):
             status=429,
             headers=(("Retry-After", str(retry_after_seconds)),),
         )
+
+
+def refuse_until(until: datetime.datetime | None, now: datetime.datetime) -> None:
+    """Raises ``slow_down`` when a limit gives a moment to wait for, does nothing when it gives none."""
+    if until is not None:
+        raise OAuthError.slow_down(max(1, int((until - now).total_seconds())))
 
 
 class UntrustedRedirect(OAuthError):
