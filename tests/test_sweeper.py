@@ -15,7 +15,9 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from database.models import RateCounter, ReplayGuard
 from database.transaction import Transaction
+from provider import application
 from provider import sweeper as sweeping
+from provider.logout_delivery import LogoutDelivery
 from provider.purges import purges
 from provider.security.crypto import Keyring
 from provider.services import Services, build_services
@@ -229,6 +231,18 @@ def test_a_database_that_is_away_is_survived_and_said_once(
     assert left(engine) == 5
     away[0] = False
     wait_until(lambda: left(engine) == 0)
+
+
+@pytest.mark.parametrize("delivers", [True, False])
+def test_a_server_sweeps_and_no_other_program_does(
+    sqlite_engine: Engine, keyring: Keyring, monkeypatch: pytest.MonkeyPatch, delivers: bool
+) -> None:
+    begun: list[object] = []
+    for thread in (Sweeper, LogoutDelivery):
+        monkeypatch.setattr(thread, "start", lambda self: begun.append(type(self)))
+    settings = load_settings({"MCP_SIGNING_ALGORITHMS": "RS256"})
+    application.create_app(settings, sqlite_engine, keyring, delivers=delivers)
+    assert begun == ([LogoutDelivery, Sweeper] if delivers else [])
 
 
 def statements_of(services: Services, purge: Callable[..., int], now: datetime.datetime) -> list[tuple[str, Any]]:
