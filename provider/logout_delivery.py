@@ -15,14 +15,16 @@ from collections.abc import Callable
 
 from database.faults import DATABASE_ERRORS
 from database.transaction import Transaction
+from provider.clients.standing import requester_of
 from provider.security.exchange import FetchFailed
 from provider.services import Services
 from provider.tokens.logout_notices import Notice
 
 log = logging.getLogger("mcp_core.logout")
 POLL_SECONDS = 5.0
-# Applications that are slow to answer hold up no more than this many others, and each only its own notices.
-SENDERS = 4
+# By whether somebody vouches for the application. Slow ones hold up no more than this many others of their kind, and of
+# those that anybody can register, none that somebody vouches for.
+SENDERS = {True: 4, False: 2}
 STOP_SECONDS = 6.0
 _DELIVERED = (200, 204)
 _REFUSED = 400
@@ -41,7 +43,7 @@ class LogoutDelivery:
         self._poll_seconds = poll_seconds
         self._wake = threading.Event()
         self._stopping = threading.Event()
-        self._senders: dict[str, threading.Thread] = {}
+        self._senders: dict[bool, dict[str, threading.Thread]] = {True: {}, False: {}}
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._is_cut_off = False
@@ -60,7 +62,7 @@ class LogoutDelivery:
         self._wake.set()
         deadline = time.monotonic() + STOP_SECONDS
         with self._lock:
-            running = [self._thread, *self._senders.values()]
+            running = [self._thread, *(thread for senders in self._senders.values() for thread in senders.values())]
         for thread in running:
             if thread is not None:
                 thread.join(max(0.0, deadline - time.monotonic()))
@@ -93,7 +95,8 @@ class LogoutDelivery:
             token = services.token_issuer.logout_token(
                 tx, client, subject=notice.subject, session_id=notice.session_id, now=now
             )
-        status = services.outbound.post_form(notice.uri, {"logout_token": token})
+        standing = requester_of(client, "").standing
+        status = services.outbound.post_form(notice.uri, {"logout_token": token}, standing)
         if status in _DELIVERED:
             return None, False
         return f"status {status}", status == _REFUSED
@@ -108,19 +111,23 @@ class LogoutDelivery:
     def _run(self) -> None:
         while not self._stopping.is_set():
             self._wake.clear()
-            if not self._begin_due():
+            if not sum(self._begin_due(is_vouched) for is_vouched in SENDERS):
                 self._wake.wait(self._poll_seconds)
 
-    def _begin_due(self) -> int:
+    def _begin_due(self, is_vouched: bool) -> int:
         """Starts a sender for each notice that can be claimed now. Returns how many."""
         with self._lock:
-            busy = list(self._senders)
-        if len(busy) >= SENDERS:
+            busy = list(self._senders[is_vouched])
+        if len(busy) >= SENDERS[is_vouched]:
             return 0
         try:
             with Transaction(self._services.engine) as tx:
                 notices = self._services.logout_notices.claim(
-                    tx, self._clock(), SENDERS - len(busy), except_clients=busy
+                    tx,
+                    self._clock(),
+                    SENDERS[is_vouched] - len(busy),
+                    is_vouched=is_vouched,
+                    except_clients=busy,
                 )
         except Exception as error:  # whatever it is, it must not end the thread
             if not self._is_cut_off:  # said once, not every few seconds
@@ -129,18 +136,20 @@ class LogoutDelivery:
             return 0
         self._is_cut_off = False
         for notice in notices:
-            sender = threading.Thread(target=self._attempt_and_go, args=(notice,), name="logout notice", daemon=True)
+            sender = threading.Thread(
+                target=self._attempt_and_go, args=(notice, is_vouched), name="logout notice", daemon=True
+            )
             with self._lock:
-                self._senders[notice.client_row_id] = sender
+                self._senders[is_vouched][notice.client_row_id] = sender
             sender.start()
         return len(notices)
 
-    def _attempt_and_go(self, notice: Notice) -> None:
+    def _attempt_and_go(self, notice: Notice, is_vouched: bool) -> None:
         try:
             self.attempt(notice)
         except Exception:
             log.exception("a logout notice cannot be ticked off [%s]", notice.id)
         finally:
             with self._lock:
-                self._senders.pop(notice.client_row_id, None)
+                self._senders[is_vouched].pop(notice.client_row_id, None)
             self._wake.set()

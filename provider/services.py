@@ -89,7 +89,9 @@ def build_services(
     audit = AuditRecorder()
     rate_limits = RateLimiter(keyring, enabled=settings.rate_limits)
     outbound = outbound or Outbound(
-        allowed_hosts=settings.outbound_allowed_hosts.split(), ca_file=settings.outbound_ca_file
+        allowed_hosts=settings.outbound_allowed_hosts.split(),
+        open_hosts=settings.outbound_open_hosts,
+        ca_file=settings.outbound_ca_file,
     )
     signing_keys = SigningKeys(
         keyring,

@@ -102,7 +102,8 @@ class Settings(BaseSettings):
     outbound_allowed_hosts: str = Field(
         "",
         description="Hosts (`name` or `name:port`), space-separated, that may be asked although they are not on the public "
-        "internet or not on port 443: for keys, documents and logout notices inside a private network.",
+        "internet or not on port 443: for keys, documents and logout notices of applications that somebody here vouches "
+        "for.",
     )
     outbound_ca_file: Path | None = Field(
         None, description="PEM file of authorities whose certificates outbound requests accept besides the system's."
@@ -179,6 +180,14 @@ class Settings(BaseSettings):
     @property
     def is_loopback(self) -> bool:
         return urlsplit(self.issuer).hostname in LOOPBACK_HOSTS
+
+    @property
+    def outbound_open_hosts(self) -> frozenset[str]:
+        """What may be asked for strangers too: their documents are wanted from there, and the host is trusted."""
+        if self.metadata_documents != "listed":
+            return frozenset()
+        wanted = frozenset(self.metadata_document_hosts.lower().split())
+        return wanted & frozenset(self.outbound_allowed_hosts.lower().split())
 
     @property
     def algorithms(self) -> tuple[str, ...]:

@@ -16,7 +16,12 @@ from provider.cli.terminal import as_json, opened, refusals, refuse, settings, s
 )
 @click.option("--workers", metavar="N", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes.")
 @click.option(
-    "--threads", metavar="N", type=click.IntRange(1, 64), default=4, show_default=True, help="Machine calls at once in each process."
+    "--threads",
+    metavar="N",
+    type=click.IntRange(1, 64),
+    default=4,
+    show_default=True,
+    help="Machine calls at once in a process.",
 )
 def serve(host: str | None, port: int | None, workers: int, threads: int) -> None:
     """Start the server.

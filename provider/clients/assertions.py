@@ -11,6 +11,7 @@ from provider.clients.client_keys import ClientKeys
 from provider.clients.detail_rules import ASSERTION_ALGORITHMS
 from provider.clients.signed_objects import InvalidSignature, unverified, verified_claims
 from provider.protocol.client import Client
+from provider.protocol.messages import Origin
 from provider.security.replay import ReplayGuard
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -42,15 +43,17 @@ class ClientAssertions:
         subject = None if read is None else read[1].get("sub")
         return subject if isinstance(subject, str) else None
 
-    def is_proof(self, tx: Transaction, client: Client, assertion: str, now: datetime.datetime) -> bool:
+    def is_proof(self, tx: Transaction, origin: Origin, client: Client, assertion: str) -> bool:
         """Whether ``assertion`` proves that the client is at the other end, here, now, and for the first time."""
         wanted = client.details.token_endpoint_auth_signing_alg
         allowed = ASSERTION_ALGORITHMS if wanted is None else (wanted,)
         try:
-            claims = verified_claims(tx, self._keys, client, assertion, algorithms=allowed, types=TYPES)
+            claims = verified_claims(
+                tx, self._keys, client, assertion, algorithms=allowed, types=TYPES, source=origin.network
+            )
         except InvalidSignature:
             return False
-        if not self._says_the_right_thing(claims, client, now.timestamp()):
+        if not self._says_the_right_thing(claims, client, origin.now.timestamp()):
             return False
         until = datetime.datetime.fromtimestamp(claims["exp"], datetime.UTC) + datetime.timedelta(
             seconds=self._skew + 1

@@ -101,7 +101,7 @@ class ClientAuthentication:
             return False
         if not client.is_vouched:
             self._refuse_beyond(tx, ASSERTIONS_PER_SOURCE, request)
-        return self._assertions.is_proof(tx, client, credential.assertion, request.received_at)
+        return self._assertions.is_proof(tx, request.origin, client, credential.assertion)
 
     def _read(self, request: ProtocolRequest) -> _Credential:
         """What the request brought. Raises ``invalid_client`` for nothing at all, which is no attempt either."""

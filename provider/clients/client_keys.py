@@ -16,10 +16,12 @@ from joserfc.jwk import ECKey, JWKRegistry, OKPKey, RSAKey
 
 from database.transaction import Transaction
 from provider.clients.detail_rules import jwks_problem
+from provider.clients.standing import requester_of
 from provider.protocol.client import Client
 from provider.protocol.errors import OAuthError
-from provider.security.exchange import FetchFailed
-from provider.security.outbound import Outbound, TooBusy
+from provider.security.exchange import FetchFailed, Unavailable
+from provider.security.outbound import Outbound, Turn
+from provider.security.turns import Requester
 
 log = logging.getLogger("mcp_core.client_keys")
 
@@ -39,10 +41,10 @@ _CURVES = {"ES256": "P-256", "EdDSA": "Ed25519"}
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """``until`` and ``asked_at`` are values of the monotonic clock, in seconds."""
+    """``until`` and ``read_at`` are values of the monotonic clock, in seconds."""
 
     keys: tuple[PublicKey, ...]
-    asked_at: float
+    read_at: float
     until: float
 
 
@@ -50,76 +52,78 @@ class ClientKeys:
     """Finds the keys that a client may sign with.
 
     A ``jwks_uri`` is asked when nothing is known of it, when what is known is old, and when none of the known keys has
-    signed, which is how a client's new key is found; but never twice within ten seconds, whoever asks.
+    signed, which is how a client's new key is found; but not within ten seconds after it has answered, whoever asks.
     """
 
     def __init__(self, outbound: Outbound, clock: Callable[[], float] = time.monotonic) -> None:
         self._outbound = outbound
         self._clock = clock
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
-        self._locks: OrderedDict[str, threading.Lock] = OrderedDict()
         self._lock = threading.Lock()
 
     def find(
-        self, tx: Transaction, client: Client, algorithm: str, kid: str | None, *, again: bool = False
+        self, tx: Transaction, client: Client, algorithm: str, kid: str | None, *, source: str, again: bool = False
     ) -> Sequence[PublicKey]:
         """The client's keys for ``algorithm``: that of ``kid``, or all that fit when the signer names none.
 
-        ``again`` is for when those are not the ones: what has been read since, or nothing. Commits the transaction before
-        it fetches. What cannot be fetched gives no key. Raises ``temporarily_unavailable`` when it is no turn to ask; what
-        is known already does for ten minutes longer then.
+        ``source`` is the network that asks. ``again`` is for when those are not the ones: what has been read since, or
+        nothing. Commits the transaction before it fetches. What is there but is no set of keys gives none. Raises
+        ``temporarily_unavailable`` when nobody answers; what is known already does for ten minutes longer then.
         """
         if client.details.jwks is not None:
             return () if again else _registered(client.details.jwks, algorithm, kid)
         uri = client.details.jwks_uri
-        return () if uri is None else _fitting(self._keys(tx, uri, again=again), algorithm, kid)
+        if uri is None:
+            return ()
+        return _fitting(self._keys(tx, uri, requester_of(client, source), again=again), algorithm, kid)
 
-    def _keys(self, tx: Transaction, uri: str, *, again: bool) -> tuple[PublicKey, ...]:
+    def _keys(self, tx: Transaction, uri: str, requester: Requester, *, again: bool) -> tuple[PublicKey, ...]:
         kept = self._known(uri)
-        if kept is not None and self._clock() < (kept.asked_at + AGAIN_SECONDS if again else kept.until):
+        now = self._clock()
+        if kept is not None and now < (kept.read_at + AGAIN_SECONDS if again else kept.until):
             return () if again else kept.keys
+        old = kept.keys if kept is not None and not again and now < kept.until + OLD_SECONDS else ()
         tx.commit()
         try:
-            with self._outbound.turn(), self._lock_of(uri):
+            with self._outbound.turn(uri, requester, _TYPES, is_patient=not old) as turn:
                 known = self._known(uri)
                 if known is None or known is kept:
-                    known = self._read(uri, kept)
+                    known = self._read(uri, turn)
                 return known.keys  # who waited here finds what the first one has read
-        except TooBusy:
-            if again or kept is None or not kept.keys or self._clock() >= kept.until + OLD_SECONDS:
-                raise OAuthError.temporarily_unavailable() from None
-            return kept.keys
+        except FetchFailed as error:
+            log.info("a client's keys were not read: %s", error)
+            if isinstance(error, Unavailable):
+                if not old:
+                    raise OAuthError.temporarily_unavailable() from None
+                return old
+            if kept is None or now >= kept.until:
+                self._keep(uri, _Kept((), now, now))  # so that what is old does not come back while it pauses
+            return ()
 
     def _known(self, uri: str) -> _Kept | None:
         with self._lock:
             return self._kept.get(uri)
 
-    def _read(self, uri: str, kept: _Kept | None) -> _Kept:
-        """Asks, and remembers the answer. A failure changes nothing about keys whose time is not over."""
+    def _read(self, uri: str, turn: Turn) -> _Kept:
+        """Asks, and remembers the answer; of a failure nothing. Raises ``FetchFailed``, ``Unavailable``."""
         now = self._clock()
+        fetched = turn.get(uri, _TYPES, max_bytes=MAX_BYTES)
         try:
-            fetched = self._outbound.get(uri, content_types=_TYPES, max_bytes=MAX_BYTES)
-            seconds = KEPT_SECONDS if fetched.max_age_seconds is None else fetched.max_age_seconds
-            seconds = max(LEAST_KEPT_SECONDS, min(seconds, MOST_KEPT_SECONDS))
-            read = _Kept(_parse(_public_items(fetched.json())), now, now + seconds)
-        except FetchFailed as error:
-            log.info("a client's keys were not read: %s", error)
-            is_good = kept is not None and now < kept.until
-            read = _Kept(kept.keys, now, kept.until) if kept and is_good else _Kept((), now, now + AGAIN_SECONDS)
+            keys = _parse(_public_items(fetched.json()))
+        except FetchFailed:
+            turn.reject()
+            raise
+        seconds = KEPT_SECONDS if fetched.max_age_seconds is None else fetched.max_age_seconds
+        read = _Kept(keys, now, now + max(LEAST_KEPT_SECONDS, min(seconds, MOST_KEPT_SECONDS)))
+        self._keep(uri, read)
+        return read
+
+    def _keep(self, uri: str, read: _Kept) -> None:
         with self._lock:
             self._kept[uri] = read
             self._kept.move_to_end(uri)
             while len(self._kept) > REMEMBERED:
                 self._kept.popitem(last=False)
-        return read
-
-    def _lock_of(self, uri: str) -> threading.Lock:
-        with self._lock:
-            found = self._locks.setdefault(uri, threading.Lock())
-            self._locks.move_to_end(uri)
-            while len(self._locks) > REMEMBERED:
-                self._locks.popitem(last=False)
-            return found
 
 
 def _registered(jwks: Mapping[str, Any], algorithm: str, kid: str | None) -> Sequence[PublicKey]:

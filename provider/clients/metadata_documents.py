@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import datetime
 import logging
-import threading
-import time
-from collections import OrderedDict
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Literal
 from urllib.parse import urlsplit
@@ -20,13 +17,15 @@ from provider.clients.metadata_json import metadata_from_json
 from provider.clients.registry import Clients
 from provider.clients.rows import metadata_of
 from provider.clients.sectors import check_sector
+from provider.clients.standing import requester_of
 from provider.protocol.client import Client
 from provider.protocol.document_rules import document_method, document_problem, document_url_problem, offered_methods
 from provider.protocol.errors import OAuthError, UntrustedRedirect
 from provider.protocol.json_body import parse_json
 from provider.protocol.messages import Origin
-from provider.security.exchange import FetchFailed
-from provider.security.outbound import Outbound, TooBusy
+from provider.security.backoff import TooBusy
+from provider.security.exchange import FetchFailed, Unavailable
+from provider.security.outbound import Outbound, Turn
 from provider.security.rate_limit import Limit, RateLimiter
 
 log = logging.getLogger("mcp_core.metadata_documents")
@@ -35,21 +34,20 @@ KIND = "metadata_document"
 MAX_BYTES = 5120
 CONTENT_TYPES = ("application/json", "application/cimd+json")
 FRESH_SECONDS, LEAST_FRESH_SECONDS, MOST_FRESH_SECONDS = 3600, 60, 86400
-FAILED_SECONDS = 10
 OLD_SECONDS = 3600
 FETCHES_PER_SOURCE = Limit("metadata documents per source", 30, 60)
 NEW_PER_SOURCE = Limit("new metadata documents per source", 300, 86400)
 NEW_PER_SOURCE_AND_HOST = Limit("new metadata documents per source and host", 10, 60)
-BUSY = "Too many metadata documents are being read right now. Try again shortly."
+BUSY = "The metadata document of this application cannot be read right now. Try again shortly."
 UNREADABLE = "The metadata document of this application could not be read."
 _GRANTS = ("authorization_code", "refresh_token")
-_REMEMBERED = 1024
 
 
 class MetadataDocuments:
     """Finds the client of a URL, reading its document when what we know of it is not fresh any more.
 
-    A document that cannot be read or is not valid is refused and never remembered as a client. ``policy`` is ``open``,
+    A document that cannot be read or is not valid is refused and never remembered as a client. One that was read before and
+    cannot be had now does for an hour longer; one that says something wrong now does not. ``policy`` is ``open``,
     ``listed`` (only documents of ``hosts``) or ``off``. ``algorithms`` are those that this server has a key for.
     """
 
@@ -62,7 +60,6 @@ class MetadataDocuments:
         policy: Literal["open", "listed", "off"],
         hosts: Collection[str] = (),
         algorithms: Collection[str] = ALGORITHMS,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._clients = clients
         self._outbound = outbound
@@ -70,10 +67,6 @@ class MetadataDocuments:
         self.policy = policy
         self._hosts = frozenset(host.lower() for host in hosts)
         self._algorithms = algorithms
-        self._clock = clock
-        self._locks: OrderedDict[str, threading.Lock] = OrderedDict()
-        self._failed: OrderedDict[str, tuple[float, str]] = OrderedDict()
-        self._lock = threading.Lock()
 
     def client(self, tx: Transaction, origin: Origin, client_id: str) -> Client:
         """The client whose id is the URL ``client_id``, as its document says. Ends the transaction before it fetches.
@@ -86,13 +79,22 @@ class MetadataDocuments:
         known = self._fresh(tx, origin, client_id)
         if known is not None:
             return known
+        requester = requester_of(self._clients.find(tx, client_id), origin.network)
+        old = self._fresh(tx, origin, client_id, old_seconds=OLD_SECONDS)
         tx.commit()  # who waits holds no connection, and finds afterwards what the first one has read and committed
         try:
-            with self._outbound.turn(), self._lock_of(client_id):
+            with self._outbound.turn(client_id, requester, CONTENT_TYPES, is_patient=old is None) as turn:
                 known = self._fresh(tx, origin, client_id)
-                return known if known is not None else self._read(tx, origin, client_id)
-        except TooBusy:
-            return self._old(tx, origin, client_id)
+                return known if known is not None else self._read(tx, origin, client_id, turn)
+        except Unavailable as error:
+            if not isinstance(error, TooBusy):
+                log.info("the metadata document of %s was not read: %s", urlsplit(client_id).hostname, error)
+            if old is not None:
+                return old
+            raise UntrustedRedirect("temporarily_unavailable", BUSY) from None
+        except FetchFailed as error:
+            log.info("the metadata document of %s is not to be read: %s", urlsplit(client_id).hostname, error)
+            raise UntrustedRedirect("invalid_request", UNREADABLE) from None
 
     def _fresh(self, tx: Transaction, origin: Origin, client_id: str, *, old_seconds: int = 0) -> Client | None:
         known = self._clients.find(tx, client_id)
@@ -100,28 +102,23 @@ class MetadataDocuments:
         is_fresh = until is not None and until + datetime.timedelta(seconds=old_seconds) > origin.now
         return known if is_fresh else None
 
-    def _old(self, tx: Transaction, origin: Origin, client_id: str) -> Client:
-        """What was known an hour ago will do while it is no turn to ask: slow strangers keep nobody else out."""
-        known = self._fresh(tx, origin, client_id, old_seconds=OLD_SECONDS)
-        if known is None:
-            raise UntrustedRedirect("temporarily_unavailable", BUSY)
-        return known
-
-    def _read(self, tx: Transaction, origin: Origin, client_id: str) -> Client:
-        self._refuse_again(client_id)
+    def _read(self, tx: Transaction, origin: Origin, client_id: str, turn: Turn) -> Client:
         self._count(tx, origin, client_id)
         tx.commit()
         try:
-            fetched = self._outbound.get(client_id, content_types=CONTENT_TYPES, max_bytes=MAX_BYTES)
+            fetched = turn.get(client_id, CONTENT_TYPES, max_bytes=MAX_BYTES)
             metadata = _from_document(client_id, parse_json(fetched.body))
             check_signatures(metadata, self._algorithms)
-            check_sector(tx, self._outbound, metadata)
-        except FetchFailed as error:
-            log.info("the metadata document of %s was not read: %s", urlsplit(client_id).hostname, error)
-            raise self._remember_failure(client_id, UNREADABLE) from None
-        except OAuthError as error:
-            log.info("the metadata document of %s was refused: %s", urlsplit(client_id).hostname, error.description)
-            raise self._remember_failure(client_id, error.description) from None
+            check_sector(tx, metadata, turn.get_json)
+        except Unavailable:
+            raise
+        except (FetchFailed, OAuthError) as error:
+            turn.reject()
+            self._outdate(tx, origin, client_id)
+            tx.commit()
+            host, problem = urlsplit(client_id).hostname, error.description if isinstance(error, OAuthError) else None
+            log.info("the metadata document of %s was refused: %s", host, problem or error)
+            raise UntrustedRedirect("invalid_request", problem or UNREADABLE) from None
         seconds = FRESH_SECONDS if fetched.max_age_seconds is None else fetched.max_age_seconds
         seconds = max(LEAST_FRESH_SECONDS, min(seconds, MOST_FRESH_SECONDS))
         client = self._store(tx, origin, client_id, metadata, origin.now + datetime.timedelta(seconds=seconds))
@@ -166,6 +163,13 @@ class MetadataDocuments:
         )
         return made
 
+    def _outdate(self, tx: Transaction, origin: Origin, client_id: str) -> None:
+        """What the document said before will not do any more, also when it cannot be had later."""
+        known = self._clients.find(tx, client_id)
+        if known is not None:
+            until = origin.now - datetime.timedelta(seconds=OLD_SECONDS)
+            self._clients.set_document_fresh_until(tx, known, until)
+
     def _problem(self, client_id: str) -> str | None:
         if self.policy == "off":
             return "Client-id metadata documents are switched off here."
@@ -184,28 +188,6 @@ class MetadataDocuments:
                 raise UntrustedRedirect(
                     "temporarily_unavailable", "Too many metadata documents were asked for. Try later."
                 )
-
-    def _refuse_again(self, client_id: str) -> None:
-        """Gives the answer of a moment ago, without asking again."""
-        until, problem = self._failed.get(client_id, (0.0, ""))
-        if self._clock() < until:
-            raise UntrustedRedirect("invalid_request", problem)
-
-    def _remember_failure(self, client_id: str, problem: str) -> UntrustedRedirect:
-        with self._lock:
-            self._failed[client_id] = (self._clock() + FAILED_SECONDS, problem)
-            self._failed.move_to_end(client_id)
-            while len(self._failed) > _REMEMBERED:
-                self._failed.popitem(last=False)
-        return UntrustedRedirect("invalid_request", problem)
-
-    def _lock_of(self, client_id: str) -> threading.Lock:
-        with self._lock:
-            found = self._locks.setdefault(client_id, threading.Lock())
-            self._locks.move_to_end(client_id)
-            while len(self._locks) > _REMEMBERED:
-                self._locks.popitem(last=False)
-            return found
 
 
 def _from_document(client_id: str, document: object) -> ClientMetadata:

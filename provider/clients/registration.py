@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 from database.transaction import Transaction
@@ -13,14 +14,18 @@ from provider.clients.metadata_json import metadata_from_json
 from provider.clients.registration_tokens import RegistrationToken, RegistrationTokens
 from provider.clients.registry import Clients
 from provider.clients.rows import metadata_columns
-from provider.clients.sectors import check_sector
+from provider.clients.sectors import UNREADABLE, check_sector, refused_sector
+from provider.clients.standing import requester_of
 from provider.protocol.client import Client
 from provider.protocol.errors import OAuthError, refuse_until
 from provider.protocol.messages import Origin
 from provider.protocol.sizes import MAX_KEPT_BYTES, kept_bytes
+from provider.security.backoff import TooBusy
 from provider.security.crypto import Keyring, constant_time_equal, is_secret, new_secret
+from provider.security.exchange import Unavailable
 from provider.security.outbound import Outbound
 from provider.security.rate_limit import Limit, RateLimiter
+from provider.security.turns import Requester, Standing
 
 KIND = "dynamic"
 PER_SOURCE = (Limit("registration per source", 20, 3600), Limit("registration per source", 100, 86400))
@@ -77,7 +82,8 @@ class Registration:
         """
         token = self._initial_token(tx, origin, initial_token)
         asked = metadata_from_json(said, require_pkce=token is None or token.require_pkce)
-        metadata = self._checked(tx, asked, is_open=token is None)
+        standing = Standing.NEW if token is None else Standing.VOUCHED
+        metadata = self._checked(tx, asked, Requester(standing, origin.network))
         if token is not None and not self._tokens.use(tx, origin.now, token):
             raise invalid_registration_token()
         access_token = new_secret("reg")
@@ -119,7 +125,7 @@ class Registration:
             if secret is not None and not self._is_its_secret(client, secret):
                 raise OAuthError("invalid_client_metadata", "client_secret must be that of this client.")
         asked = metadata_from_json(said, require_pkce=client.require_pkce)
-        metadata = self._checked(tx, asked, is_open=not client.is_vouched)
+        metadata = self._checked(tx, asked, requester_of(client, origin.network))
         access_token = new_secret("reg")
         changed = self._clients.replace(
             tx,
@@ -157,7 +163,8 @@ class Registration:
                 self._audit.record(tx, AuditEvent.REGISTRATION_REFUSED, origin, outcome="denied", limit=limit.name)
             refuse_until(until, origin.now)
 
-    def _checked(self, tx: Transaction, asked: ClientMetadata, *, is_open: bool) -> ClientMetadata:
+    def _checked(self, tx: Transaction, asked: ClientMetadata, requester: Requester) -> ClientMetadata:
+        is_open = not requester.is_vouched
         grants = tuple(name for name in asked.grant_types if name in OPEN_GRANTS) if is_open else asked.grant_types
         if is_open and asked.grant_types and not grants:
             raise OAuthError("invalid_client_metadata", "Only applications that sign people in can register openly.")
@@ -167,7 +174,12 @@ class Registration:
         check_signatures(metadata, self._algorithms)
         if kept_bytes(metadata_columns(metadata)) > MAX_KEPT_BYTES:
             raise OAuthError("invalid_client_metadata", "The metadata is too large: 16,384 bytes are kept of it.")
-        check_sector(tx, self._outbound, metadata)
+        try:
+            check_sector(tx, metadata, partial(self._outbound.get_json, requester=requester))
+        except TooBusy:
+            raise OAuthError.temporarily_unavailable() from None
+        except Unavailable:
+            raise refused_sector(UNREADABLE) from None
         return metadata
 
     def _is_its_secret(self, client: Client, value: object) -> bool:

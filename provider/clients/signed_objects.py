@@ -48,11 +48,12 @@ def verified_claims(
     *,
     algorithms: Collection[str],
     types: Collection[str],
+    source: str,
 ) -> Mapping[str, Any]:
     """The claims of a compact JWS that this client signed with one of ``algorithms``. Raises ``InvalidSignature``.
 
     ``types`` are the values of ``typ`` that stand for this kind of object; without one it is a plain JWT (RFC 8725 §3.11).
-    Without a ``kid`` every fitting key of the client is tried: the MCP SDKs name none.
+    Without a ``kid`` every fitting key of the client is tried: the MCP SDKs name none. ``source`` is the sender's network.
     """
     read = unverified(signed)
     if read is None:
@@ -64,7 +65,7 @@ def verified_claims(
     if (kid is not None and not isinstance(kid, str)) or not _is_of_type(header, types):
         raise InvalidSignature
     for again in (False, True):
-        for key in keys.find(tx, client, algorithm, kid, again=again):
+        for key in keys.find(tx, client, algorithm, kid, source=source, again=again):
             if _is_signed_by(signed, key):
                 return claims
     raise InvalidSignature

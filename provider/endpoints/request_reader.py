@@ -66,7 +66,7 @@ class RequestReader:
                 raise OAuthError.invalid_request("Only one of request and request_uri can be sent.")
             if request_uri is not None:
                 signed = self._fetch(tx, client, request_uri, origin)
-            return ReadRequest(self._services.request_objects.read(tx, client, signed or "", origin.now))
+            return ReadRequest(self._services.request_objects.read(tx, origin, client, signed or ""))
         except OAuthError as problem:
             return ReadRequest(sent, problem=problem)
 
@@ -78,7 +78,7 @@ class RequestReader:
                 over = self._services.rate_limits.hit_source(tx, limit, origin.networks, origin.now, about=about)
                 if over is not None:
                     raise OAuthError("temporarily_unavailable", "Too many request objects were asked for. Try later.")
-        return self._services.request_objects.fetch(tx, client, request_uri)
+        return self._services.request_objects.fetch(tx, origin, client, request_uri)
 
     def _pushed(self, tx: Transaction, client: Client, request_uri: str, origin: Origin) -> ReadRequest:
         stored = self._services.pushed_requests.find(tx, origin.now, client.id, request_uri)

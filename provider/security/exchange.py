@@ -18,6 +18,10 @@ class FetchFailed(Exception):
     """Nothing usable came back. The text says why, for the log alone, and without any of the body."""
 
 
+class Unavailable(FetchFailed):
+    """Nobody gave an answer: it may be had later, and says nothing of what was asked for."""
+
+
 class Exchange:
     """A connection with one request on it. ``deadline`` is a value of ``time.monotonic``."""
 
@@ -32,32 +36,37 @@ class Exchange:
         self._connection = http.client.HTTPSConnection(host, port, context=context)
 
     def begin(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> Exchange:
-        """Sends the request and reads the head of the answer into ``response``. Raises ``FetchFailed``."""
+        """Sends the request and reads the head of the answer into ``response``. Raises ``FetchFailed``, ``Unavailable``."""
         fixed = {"User-Agent": "mcp-core", "Accept-Encoding": "identity", "Connection": "close"}
         try:
             self._connect()
             self._connection.request(method, path, body, {**fixed, **headers})
             self.response = self._connection.getresponse()
+        except ssl.SSLCertVerificationError as error:
+            self._end()
+            raise FetchFailed(f"TLS failed: {error.reason}") from None
         except ssl.SSLError as error:
             self._end()
-            raise FetchFailed(f"TLS failed: {error.reason or 'no answer'}") from None
+            raise Unavailable(f"TLS failed: {error.reason or 'no answer'}") from None
         except (OSError, http.client.HTTPException, ValueError) as error:
             self._end()
-            raise FetchFailed(f"no answer: {type(error).__name__}") from None
+            raise Unavailable(f"no answer: {type(error).__name__}") from None
         return self
 
     def read(self, max_bytes: int) -> bytes:
-        """The whole body. Raises ``FetchFailed`` when it is longer, breaks off, or isn't there at the deadline."""
+        """The whole body. Raises ``FetchFailed`` when it is longer, ``Unavailable`` when it isn't there at the deadline."""
         body = b""
         try:
             while len(body) <= max_bytes and (piece := self.response.read1(READ_BYTES)):
                 body += piece
         except (OSError, http.client.HTTPException) as error:
-            raise FetchFailed(f"the answer broke off: {type(error).__name__}") from None
+            raise Unavailable(f"the answer broke off: {type(error).__name__}") from None
         if time.monotonic() >= self._deadline:
-            raise FetchFailed("the answer took too long")
+            raise Unavailable("the answer took too long")
         if len(body) > max_bytes:
             raise FetchFailed(f"the answer is longer than {max_bytes} bytes")
+        if self.response.length:  # reading piece by piece does not tell a connection that ends too early
+            raise Unavailable("the answer broke off")
         return body
 
     def __enter__(self) -> Exchange:

@@ -1,16 +1,14 @@
 """The one door to other servers: metadata, keys, signed requests and notices of the end of a session.
 
-What a stranger names must never reach what only this machine or its network can reach. A name is resolved once, every
-address it has must be public, and the connection goes to the address that was checked (CIMD draft-02 §6.5, RFC 8725 §3.10).
+A name is resolved once, every address it has must be public, and the connection goes to the address that was checked
+(CIMD draft-02 §6.5, RFC 8725 §3.10). Slow and failing servers hold up those who ask them, and nobody else.
 """
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
 import json
 import re
-import socket
 import ssl
 import threading
 import time
@@ -18,25 +16,19 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
-from provider.security.addresses import is_public_address
-from provider.security.exchange import Exchange, FetchFailed
+from provider.security.backoff import Backoff
+from provider.security.exchange import Exchange, FetchFailed, Unavailable
+from provider.security.targets import Resolver, Target, Targets, resolve
+from provider.security.turns import FETCH_THREADS, PATIENCE_SECONDS, Requester, Standing, Turns, shares_of
 
-HTTP_OK = 200
-MAX_URL_CHARACTERS = 2048
-# A name that nobody answers for keeps the system's resolver busy for longer than we wait.
-RESOLVER_THREADS = 32
-# Requests that wait for another server, out of the threads that answer them: 4 unless an operator says otherwise.
-WAITING_AT_ONCE = 2
-PATIENCE_SECONDS = 0.3
-_HOST = re.compile(r"(?:[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+JSON_TYPES = ("application/json",)
+HTTP_OK, TOO_MANY_REQUESTS, SERVER_ERROR = 200, 429, 500
+# A notice that is not sent counts as one that failed, so this is no longer than the first wait between two attempts.
+LONGEST_PAUSE_OF_NOTICES = 5.0
 _MAX_AGE = re.compile(r"max-age=([0-9]{1,9})")
-Resolver = Callable[[str, int], Collection[str]]
-
-
-class TooBusy(FetchFailed):
-    """Nobody was asked: enough others are waiting for an answer already."""
+Fetch = Callable[[Target, Standing, float, Collection[str], int], "Fetched"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,59 +47,136 @@ class Fetched:
             raise FetchFailed("the answer is not JSON") from None
 
 
-def resolve(host: str, port: int) -> Collection[str]:
-    return [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+class Turn:
+    """One requester's time with another server. Whatever is fetched in it is over at one ``deadline``."""
+
+    def __init__(self, requester: Requester, targets: Targets, pauses: Backoff, fetch: Fetch, deadline: float) -> None:
+        self._standing = requester.standing
+        self._targets = targets
+        self._pauses = pauses
+        self._fetch = fetch
+        self._deadline = deadline
+        self._document = ""
+
+    def get(self, url: str, content_types: Collection[str], *, max_bytes: int) -> Fetched:
+        """The body at ``url``: status 200 and one of ``content_types``. Raises ``FetchFailed``, ``Unavailable``."""
+        target = self._targets.parse(url, self._standing)
+        self._document, *hosts = _names(url, target, self._standing, content_types)
+        self._pauses.begin(self._document, *hosts)
+        try:
+            fetched = self._fetch(target, self._standing, self._deadline, content_types, max_bytes)
+        except FetchFailed as error:
+            self._pauses.failed(self._document)
+            (self._pauses.failed if isinstance(error, Unavailable) else self._pauses.succeeded)(*hosts)
+            raise
+        self._pauses.succeeded(self._document, *hosts)
+        return fetched
+
+    def get_json(self, url: str, *, max_bytes: int) -> Any:
+        """The JSON value at ``url``. Raises ``FetchFailed``, ``Unavailable``."""
+        fetched = self.get(url, JSON_TYPES, max_bytes=max_bytes)
+        try:
+            return fetched.json()
+        except FetchFailed:
+            self.reject()
+            raise
+
+    def reject(self) -> None:
+        """What was fetched last is of no use: it is not asked for again at once."""
+        self._pauses.failed(self._document)
+
+
+def _names(url: str, target: Target, standing: Standing, content_types: Collection[str]) -> list[str]:
+    """What pauses when ``url`` fails: a document as what it is wanted for, and new ones with their host as well.
+
+    So nobody can make a known one pause by asking for others of its host, or for it as something else.
+    """
+    document = f"{standing.value} {' '.join(content_types)} {url}"
+    return [document, target.authority] if standing is Standing.NEW else [document]
 
 
 class Outbound:
-    """HTTPS to the public internet, and to ``allowed_hosts``: names, with a port if it is not 443, that an operator trusts.
+    """HTTPS to the public internet, and to what operators trust: ``allowed_hosts`` and ``open_hosts`` of ``Targets``.
 
     Follows no redirect, asks no proxy, sends no credentials and no cookies. ``timeout_seconds`` bounds everything from the
     name's resolution to the last byte; ``max_bytes`` the body. ``ca_file`` adds authorities to those of the system.
-    ``at_once`` threads may wait for an answer together, so that servers that give none can't hold up all of ours.
+    ``threads`` of those that answer requests may wait for other servers, and those that find no turn for
+    ``patience_seconds``, for vouched clients three times as long; ``clock`` measures the pauses after failures.
     """
 
     def __init__(
         self,
         *,
         allowed_hosts: Collection[str] = (),
+        open_hosts: Collection[str] = (),
         ca_file: Path | None = None,
         timeout_seconds: float = 5,
         resolver: Resolver = resolve,
-        at_once: int = WAITING_AT_ONCE,
+        threads: int = FETCH_THREADS,
+        patience_seconds: float = PATIENCE_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._allowed = frozenset(host.lower() for host in allowed_hosts)
+        self._targets = Targets(allowed_hosts, open_hosts, resolver)
         self._ca_file = ca_file
         self._timeout = timeout_seconds
-        self._resolver = resolver
-        self._turns = threading.BoundedSemaphore(at_once)
-        self._mine = threading.local()
+        self._turns = Turns(shares_of(threads, patience_seconds))
+        self._pauses = Backoff(clock=clock)
+        self._pauses_of_notices = Backoff(longest_seconds=LONGEST_PAUSE_OF_NOTICES, clock=clock)
         self._context: ssl.SSLContext | None = None
-        self._resolving: concurrent.futures.ThreadPoolExecutor | None = None
         self._lock = threading.Lock()
 
     @contextlib.contextmanager
-    def turn(self) -> Iterator[None]:
-        """For who fetches, or waits for another thread that does. Raises ``TooBusy`` when too many do so already.
+    def turn(
+        self, url: str, requester: Requester, content_types: Collection[str], *, is_patient: bool = True
+    ) -> Iterator[Turn]:
+        """To fetch ``url``, and what its document names. Raises ``FetchFailed``; ``TooBusy`` also while ``url`` pauses.
 
-        A thread that has a turn may take it again.
+        Who waits for one document waits for its host's one turn, and can see before asking whether it is there by then.
+        Who is not ``is_patient`` has something that will do, and does not wait.
         """
-        has_one = getattr(self._mine, "is_taken", False)
-        if not has_one and not self._turns.acquire(timeout=PATIENCE_SECONDS):
-            raise TooBusy("too many requests wait for other servers")
-        self._mine.is_taken = True
-        try:
-            yield
-        finally:
-            if not has_one:
-                self._mine.is_taken = False
-                self._turns.release()
+        target = self._targets.parse(url, requester.standing)
+        with self._turns.take(requester, target.authority, is_patient=is_patient):
+            self._pauses.check(*_names(url, target, requester.standing, content_types))
+            yield Turn(requester, self._targets, self._pauses, self._get, time.monotonic() + self._timeout)
 
-    def get(self, url: str, *, content_types: Collection[str], max_bytes: int) -> Fetched:
-        """The body at ``url``: status 200 and one of ``content_types``. Raises ``FetchFailed``, ``TooBusy``."""
+    def get(self, url: str, requester: Requester, content_types: Collection[str], *, max_bytes: int) -> Fetched:
+        """The body at ``url``: status 200 and one of ``content_types``. Raises ``FetchFailed``, ``Unavailable``."""
+        with self.turn(url, requester, content_types) as turn:
+            return turn.get(url, content_types, max_bytes=max_bytes)
+
+    def get_json(self, url: str, requester: Requester, *, max_bytes: int) -> Any:
+        """The JSON value at ``url``. Raises ``FetchFailed``, ``Unavailable``."""
+        with self.turn(url, requester, JSON_TYPES) as turn:
+            return turn.get_json(url, max_bytes=max_bytes)
+
+    def post_form(self, url: str, fields: Mapping[str, str], standing: Standing) -> int:
+        """Sends a form and returns the status of the answer, whose body is not read. Raises ``FetchFailed``, ``TooBusy``.
+
+        Needs no turn: who sends notices has threads of its own.
+        """
+        target = self._targets.parse(url, standing)
+        # A stranger can register as many applications on one slow host as he likes.
+        names = [url] if standing is Standing.VOUCHED else [url, f"{standing.value} {target.authority}"]
+        self._pauses_of_notices.begin(*names)
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        try:
+            deadline = time.monotonic() + self._timeout
+            with self._exchange("POST", target, standing, deadline, headers, urlencode(fields).encode()) as exchange:
+                status = exchange.response.status
+        except FetchFailed:
+            self._pauses_of_notices.failed(*names)
+            raise
+        self._pauses_of_notices.succeeded(*names)
+        return status
+
+    def _get(
+        self, target: Target, standing: Standing, deadline: float, content_types: Collection[str], max_bytes: int
+    ) -> Fetched:
         accept = {"Accept": ", ".join(content_types)}
-        with self.turn(), self._exchange("GET", url, None, accept) as exchange:
+        with self._exchange("GET", target, standing, deadline, accept) as exchange:
             response = exchange.response
+            if response.status == TOO_MANY_REQUESTS or response.status >= SERVER_ERROR:
+                raise Unavailable(f"status {response.status}")
             if response.status != HTTP_OK:
                 raise FetchFailed(f"status {response.status}")
             content_type = response.headers.get_content_type()
@@ -120,59 +189,18 @@ class Outbound:
             age = 0 if not is_kept else int(found[1]) if found else None
             return Fetched(exchange.read(max_bytes), content_type, age)
 
-    def get_json(self, url: str, *, max_bytes: int, content_types: Collection[str] = ("application/json",)) -> Any:
-        """The JSON value at ``url``. Raises ``FetchFailed``, ``TooBusy``."""
-        return self.get(url, content_types=content_types, max_bytes=max_bytes).json()
-
-    def post_form(self, url: str, fields: Mapping[str, str]) -> int:
-        """Sends a form and returns the status of the answer, whose body is not read. Raises ``FetchFailed``."""
-        headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        with self._exchange("POST", url, urlencode(fields).encode(), headers) as exchange:
-            return exchange.response.status
-
-    def _exchange(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> Exchange:
-        deadline = time.monotonic() + self._timeout
-        host, port, path = self._target(url)
-        addresses = self._addresses(host, port, deadline)
-        return Exchange(addresses, host, port, self._tls(), deadline).begin(method, path, body, headers)
-
-    def _target(self, url: str) -> tuple[str, int, str]:
-        if len(url) > MAX_URL_CHARACTERS or not url.isascii() or not url.isprintable() or " " in url:
-            raise FetchFailed("the address is no URL that we fetch")
-        try:
-            parts = urlsplit(url)
-            host, port = parts.hostname or "", parts.port or 443
-        except ValueError:
-            raise FetchFailed("the address is no URL") from None
-        if parts.scheme != "https" or "@" in parts.netloc or not _HOST.fullmatch(parts.netloc):
-            raise FetchFailed("only https URLs with a host and without a user are fetched")
-        if port != 443 and not self._is_allowed(host, port):
-            raise FetchFailed("only port 443 is asked, and what MCP_OUTBOUND_ALLOWED_HOSTS names")
-        path = parts.path or "/"
-        return host, port, f"{path}?{parts.query}" if parts.query else path
-
-    def _is_allowed(self, host: str, port: int) -> bool:
-        shown = f"[{host}]" if ":" in host else host
-        return f"{shown}:{port}" in self._allowed or (port == 443 and shown in self._allowed)
-
-    def _addresses(self, host: str, port: int, deadline: float) -> list[str]:
-        """What ``host`` resolves to. All of it must be public: of two answers the second one may be the trap."""
-        with self._lock:
-            if self._resolving is None:
-                self._resolving = concurrent.futures.ThreadPoolExecutor(RESOLVER_THREADS, "resolver")
-        asked = self._resolving.submit(self._resolver, host, port)
-        try:
-            addresses = list(dict.fromkeys(asked.result(timeout=max(0.0, deadline - time.monotonic()))))
-        except concurrent.futures.TimeoutError:
-            asked.cancel()
-            raise FetchFailed("the name was not resolved in time") from None
-        except (OSError, UnicodeError) as error:
-            raise FetchFailed(f"the name cannot be resolved: {error}") from None
-        if not addresses:
-            raise FetchFailed("the name has no address")
-        if not self._is_allowed(host, port) and not all(map(is_public_address, addresses)):
-            raise FetchFailed("the name leads to an address that is not public")
-        return addresses
+    def _exchange(
+        self,
+        method: str,
+        target: Target,
+        standing: Standing,
+        deadline: float,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+    ) -> Exchange:
+        addresses = self._targets.addresses(target, standing, deadline)
+        exchange = Exchange(addresses, target.host, target.port, self._tls(), deadline)
+        return exchange.begin(method, target.path, body, headers)
 
     def _tls(self) -> ssl.SSLContext:
         with self._lock:

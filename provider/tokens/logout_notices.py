@@ -108,12 +108,26 @@ class LogoutNotices:
         return len(rows)
 
     def claim(
-        self, tx: Transaction, now: datetime.datetime, limit: int, *, except_clients: Collection[str] = ()
+        self,
+        tx: Transaction,
+        now: datetime.datetime,
+        limit: int,
+        *,
+        is_vouched: bool,
+        except_clients: Collection[str] = (),
     ) -> list[Notice]:
-        """Takes due notices, one of each client, for as long as an attempt may last. No two callers get the same one."""
+        """Takes due notices, one of each client, for as long as an attempt may last. No two callers get the same one.
+
+        Those of clients that somebody vouches for, or those of the others.
+        """
         due = (
             select(func.min(_TABLE.c.id))
-            .where(_TABLE.c.next_attempt_at <= now, _TABLE.c.client_id.not_in(except_clients))
+            .join(_CLIENTS, _CLIENTS.c.id == _TABLE.c.client_id)
+            .where(
+                _TABLE.c.next_attempt_at <= now,
+                _TABLE.c.client_id.not_in(except_clients),
+                _CLIENTS.c.is_vouched == is_vouched,
+            )
             .group_by(_TABLE.c.client_id)
             .order_by(func.min(_TABLE.c.next_attempt_at))
             .limit(limit)

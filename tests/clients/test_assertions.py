@@ -15,6 +15,7 @@ from database.transaction import Transaction
 from provider.clients.assertions import MAX_CHARACTERS, MAX_JTI, ClientAssertions
 from provider.clients.client_keys import ClientKeys
 from provider.protocol.client import Client
+from provider.protocol.messages import Origin
 from provider.security.crypto import Keyring
 from provider.security.outbound import Outbound
 from provider.security.replay import ReplayGuard
@@ -25,6 +26,7 @@ ISSUER = "https://id.example/oauth"
 TOKEN_ENDPOINT = f"{ISSUER}/token"
 NOW = datetime.datetime(2026, 7, 1, 12, 0, tzinfo=datetime.UTC)
 AT = int(NOW.timestamp())
+ORIGIN = Origin("192.0.2.10", "pytest", "request-1", NOW)
 SECONDS, SKEW = 300, 30
 KEY = client_key()
 CLIENT = known_client(jwks=jwks(KEY))
@@ -50,7 +52,7 @@ def assertions(keyring: Keyring) -> ClientAssertions:
 def prove(assertions: ClientAssertions, sqlite_engine: Engine) -> Prove:
     def call(assertion: str, client: Client = CLIENT, now: datetime.datetime = NOW) -> bool:
         with Transaction(sqlite_engine) as tx:
-            return assertions.is_proof(tx, client, assertion, now)
+            return assertions.is_proof(tx, dataclasses.replace(ORIGIN, now=now), client, assertion)
 
     return call
 
@@ -221,7 +223,7 @@ def test_of_many_at_one_moment_one_is_proof(engine: Engine, keyring: Keyring, pr
     for _round in range(5):
         made = assertion()
         calls = [
-            lambda tx, service=services[number % processes], made=made: service.is_proof(tx, CLIENT, made, NOW)
+            lambda tx, service=services[number % processes], made=made: service.is_proof(tx, ORIGIN, CLIENT, made)
             for number in range(8)
         ]
         assert sorted(at_once(engine, calls, tries=8)) == [False] * 7 + [True]
@@ -230,9 +232,9 @@ def test_of_many_at_one_moment_one_is_proof(engine: Engine, keyring: Keyring, pr
 def test_what_is_undone_was_not_used_up(assertions: ClientAssertions, engine: Engine) -> None:
     """Whose transaction fails gets no token, and may send the assertion again: the edge repeats a call after a deadlock."""
     made, tx = assertion(), Transaction(engine)
-    assert assertions.is_proof(tx, CLIENT, made, NOW)
+    assert assertions.is_proof(tx, ORIGIN, CLIENT, made)
     tx.rollback()
     with Transaction(engine) as tx:
-        assert assertions.is_proof(tx, CLIENT, made, NOW)
-        assert not assertions.is_proof(tx, CLIENT, made, NOW), "and a refusal leaves the transaction usable"
-        assert assertions.is_proof(tx, CLIENT, assertion(), NOW)
+        assert assertions.is_proof(tx, ORIGIN, CLIENT, made)
+        assert not assertions.is_proof(tx, ORIGIN, CLIENT, made), "and a refusal leaves the transaction usable"
+        assert assertions.is_proof(tx, ORIGIN, CLIENT, assertion())

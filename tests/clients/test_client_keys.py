@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler
@@ -15,12 +16,23 @@ from sqlalchemy import Engine, select
 from database.models import Client as ClientRow
 from database.transaction import Transaction
 from provider.clients import client_keys
-from provider.clients.client_keys import AGAIN_SECONDS, MAX_BYTES, MAX_KEYS, MAX_TRIED, ClientKeys
+from provider.clients.client_keys import (
+    AGAIN_SECONDS,
+    KEPT_SECONDS,
+    MAX_BYTES,
+    MAX_KEYS,
+    MAX_TRIED,
+    OLD_SECONDS,
+    ClientKeys,
+)
+from provider.protocol.errors import OAuthError
+from provider.security.backoff import FIRST_SECONDS, LONGEST_SECONDS
 from provider.security.outbound import Outbound
 from tests.https_server import HttpsServer
 from tests.signing import ALGORITHMS, client_key, jwks, known_client
 
 PATH = "/keys"
+SOURCE = "192.0.2.1"
 
 
 @pytest.fixture(scope="module")
@@ -50,17 +62,28 @@ class Finder:
 
     def __init__(self, server: HttpsServer, engine: Engine) -> None:
         self.clock, self.engine = Clock(), engine
-        self.outbound = Outbound(allowed_hosts=[server.host], ca_file=server.authority, timeout_seconds=2, at_once=8)
+        self.outbound = Outbound(
+            allowed_hosts=[server.host, "localhost:1"],
+            ca_file=server.authority,
+            threads=48,
+            patience_seconds=20,
+            clock=self.clock,
+        )
         self.keys = ClientKeys(self.outbound, self.clock)
         self.client = known_client(jwks_uri=server.url + PATH)
 
     def find(self, kid: str | None = None, algorithm: str = "ES256", client: Any = None) -> list[Any]:
         with Transaction(self.engine) as tx:
             for again in (False, True):
-                found = self.keys.find(tx, client or self.client, algorithm, kid, again=again)
+                found = self.keys.find(tx, client or self.client, algorithm, kid, source=SOURCE, again=again)
                 if found:
                     return [key.kid for key in found]
         return []
+
+    def is_unavailable(self) -> bool:
+        with pytest.raises(OAuthError) as refusal:
+            self.find()
+        return (refusal.value.error, refusal.value.status) == ("temporarily_unavailable", 503)
 
 
 @pytest.fixture
@@ -194,11 +217,15 @@ def test_what_cannot_be_read_gives_no_key(server: HttpsServer, finder: Finder, c
         raw(server, 200, json_type, body, **{"Content-Encoding": "gzip"})
     else:
         finder.client = known_client(jwks_uri="https://localhost:1/keys")
-    assert finder.find() == []
+    if case == "gone":
+        assert finder.is_unavailable()
+    else:
+        assert finder.find() == []
+        assert finder.is_unavailable(), "a failure is no answer for who comes later, and it is not asked again at once"
     assert server.count("/good") == 0
     raw(server, 200, "application/jwk-set+json", body)
     finder.client = known_client(jwks_uri=server.url + PATH)
-    finder.clock.now += AGAIN_SECONDS
+    finder.clock.now += FIRST_SECONDS
     assert finder.find() == ["k1"]
 
 
@@ -239,21 +266,39 @@ def test_a_new_key_is_found_at_once_but_unknown_ones_ask_only_every_ten_seconds(
     assert server.count(PATH) == 2
 
 
-def test_a_failure_is_remembered_and_takes_no_good_key_away(server: HttpsServer, finder: Finder) -> None:
+@pytest.mark.parametrize("status", [404, 500])
+def test_a_failure_takes_no_good_key_away(server: HttpsServer, finder: Finder, status: int) -> None:
     server.say_json(PATH, jwks(client_key()))
     assert finder.find("k1") == ["k1"]
-    del server.answers[PATH]
+    raw(server, status, "application/json", b"")
     finder.clock.now += AGAIN_SECONDS
-    assert finder.find("unknown") == []
+    with pytest.raises(OAuthError) if status == 500 else contextlib.nullcontext():
+        assert finder.find("unknown") == []
     assert finder.find("k1") == ["k1"], "somebody who asks for unknown keys does not lock the client out"
-    assert finder.find("unknown") == []
+    with pytest.raises(OAuthError, match="temporarily_unavailable"):
+        finder.find("unknown")
     assert server.count(PATH) == 2
-    finder.clock.now += 300
-    assert finder.find("k1") == [], "but a failure does not make keys last longer either"
-    assert finder.find("k1") == []
-    assert server.count(PATH) == 3
+    finder.clock.now += FIRST_SECONDS
+    server.say_json(PATH, jwks(client_key(kid="unknown")))
+    assert finder.find("unknown") == ["unknown"]
+
+
+@pytest.mark.parametrize("status, is_passing", [(404, False), (410, False), (200, False), (500, True), (429, True)])
+def test_keys_that_are_old_do_while_nobody_answers_and_not_when_something_else_is_there(
+    server: HttpsServer, finder: Finder, status: int, is_passing: bool
+) -> None:
     server.say_json(PATH, jwks(client_key()))
-    finder.clock.now += AGAIN_SECONDS
+    assert finder.find("k1") == ["k1"]
+    raw(server, status, "application/json", b"no keys")
+    finder.clock.now += KEPT_SECONDS
+    assert finder.find("k1") == (["k1"] if is_passing else [])
+    assert (finder.find("k1") == ["k1"]) if is_passing else finder.is_unavailable()
+    assert server.count(PATH) == 2
+    finder.clock.now += OLD_SECONDS
+    if is_passing:
+        assert finder.is_unavailable()
+    server.say_json(PATH, jwks(client_key()))
+    finder.clock.now += LONGEST_SECONDS
     assert finder.find("k1") == ["k1"]
 
 
@@ -279,6 +324,6 @@ def test_no_transaction_is_open_while_another_server_is_asked(
 
     server.answers[PATH] = answer
     tx.execute(select(ClientRow.__table__.c.id)).all()
-    finder.keys.find(tx, finder.client, "ES256", None)
+    finder.keys.find(tx, finder.client, "ES256", None, source=SOURCE)
     tx.rollback()
     assert seen == [False]

@@ -7,7 +7,6 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from http.server import BaseHTTPRequestHandler
@@ -19,7 +18,7 @@ from sqlalchemy import Engine
 from database.transaction import Transaction
 from provider.audit import AuditRecorder
 from provider.clients.metadata_documents import (
-    FAILED_SECONDS,
+    CONTENT_TYPES,
     FETCHES_PER_SOURCE,
     MAX_BYTES,
     NEW_PER_SOURCE_AND_HOST,
@@ -32,9 +31,11 @@ from provider.protocol.client import Client
 from provider.protocol.errors import UntrustedRedirect
 from provider.protocol.messages import Origin
 from provider.protocol.networks import networks_of
+from provider.security.backoff import FIRST_SECONDS, LONGEST_SECONDS
 from provider.security.crypto import Keyring
 from provider.security.outbound import Outbound
 from provider.security.rate_limit import RateLimiter
+from provider.security.turns import Requester, Standing
 from provider.tokens.grant_records import GrantRecords
 from tests.clients.conftest import Events
 from tests.https_server import HttpsServer
@@ -42,8 +43,9 @@ from tests.together import at_once
 
 PATH = "/client.json"
 KEYS = {"keys": [{"kty": "EC", "crv": "P-256", "x": "x", "y": "y"}]}
-# As many threads as wait for one document in these tests.
-TURNS = 12
+# Enough for all that wait for one document in these tests, for as long as it takes.
+THREADS = 48
+PATIENCE_SECONDS = 20
 
 
 class Monotonic:
@@ -63,11 +65,12 @@ class Site:
         self.documents = self.process(clients)
 
     def process(self, clients: Clients, **options: Any) -> MetadataDocuments:
-        outbound = Outbound(
-            allowed_hosts=[self.server.host], ca_file=self.server.authority, timeout_seconds=3, at_once=TURNS
-        )
-        made: dict[str, Any] = {"policy": "open", "clock": self.clock, **options}
-        return MetadataDocuments(clients, outbound, RateLimiter(self.keyring), **made)
+        made: dict[str, Any] = {"policy": "open", **options}
+        return MetadataDocuments(clients, self.outbound(), RateLimiter(self.keyring), **made)
+
+    def outbound(self, **options: Any) -> Outbound:
+        made = {"threads": THREADS, "patience_seconds": PATIENCE_SECONDS, "clock": self.clock, **options}
+        return Outbound(open_hosts=[self.server.host], ca_file=self.server.authority, **made)
 
     def says(self, cache_control: str | None = None, **changes: Any) -> None:
         document = {
@@ -235,7 +238,7 @@ def test_two_documents_are_two_clients(site: Site, sqlite_engine: Engine, origin
     site.find(sqlite_engine, origin)
     assert "not its URL" in site.refusal(sqlite_engine, origin, other)
     site.server.say_json("/other.json", {"client_id": other, "client_name": "Editor", "redirect_uris": ["https://e/"]})
-    site.clock.now += FAILED_SECONDS
+    site.clock.now += FIRST_SECONDS
     assert site.find(sqlite_engine, origin, other).id != site.find(sqlite_engine, origin).id
 
 
@@ -340,7 +343,7 @@ def test_a_document_wants_no_signature_that_there_is_no_key_for(
     for name in ("id_token_signed_response_alg", "userinfo_signed_response_alg"):
         site.says(**{name: "ES256"})
         assert "does not sign" in site.refusal(sqlite_engine, origin)
-        site.clock.now += FAILED_SECONDS
+        site.clock.now += FIRST_SECONDS
     site.says(id_token_signed_response_alg="RS256")
     assert site.find(sqlite_engine, origin).name == "Editor"
 
@@ -350,7 +353,7 @@ def test_a_document_claims_no_sector_that_does_not_list_it(site: Site, sqlite_en
     site.says(subject_type="pairwise", sector_identifier_uri=uri)
     assert "sector_identifier_uri" in site.refusal(sqlite_engine, origin)
     site.server.say_json("/uris.json", ["https://app.example/cb"])
-    site.clock.now += FAILED_SECONDS
+    site.clock.now += FIRST_SECONDS
     assert site.find(sqlite_engine, origin).details.sector_identifier_uri == uri
 
 
@@ -379,26 +382,50 @@ def test_the_plural_methods_of_chatgpt_make_tokens_rotate(site: Site, sqlite_eng
     assert not site.find(sqlite_engine, later(origin, 3600)).rotate_refresh_tokens
 
 
-def test_a_failure_is_answered_without_asking_again_for_a_moment(
-    site: Site, sqlite_engine: Engine, origin: Origin
+FAILURES: list[tuple[str, Any, bool]] = [
+    ("a broken document", (200, JSON, b"{}"), False),
+    ("another type", (200, {"Content-Type": "text/html"}, b"{}"), False),
+    ("no such document", (404, JSON, b""), False),
+    ("gone", (410, JSON, b""), False),
+    ("moved", (301, JSON | {"Location": "/"}, b""), False),
+    ("too many requests", (429, JSON, b""), True),
+    ("an error of the server", (500, JSON, b""), True),
+    ("under repair", (503, JSON, b""), True),
+    ("broken off", cut_short, True),
+]
+
+
+@pytest.mark.parametrize("case, failure, is_passing", FAILURES, ids=[row[0] for row in FAILURES])
+def test_a_failure_is_no_answer_for_who_comes_later(
+    site: Site, sqlite_engine: Engine, origin: Origin, case: str, failure: Any, is_passing: bool
 ) -> None:
-    site.says(client_name=...)
-    first = site.refusal(sqlite_engine, origin)
+    site.server.answers[PATH] = failure
+    site.refusal(sqlite_engine, origin)
     site.says()
-    assert site.refusal(sqlite_engine, origin) == first
+    assert "right now" in site.refusal(sqlite_engine, origin), "it is not asked again at once"
     assert site.fetches == 1
-    site.clock.now += FAILED_SECONDS
+    site.clock.now += FIRST_SECONDS
     assert site.find(sqlite_engine, origin).name == "Editor"
     assert site.fetches == 2
 
 
-def test_a_known_document_that_is_broken_now_is_refused_and_changes_nothing(
-    site: Site, sqlite_engine: Engine, origin: Origin
+@pytest.mark.parametrize("case, failure, is_passing", FAILURES, ids=[row[0] for row in FAILURES])
+def test_what_was_known_will_do_for_an_hour_while_nobody_answers_and_not_when_something_else_is_there(
+    site: Site, sqlite_engine: Engine, origin: Origin, case: str, failure: Any, is_passing: bool
 ) -> None:
     before = site.find(sqlite_engine, origin)
-    site.says(client_secret="x")
-    assert site.refusal(sqlite_engine, later(origin, 3600))
-    assert stored(site.clients, sqlite_engine) == [before]
+    site.server.answers[PATH] = failure
+    for seconds, fetches in ((3600, 2), (3601, 2), (3602, 3)):
+        if is_passing:
+            assert site.find(sqlite_engine, later(origin, seconds)) == before
+        else:
+            site.refusal(sqlite_engine, later(origin, seconds))
+        assert site.fetches == fetches, "each second attempt comes within the pause"
+        site.clock.now += FIRST_SECONDS * (seconds > 3600)
+    site.clock.now += LONGEST_SECONDS
+    site.refusal(sqlite_engine, later(origin, 3600 + OLD_SECONDS))
+    (after,) = stored(site.clients, sqlite_engine)
+    assert replace(after, document_fresh_until=None) == replace(before, document_fresh_until=None)
 
 
 @pytest.mark.parametrize(
@@ -496,14 +523,10 @@ def test_while_it_is_no_turn_to_ask_what_was_known_an_hour_ago_will_do(
 ) -> None:
     known = site.find(sqlite_engine, origin)
     site.says(client_name="Another")
-    door = Outbound(allowed_hosts=[site.server.host], ca_file=site.server.authority, at_once=1)
-    site.documents._outbound = door
-    with ThreadPoolExecutor(1) as other:
-        turn = door.turn()
-        other.submit(turn.__enter__).result()
+    door = site.documents._outbound = site.outbound(patience_seconds=0.1)
+    with door.turn(site.url, Requester(Standing.NEW, "192.0.2.99"), CONTENT_TYPES):
         assert site.find(sqlite_engine, later(origin, 3600)).name == known.name
         assert "right now" in site.refusal(sqlite_engine, later(origin, 3600 + OLD_SECONDS))
         assert "right now" in site.refusal(sqlite_engine, origin, f"{site.server.url}/new.json")
         assert site.fetches == 1
-        other.submit(turn.__exit__, None, None, None).result()
     assert site.find(sqlite_engine, later(origin, 3600)).name == "Another"

@@ -46,7 +46,7 @@ def tokens(keyring: Keyring) -> RegistrationTokens:
 @pytest.fixture
 def make(keyring: Keyring, clients: Clients, tokens: RegistrationTokens, server: HttpsServer) -> Make:
     def build(policy: str = "open", *, limits: bool = True) -> Registration:
-        outbound = Outbound(allowed_hosts=[server.host], ca_file=server.authority)
+        outbound = Outbound(open_hosts=[server.host], ca_file=server.authority)
         limiter = RateLimiter(keyring, enabled=limits)
         return Registration(clients, tokens, keyring, outbound, limiter, AuditRecorder(), policy=policy)  # type: ignore[arg-type]
 

@@ -37,7 +37,7 @@ def read(sqlite_engine: Engine) -> Read:
         finder, client = ClientKeys(Outbound()), known_client(jwks=jwks(*keys))
         with Transaction(sqlite_engine) as tx:
             try:
-                return verified_claims(tx, finder, client, signed, algorithms=allowed, types=types)
+                return verified_claims(tx, finder, client, signed, algorithms=allowed, types=types, source="192.0.2.1")
             except InvalidSignature:
                 return None
 
@@ -220,7 +220,9 @@ def test_a_client_that_changes_its_key_is_known_by_the_new_one(
     def is_known(key: ClientKey) -> bool:
         with Transaction(sqlite_engine) as tx:
             try:
-                verified_claims(tx, finder, client, key.sign(CLAIMS), algorithms=ALGORITHMS, types=())
+                verified_claims(
+                    tx, finder, client, key.sign(CLAIMS), algorithms=ALGORITHMS, types=(), source="192.0.2.1"
+                )
             except InvalidSignature:
                 return False
             return True

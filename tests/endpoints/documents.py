@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from provider.clients.metadata_documents import FAILED_SECONDS
 from provider.protocol.client import Client
 from tests.endpoints.browsing import Browser
 from tests.endpoints.provider import KnownClient, Provider, ProviderFactory
@@ -18,6 +17,12 @@ from tests.https_server import HttpsServer
 
 PATH = "/oauth/client.json"
 CALLBACK = "https://app.example/callback"
+
+
+def reaching(server: HttpsServer) -> dict[str, Any]:
+    """Settings for documents of ``server``: on this machine, an operator has to want and to trust them."""
+    trust = {"outbound_allowed_hosts": server.host, "outbound_ca_file": server.authority}
+    return {**trust, "metadata_documents": "listed", "metadata_document_hosts": server.host}
 
 
 class Application:
@@ -51,9 +56,8 @@ class Application:
         return KnownClient(self.client, "")
 
     def wait_for_another_try(self) -> None:
-        """As if the moment in which a failure is remembered were over."""
-        for url, (until, problem) in list(self.provider.services.metadata_documents._failed.items()):
-            self.provider.services.metadata_documents._failed[url] = (until - FAILED_SECONDS, problem)
+        """As if the pause after a failure were over."""
+        self.provider.services.outbound._pauses._pauses.clear()
 
 
 @pytest.fixture(scope="module")
@@ -67,9 +71,7 @@ def document_server() -> Iterator[HttpsServer]:
 def application(document_server: HttpsServer, sqlite_engine: Engine, make_provider: ProviderFactory) -> Application:
     document_server.received.clear()
     document_server.answers.clear()
-    provider: Provider = make_provider(
-        sqlite_engine, outbound_allowed_hosts=document_server.host, outbound_ca_file=document_server.authority
-    )
+    provider: Provider = make_provider(sqlite_engine, **reaching(document_server))
     made = Application(document_server, Browser(provider))
     made.say()
     return made

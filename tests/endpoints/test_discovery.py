@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 
 from provider.endpoints.discovery import metadata
 from provider.settings import load_settings
+from tests.endpoints.documents import reaching
 from tests.endpoints.metadata_proofs import PROOFS
 from tests.endpoints.metadata_world import World
 from tests.endpoints.provider import Provider, ProviderFactory
@@ -99,8 +100,8 @@ def server() -> Iterator[HttpsServer]:
 @pytest.fixture
 def world(sqlite_engine: Engine, make_provider: ProviderFactory, server: HttpsServer) -> World:
     """With one algorithm less than there could be, so that lists of them can be wrong."""
-    trust = {"outbound_allowed_hosts": server.host, "outbound_ca_file": server.authority}
-    return World(make_provider(sqlite_engine, signing_algorithms="RS256 ES256", rate_limits=False, **trust), server)
+    settings = {"signing_algorithms": "RS256 ES256", "rate_limits": False, **reaching(server)}
+    return World(make_provider(sqlite_engine, **settings), server)
 
 
 def every_member() -> set[str]:
@@ -140,8 +141,7 @@ def test_registration_is_advertised_where_it_can_be_had(
 def test_documents_are_advertised_where_some_are_accepted(
     sqlite_engine: Engine, make_provider: ProviderFactory, server: HttpsServer, policy: str
 ) -> None:
-    trust = {"outbound_allowed_hosts": server.host, "outbound_ca_file": server.authority}
-    provider = make_provider(sqlite_engine, metadata_documents=policy, metadata_document_hosts=server.host, **trust)
+    provider = make_provider(sqlite_engine, **{**reaching(server), "metadata_documents": policy})
     world = World(provider, server)
     assert world.document["client_id_metadata_document_supported"] is (policy == "listed")
     PROOFS["client_id_metadata_document_supported"](world, policy == "listed")

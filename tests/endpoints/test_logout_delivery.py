@@ -101,7 +101,7 @@ def attempt(provider: Provider) -> int:
     """What a process does once about everything that is due. Returns the number of attempts."""
     delivery = LogoutDelivery(provider.services, provider.clock)
     with provider.begin() as tx:
-        claimed = provider.services.logout_notices.claim(tx, provider.clock.now, 10)
+        claimed = provider.services.logout_notices.claim(tx, provider.clock.now, 10, is_vouched=True)
     for notice in claimed:
         delivery.attempt(notice)
     return len(claimed)
@@ -334,7 +334,7 @@ def test_what_a_process_took_with_it_is_sent_by_the_next(
 ) -> None:
     ended(browser, ada, application(provider, receiver))
     with provider.begin() as tx:
-        (taken,) = provider.services.logout_notices.claim(tx, provider.clock.now, 1)
+        (taken,) = provider.services.logout_notices.claim(tx, provider.clock.now, 1, is_vouched=True)
     assert taken.attempts == 1
     other = make()
     other.clock.now = provider.clock.now

@@ -83,6 +83,8 @@ def mcp_world(home: Path, path: str) -> Iterator[World]:
     settings = {
         "MCP_OUTBOUND_CA_FILE": str(documents.authority),
         "MCP_OUTBOUND_ALLOWED_HOSTS": documents.host,
+        "MCP_METADATA_DOCUMENTS": "listed",
+        "MCP_METADATA_DOCUMENT_HOSTS": documents.host,
     }
     program = str(Path(__file__).with_name("mcp_server.py"))
     try:

@@ -11,9 +11,11 @@ import pytest
 from provider.security.addresses import is_public_address
 from provider.security.exchange import FetchFailed
 from provider.security.outbound import Outbound
+from provider.security.turns import Requester, Standing
 from tests.https_server import HttpsServer
 
 JSON = {"Content-Type": "application/json"}
+OURS = Requester(Standing.VOUCHED, "192.0.2.1")
 
 
 @pytest.fixture
@@ -61,7 +63,7 @@ def test_an_address_of_another_form_is_never_resolved(url: str) -> None:
     asked: list[str] = []
     door = Outbound(resolver=lambda host, _port: asked.append(host) or ["8.8.8.8"])  # type: ignore[func-returns-value]
     with pytest.raises(FetchFailed):
-        door.get_json(url, max_bytes=100)
+        door.get_json(url, OURS, max_bytes=100)
     assert asked == []
 
 
@@ -70,13 +72,13 @@ def test_an_address_of_another_form_is_never_resolved(url: str) -> None:
 )
 def test_no_spelling_of_this_machine_is_reached(host: str) -> None:
     with pytest.raises(FetchFailed, match=r"not public|cannot be resolved"):
-        Outbound().get_json(f"https://{host}/", max_bytes=100)
+        Outbound().get_json(f"https://{host}/", OURS, max_bytes=100)
 
 
 def test_one_private_address_among_public_ones_spoils_the_name() -> None:
     door = Outbound(resolver=lambda _host, _port: ["8.8.8.8", "10.0.0.1"])
     with pytest.raises(FetchFailed, match="not public"):
-        door.get_json("https://app.example/", max_bytes=100)
+        door.get_json("https://app.example/", OURS, max_bytes=100)
 
 
 def test_a_name_is_resolved_once_and_the_connection_goes_to_what_was_checked(server: HttpsServer) -> None:
@@ -89,24 +91,24 @@ def test_a_name_is_resolved_once_and_the_connection_goes_to_what_was_checked(ser
 
     server.say_json("/", {"fine": True})
     door = Outbound(allowed_hosts=[server.host], ca_file=server.authority, resolver=resolver)
-    assert door.get_json(f"{server.url}/", max_bytes=100) == {"fine": True}
+    assert door.get_json(f"{server.url}/", OURS, max_bytes=100) == {"fine": True}
     assert asked == ["localhost"]
 
 
 def test_an_allowed_host_is_allowed_with_its_port_only(server: HttpsServer, door: Outbound) -> None:
     server.say_json("/keys", {"keys": []}, cache_control="max-age=60")
-    fetched = door.get(f"{server.url}/keys?x=1", content_types=["application/json"], max_bytes=100)
+    fetched = door.get(f"{server.url}/keys?x=1", OURS, ["application/json"], max_bytes=100)
     assert (fetched.json(), fetched.max_age_seconds) == ({"keys": []}, 60)
     assert server.received[0].path == "/keys?x=1"
     assert not {"Authorization", "Cookie"} & set(server.received[0].headers)
     with pytest.raises(FetchFailed, match="MCP_OUTBOUND_ALLOWED_HOSTS"):
-        door.get_json(f"https://localhost:{server.port + 1}/", max_bytes=100)
+        door.get_json(f"https://localhost:{server.port + 1}/", OURS, max_bytes=100)
 
 
 def test_a_certificate_that_nobody_vouches_for_is_refused(server: HttpsServer) -> None:
     server.say_json("/", {})
     with pytest.raises(FetchFailed, match="TLS failed"):
-        Outbound(allowed_hosts=[server.host]).get_json(f"{server.url}/", max_bytes=100)
+        Outbound(allowed_hosts=[server.host]).get_json(f"{server.url}/", OURS, max_bytes=100)
     assert server.received == []
 
 
@@ -145,7 +147,7 @@ def test_a_slow_or_endless_answer_is_cut(
     door = Outbound(allowed_hosts=[server.host], ca_file=server.authority, timeout_seconds=0.6)
     began = time.monotonic()
     with pytest.raises(FetchFailed):
-        door.get_json(f"{server.url}/", max_bytes=5120)
+        door.get_json(f"{server.url}/", OURS, max_bytes=5120)
     assert time.monotonic() - began < 2
 
 
@@ -171,13 +173,13 @@ def test_an_answer_that_is_not_what_was_asked_for_is_none(
 ) -> None:
     server.answers["/"] = answer
     with pytest.raises(FetchFailed):
-        door.get_json(f"{server.url}/", max_bytes=5120)
+        door.get_json(f"{server.url}/", OURS, max_bytes=5120)
     assert len(server.received) == 1, "no redirect is followed and nothing is tried again"
 
 
 def test_a_form_is_posted_and_only_the_status_is_looked_at(server: HttpsServer, door: Outbound) -> None:
     server.answers["/logout"] = (204, {}, b"")
-    assert door.post_form(f"{server.url}/logout", {"logout_token": "a b&c"}) == 204
+    assert door.post_form(f"{server.url}/logout", {"logout_token": "a b&c"}, Standing.VOUCHED) == 204
     assert (server.received[0].method, server.received[0].body) == ("POST", b"logout_token=a+b%26c")
 
 
@@ -188,5 +190,5 @@ def test_a_host_that_does_not_answer_is_given_up_in_time() -> None:
 
     began = time.monotonic()
     with pytest.raises(FetchFailed, match="in time"):
-        Outbound(timeout_seconds=0.3, resolver=resolver).get_json("https://app.example/", max_bytes=100)
+        Outbound(timeout_seconds=0.3, resolver=resolver).get_json("https://app.example/", OURS, max_bytes=100)
     assert time.monotonic() - began < 1
