@@ -21,6 +21,7 @@ from tests.endpoints.browsing import (
     refusal_of,
     request_of,
 )
+from tests.endpoints.documents import reaching
 from tests.endpoints.provider import REDIRECT_URI, KnownClient, Provider, ProviderFactory, claims_of
 from tests.endpoints.wsgi import Answer
 from tests.https_server import HttpsServer
@@ -46,7 +47,7 @@ def server(running: HttpsServer) -> HttpsServer:
 @pytest.fixture
 def browser(sqlite_engine: Engine, make_provider: ProviderFactory, server: HttpsServer) -> Browser:
     """Signed in, so that a right request is answered at once."""
-    made = make_provider(sqlite_engine, outbound_allowed_hosts=server.host, outbound_ca_file=server.authority)
+    made = make_provider(sqlite_engine, **reaching(server))
     browser = Browser(made)
     browser.sign_in(made.user())
     return browser
@@ -278,7 +279,7 @@ def test_what_is_at_the_address_must_be_a_request_of_the_client(
 
 
 def test_nobody_makes_us_ask_without_end(browser: Browser, provider: Provider, server: HttpsServer) -> None:
-    uri = server.url + "/r"
+    uri = publish(server, "signed by nobody")
     client = signing(provider, details={"request_uris": (uri,)})
     for _ in range(FETCHES_PER_SOURCE.times + 5):
         answer = by_address(browser, client, uri, redirect_uri=REDIRECT_URI)

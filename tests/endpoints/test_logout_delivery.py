@@ -16,11 +16,12 @@ from sqlalchemy import Engine, update
 from database.models import Client as ClientRow
 from database.models import LogoutNotice
 from provider.accounts.users import User
-from provider.logout_delivery import LogoutDelivery
+from provider.logout_delivery import SENDERS, LogoutDelivery
 from provider.protocol.client import ClientDetails
 from provider.tokens.issuer import LOGOUT_EVENT
 from provider.tokens.logout_notices import LEASE_SECONDS, RETRY_SECONDS
 from tests.endpoints.browsing import Browser, code_of
+from tests.endpoints.documents import reaching
 from tests.endpoints.provider import KnownClient, Provider, ProviderFactory, claims_of, header_of
 from tests.endpoints.test_logout import logout
 from tests.endpoints.test_logout_confirmation import confirm
@@ -101,7 +102,8 @@ def attempt(provider: Provider) -> int:
     """What a process does once about everything that is due. Returns the number of attempts."""
     delivery = LogoutDelivery(provider.services, provider.clock)
     with provider.begin() as tx:
-        claimed = provider.services.logout_notices.claim(tx, provider.clock.now, 10, is_vouched=True)
+        claim = provider.services.logout_notices.claim
+        claimed = [it for is_vouched in SENDERS for it in claim(tx, provider.clock.now, 10, is_vouched=is_vouched)]
     for notice in claimed:
         delivery.attempt(notice)
     return len(claimed)
@@ -327,6 +329,67 @@ def test_a_slow_receiver_holds_up_no_other_and_no_transaction(
     goes_on.set()
     eventually(lambda: all(row["delivered_at"] for row in notices(provider)))
     assert receiver.count("/slow") == 1
+
+
+def vouch_for_no_longer(provider: Provider, *clients: KnownClient) -> None:
+    with provider.begin() as tx:
+        rows = [client.client.id for client in clients]
+        tx.execute(update(ClientRow).where(ClientRow.id.in_(rows)).values(is_vouched=False))
+
+
+def test_slow_strangers_hold_up_nobody_that_is_vouched_for(
+    sqlite_engine: Engine,
+    make_provider: ProviderFactory,
+    receiver: HttpsServer,
+    deliver: Callable[..., LogoutDelivery],
+) -> None:
+    provider = make_provider(sqlite_engine, **reaching(receiver))
+    browser, ada = Browser(provider), provider.user()
+    asked, goes_on = threading.Semaphore(0), threading.Event()
+
+    def slow(handler: BaseHTTPRequestHandler) -> None:
+        asked.release()
+        goes_on.wait(20)
+        handler.send_response(200)
+        handler.end_headers()
+
+    strangers = [application(provider, receiver, f"/slow{number}") for number in range(6)]
+    receiver.answers.update({f"/slow{number}": slow for number in range(6)})
+    ended(browser, ada, *strangers, application(provider, receiver))
+    vouch_for_no_longer(provider, *strangers)
+    deliver(provider, 0.02)
+    assert asked.acquire(timeout=20)
+    eventually(lambda: receiver.count(PATH))
+    assert sum(receiver.count(f"/slow{number}") for number in range(6)) <= SENDERS[False]
+    goes_on.set()
+
+
+@pytest.mark.parametrize("is_vouched", [True, False])
+def test_a_host_that_only_operators_trust_gets_no_notice_of_strangers(
+    browser: Browser, provider: Provider, ada: User, receiver: HttpsServer, is_vouched: bool
+) -> None:
+    client = application(provider, receiver)
+    ended(browser, ada, client)
+    if not is_vouched:
+        vouch_for_no_longer(provider, client)
+    assert attempt(provider) == 1
+    assert receiver.count(PATH) == int(is_vouched)
+    assert bool(notices(provider)[0]["delivered_at"]) is is_vouched
+
+
+def test_of_many_applications_of_a_stranger_on_one_dead_host_one_is_tried(
+    sqlite_engine: Engine, make_provider: ProviderFactory, receiver: HttpsServer
+) -> None:
+    provider = make_provider(sqlite_engine, **reaching(receiver))
+    browser, ada = Browser(provider), provider.user()
+    paths = [f"/broken{number}" for number in range(5)]
+    receiver.answers.update({path: lambda handler: setattr(handler, "close_connection", True) for path in paths})
+    strangers = [application(provider, receiver, path) for path in paths]
+    ended(browser, ada, *strangers)
+    vouch_for_no_longer(provider, *strangers)
+    assert attempt(provider) == 5
+    assert len(receiver.received) == 1
+    assert all(row["attempts"] == 1 and row["next_attempt_at"] for row in notices(provider)), "all are tried again"
 
 
 def test_what_a_process_took_with_it_is_sent_by_the_next(
