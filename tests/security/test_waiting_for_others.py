@@ -18,6 +18,7 @@ from sqlalchemy import Engine
 
 from database.transaction import Transaction
 from provider.audit import AuditRecorder
+from provider.clients.assertions import ClientAssertions
 from provider.clients.client_keys import ClientKeys
 from provider.clients.metadata_documents import MetadataDocuments
 from provider.clients.registration import Registration
@@ -32,10 +33,11 @@ from provider.security.crypto import Keyring
 from provider.security.exchange import FetchFailed, Unavailable
 from provider.security.outbound import JSON_TYPES, Outbound
 from provider.security.rate_limit import RateLimiter
+from provider.security.replay import ReplayGuard
 from provider.security.turns import FETCH_THREADS, Requester, Standing, shares_of
 from provider.tokens.grant_records import GrantRecords
 from tests.https_server import HttpsServer
-from tests.signing import client_key, jwks, known_client
+from tests.signing import assertion_claims, client_key, jwks, known_client
 from tests.together import at_once
 
 # Longer than anything here takes on a slow machine: what would wait for as long is a failure.
@@ -311,6 +313,61 @@ def test_a_sector_or_a_request_that_cannot_be_read_now_is_no_fault_of_the_client
             with pytest.raises(OAuthError, match="temporarily_unavailable"):
                 call()
     assert server.received == []
+
+
+def ask_for_a_document(door: Outbound, tx: Transaction, origin: Origin, keyring: Keyring, url: str) -> None:
+    documents_of(keyring, door).client(tx, origin, url)
+
+
+def ask_for_keys(door: Outbound, tx: Transaction, origin: Origin, keyring: Keyring, url: str) -> None:
+    client = replace(known_client(jwks_uri=url), is_vouched=False)
+    skew = {"seconds": 300, "skew_seconds": 30}
+    assertions = ClientAssertions(ClientKeys(door), ReplayGuard(keyring), audiences=["https://id.example"], **skew)
+    claims = assertion_claims(client.client_id, "https://id.example", origin.now)
+    assert not assertions.is_proof(tx, origin, client, client_key().sign(claims))
+
+
+def ask_for_keys_of_a_request(door: Outbound, tx: Transaction, origin: Origin, keyring: Keyring, url: str) -> None:
+    client = replace(known_client(jwks_uri=url), is_vouched=False)
+    reader = RequestObjects(ClientKeys(door), door, issuer="https://id.example", skew_seconds=30)
+    reader.read(tx, origin, client, client_key().sign({}))
+
+
+def ask_for_a_request(door: Outbound, tx: Transaction, origin: Origin, keyring: Keyring, url: str) -> None:
+    client = replace(known_client(request_uris=(url,)), is_vouched=False)
+    RequestObjects(ClientKeys(door), door, issuer="https://id.example", skew_seconds=30).fetch(tx, origin, client, url)
+
+
+def ask_for_a_sector(door: Outbound, tx: Transaction, origin: Origin, keyring: Keyring, url: str) -> None:
+    tokens, limiter = RegistrationTokens(keyring, AuditRecorder()), RateLimiter(keyring)
+    registration = Registration(clients_of(keyring), tokens, keyring, door, limiter, AuditRecorder(), policy="open")
+    registration.register(tx, origin, {"redirect_uris": ["https://app.example/cb"], "sector_identifier_uri": url}, None)
+
+
+WAYS = [ask_for_a_document, ask_for_keys, ask_for_keys_of_a_request, ask_for_a_request, ask_for_a_sector]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("is_same_source", [True, False])
+def test_a_source_of_strangers_has_one_turn_whatever_it_asks_for(
+    servers: Callable[[], HttpsServer],
+    sqlite_engine: Engine,
+    keyring: Keyring,
+    origin: Origin,
+    tmp_path: Path,
+    way: Callable[[Outbound, Transaction, Origin, Keyring, str], None],
+    is_same_source: bool,
+) -> None:
+    server = servers()
+    door = door_to(tmp_path, server, patience_seconds=0.05)
+    busy = Requester(Standing.NEW, origin.network if is_same_source else "192.0.2.99")
+    with (
+        door.turn("https://slow.example/", busy, JSON_TYPES),
+        Transaction(sqlite_engine) as tx,
+        contextlib.suppress(OAuthError),
+    ):
+        way(door, tx, origin, keyring, f"{server.url}/x")
+    assert server.count("/x") == int(not is_same_source)
 
 
 def test_a_document_whose_sector_does_not_answer_is_asked_for_later(
