@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from provider.security import places
 from provider.security.backoff import Backoff
 from provider.security.exchange import Exchange, FetchFailed, Unavailable
 from provider.security.targets import Resolver, Target, Targets, resolve
@@ -135,7 +136,7 @@ class Outbound:
         Who is not ``is_patient`` has something that will do, and does not wait.
         """
         target = self._targets.parse(url, requester.standing)
-        with self._turns.take(requester, target.authority, is_patient=is_patient):
+        with places.lent(), self._turns.take(requester, target.authority, is_patient=is_patient):
             self._pauses.check(*_names(url, target, requester.standing, content_types))
             yield Turn(requester, self._targets, self._pauses, self._get, time.monotonic() + self._timeout)
 
