@@ -53,6 +53,7 @@ class AuditEvent(StrEnum):
     REGISTRATION_TOKEN_REVOKED = "registration_token.revoked"  # noqa: S105 - the name of an event
     REGISTRATION_REFUSED = "registration.refused"
     RESOURCE_ADDED = "resource.added"
+    RESOURCE_CHANGED = "resource.changed"
     RESOURCE_REMOVED = "resource.removed"
     CONSENT_GIVEN = "consent.given"
     CONSENT_DENIED = "consent.denied"

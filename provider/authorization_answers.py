@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from provider.protocol.app_identity import identity_of
 from provider.protocol.client import Client
 from provider.protocol.errors import OAuthError
 from provider.protocol.messages import ProtocolResponse
@@ -54,7 +55,7 @@ class AuthorizationAnswers:
             400,
             error=error.error,
             description=error.description,
-            client_name=client.name,
+            known_app=identity_of(client, [to.redirect_uri]),
             back_host=redirect_host(to.redirect_uri),
             **back,
         )
@@ -69,5 +70,5 @@ def request_is_over() -> ProtocolResponse:
         ERROR_PAGE,
         400,
         error="invalid_request",
-        description="This sign-in was finished, took too long, or was begun elsewhere.",
+        description="This sign-in was finished, took too long, was begun elsewhere, or the application has changed.",
     )

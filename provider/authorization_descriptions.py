@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
+from provider.protocol.app_identity import AppIdentity, client_host, identity_of
 from provider.protocol.client import Client, Resource
-from provider.protocol.redirect_uris import is_loopback, redirect_host
+from provider.protocol.redirect_uris import redirect_host
 from provider.protocol.request_rules import AuthorizationParameters
 
 
@@ -16,15 +16,12 @@ class RequestDescription:
 
     ``client_host`` is the host of a client's id that is a URL. ``claims_scope`` are scopes that are not granted and whose
     claims the request asks for one by one. ``wants_account`` says that the person is expected to make an account first
-    (``prompt=create``), which administrators do here.
+    (``prompt=create``), which administrators do here. ``digest`` names what is told: a decision is about that alone.
     """
 
-    client_name: str
-    client_id: str
+    app: AppIdentity
     client_host: str | None
     redirect_host: str
-    is_loopback: bool
-    is_vouched: bool
     resource_uri: str | None
     resource_name: str | None
     scope: tuple[str, ...]
@@ -36,6 +33,7 @@ class RequestDescription:
     logo_uri: str | None
     policy_uri: str | None
     tos_uri: str | None
+    digest: str
 
 
 def describe_request(
@@ -44,17 +42,15 @@ def describe_request(
     resource: Resource | None,
     scope: tuple[str, ...],
     allowed_before: tuple[str, ...],
+    digest: str,
 ) -> RequestDescription:
     """``resource`` is None for this server itself, which needs no mention. Only applications that somebody vouches for
     show a picture."""
     details = client.details
     return RequestDescription(
-        client_name=client.name,
-        client_id=client.client_id,
-        client_host=urlsplit(client.client_id).netloc or None,
+        app=identity_of(client, [parameters.redirect_uri]),
+        client_host=client_host(client),
         redirect_host=redirect_host(parameters.redirect_uri),
-        is_loopback=is_loopback(parameters.redirect_uri),
-        is_vouched=client.is_vouched,
         resource_uri=None if resource is None else resource.uri,
         resource_name=None if resource is None else resource.name,
         scope=scope,
@@ -66,4 +62,5 @@ def describe_request(
         logo_uri=details.logo_uri if client.is_vouched else None,
         policy_uri=details.policy_uri,
         tos_uri=details.tos_uri,
+        digest=digest,
     )

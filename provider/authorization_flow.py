@@ -10,33 +10,19 @@ import datetime
 from dataclasses import dataclass, replace
 
 from database.transaction import Transaction
-from provider.accounts.api_keys import scope_of_owner
 from provider.accounts.sessions import Session
 from provider.accounts.users import User
 from provider.audit import AuditEvent
-from provider.authorization_answers import AuthorizationAnswers, ReturnAddress, request_is_over
+from provider.authorization_answers import AuthorizationAnswers, request_is_over
+from provider.authorization_asked import AskedFor, consented_scope, digest_of_request, scope_of_request
 from provider.authorization_descriptions import RequestDescription, describe_request
-from provider.protocol.client import Client, Resource
+from provider.protocol.client import Resource
 from provider.protocol.errors import OAuthError
 from provider.protocol.messages import Origin, ProtocolResponse
-from provider.protocol.redirect_uris import is_loopback
-from provider.protocol.request_rules import AuthorizationParameters
-from provider.protocol.scopes import IDENTITY_SCOPES, OFFLINE_ACCESS, grantable_scope
+from provider.protocol.redirect_uris import goes_to_a_device
+from provider.protocol.request_rules import AuthorizationParameters, is_redirect_uri_of
+from provider.protocol.scopes import IDENTITY_SCOPES, OFFLINE_ACCESS
 from provider.services import Services
-
-
-@dataclass(frozen=True, slots=True)
-class AskedFor:
-    """A checked request with its client. ``asked_at`` is when it arrived; ``consented_session_id`` who allowed it."""
-
-    client: Client
-    parameters: AuthorizationParameters
-    asked_at: datetime.datetime
-    consented_session_id: str | None = None
-
-    @property
-    def return_address(self) -> ReturnAddress:
-        return ReturnAddress(self.parameters.redirect_uri, self.parameters.state, self.parameters.response_mode)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +35,15 @@ class NeedsPage:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """Nothing is left to ask. ``consent_id`` is None for a trusted client and for a consent that is given just now."""
+    """Nothing is left to ask. ``is_decided``: the person has allowed just this request, which is to be remembered.
+    ``consent_id`` is an earlier consent; there is neither for a trusted client."""
 
     session: Session
     user: User
     resource: Resource
     scope: tuple[str, ...]
     consent_id: str | None
+    is_decided: bool = False
 
 
 class AuthorizationFlow:
@@ -81,8 +69,10 @@ class AuthorizationFlow:
             raise OAuthError(
                 "unmet_authentication_requirements", "The user did not sign in in the way that is asked for."
             )
-        if asked.consented_session_id == session.id:
-            return Ready(session, user, resource, scope, None)
+        if asked.consented_session_id == session.id and asked.consented_digest == digest_of_request(
+            asked, resource, scope
+        ):
+            return Ready(session, user, resource, scope, None, is_decided=True)
         consent_id = self._remembered_consent(tx, asked, user, resource, consented_scope(asked, scope))
         wants_page = {"consent", "select_account"} & set(asked.parameters.prompt)
         if wants_page or (consent_id is None and not asked.client.is_trusted):
@@ -107,7 +97,7 @@ class AuthorizationFlow:
         if parameters.pushed is not None and not services.pushed_requests.consume(tx, origin.now, parameters.pushed):
             return request_is_over()
         consent_id = ready.consent_id
-        if asked.consented_session_id == ready.session.id:
+        if ready.is_decided:
             consent_id = services.consents.remember(
                 tx,
                 origin,
@@ -152,13 +142,15 @@ class AuthorizationFlow:
         return self.answers.send_back(asked.return_address, {"code": code})
 
     def find(self, tx: Transaction, now: datetime.datetime, handle: str, browser: str) -> AskedFor | None:
-        """The waiting request of a handle in this browser, None when it or its client is gone."""
+        """The waiting request of a handle in this browser, None when it is gone, or its client or redirect URI is."""
         stored = self._services.authorization_requests.find(tx, now, handle, browser)
         client = None if stored is None else self._services.clients.get_by_row(tx, stored.client_row_id)
         if stored is None or client is None or not client.is_usable(now):
             return None
         parameters = AuthorizationParameters.from_dict(stored.parameters)
-        return AskedFor(client, parameters, stored.created_at, stored.consented_session_id)
+        if not is_redirect_uri_of(client, parameters.redirect_uri):
+            return None
+        return AskedFor(client, parameters, stored.created_at, stored.consented_session_id, stored.consented_digest)
 
     def describe(
         self, tx: Transaction, now: datetime.datetime, handle: str, browser: str, user: User | None
@@ -185,7 +177,8 @@ class AuthorizationFlow:
                 redirect_uri=asked.parameters.redirect_uri,
             )
         shown = None if resource.uri == self._issuer else resource
-        return describe_request(asked.client, asked.parameters, shown, scope, allowed)
+        digest = digest_of_request(asked, resource, scope)
+        return describe_request(asked.client, asked.parameters, shown, scope, allowed, digest)
 
     def deny(self, tx: Transaction, origin: Origin, handle: str, browser: str, user_id: str) -> ProtocolResponse:
         """Uses the request up and tells the application. The user has acted, so any client may be redirected to."""
@@ -251,8 +244,10 @@ class AuthorizationFlow:
         return bool(hint["sub"] == services.subjects.of(hinted, user_id))
 
     def _must_always_ask(self, asked: AskedFor) -> bool:
-        """Whether an earlier consent counts for nothing: an unvouched application on this very device is anybody's."""
-        return not asked.client.is_vouched and is_loopback(asked.parameters.redirect_uri)
+        """Whether an earlier consent counts for nothing: any program on the device can pass for the one that it was given
+        to, unless that proves itself and somebody vouches for what it proves (RFC 8252 §8.6)."""
+        is_identified = asked.client.is_vouched and asked.client.always_authenticates
+        return goes_to_a_device(asked.parameters.redirect_uri) and not is_identified
 
     def _remembered_consent(
         self, tx: Transaction, asked: AskedFor, user: User, resource: Resource, scope: tuple[str, ...]
@@ -268,22 +263,3 @@ class AuthorizationFlow:
             redirect_uri=asked.parameters.redirect_uri,
             scope=scope,
         )
-
-
-def consented_scope(asked: AskedFor, scope: tuple[str, ...]) -> tuple[str, ...]:
-    """What the user's decision is about: the scope, and what single claims reveal beyond it."""
-    return tuple(dict.fromkeys((*scope, *asked.parameters.claims.scope)))
-
-
-def scope_of_request(asked: AskedFor, resource: Resource, *, is_admin: bool) -> tuple[str, ...]:
-    """Exactly what would be granted: the request, or the defaults, cut down to what can be had.
-
-    Raises ``invalid_scope`` when nothing is left.
-    """
-    allowed = {*IDENTITY_SCOPES, *scope_of_owner(resource, is_admin=is_admin)}
-    if not asked.client.allows_grant("refresh_token"):
-        allowed.discard(OFFLINE_ACCESS)
-    scope = grantable_scope(asked.parameters.scope, default=asked.client.scope or resource.scope, allowed=allowed)
-    if not scope:
-        raise OAuthError.invalid_scope("The request asks for no scope, and there is none by default.")
-    return scope

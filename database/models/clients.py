@@ -66,6 +66,7 @@ class Resource(Base):
     access_token_seconds: Mapped[int | None]
     created_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime)
     updated_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime)
+    introspection_clients: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class Consent(Base):

@@ -27,6 +27,7 @@ class AuthorizationRequest(Base):
     consented_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
     consented_session_id: Mapped[str | None] = mapped_column(IDENTIFIER)
     used_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
+    consented_digest: Mapped[str | None] = mapped_column(HASH)
 
 
 class GrantRecord(Base):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +15,7 @@ from database.transaction import Transaction
 from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.client import Client
 from provider.protocol.messages import Origin
+from provider.protocol.registration_digest import registration_digest
 from provider.security.crypto import Keyring
 from provider.tokens.grant_records import GrantRecords
 
@@ -183,17 +183,7 @@ class Consents:
         return self._keyring.keyed_hash("consent redirect uri", redirect_uri)
 
     def _metadata_hash(self, client: Client) -> str:
-        """What the user was shown of the client: another name, other redirect URIs or keys mean asking again."""
-        details = client.details
-        shown = [
-            client.name,
-            sorted(client.redirect_uris),
-            client.token_endpoint_auth_method,
-            details.authentication_methods,
-            details.jwks_uri,
-            details.jwks,
-        ]
-        return self._keyring.keyed_hash("consent metadata", json.dumps(shown, sort_keys=True))
+        return self._keyring.keyed_hash("consent metadata", registration_digest(client))
 
     def _record(
         self, tx: Transaction, origin: Origin, event: AuditEvent, user_id: str, consent_id: str, **details: Any

@@ -73,6 +73,36 @@ def add(
         show_fields(_fields(made))
 
 
+@resource.command("set")
+@click.argument("uri")
+@click.option(
+    "--introspection-client", "client_ids", multiple=True, metavar="ID", required=True,
+    help="A client that is this API, and may introspect tokens for it. May repeat; takes the place of those before.",
+)  # fmt: skip
+@as_json
+def set_resource(*, uri: str, client_ids: tuple[str, ...], as_json: bool) -> None:
+    """Say which clients are an API itself, so that they may ask what a token for it is (introspection).
+
+    Other clients learn about their own tokens alone. An empty ID leaves no client.
+
+    \b
+    Example:   mcp-core resource set https://files.example/mcp --introspection-client app_4fK…
+    """
+    with opened() as terminal:
+        wanted = tuple(dict.fromkeys(name for name in client_ids if name))
+        for name in wanted:
+            found = terminal.client(name)
+            if found.kind != "application" or not found.always_authenticates:
+                refuse(f"{name} is no application that an operator made and that has a secret or a key.")
+        changed = terminal.services.resources.set_introspection_clients(terminal.tx, terminal.origin, uri, wanted)
+        if changed is None:
+            refuse(f"{uri} is not registered. See: mcp-core resource list")
+    if as_json:
+        show_json(_fields(changed))
+    else:
+        show_fields(_fields(changed))
+
+
 @resource.command("list")
 @as_json
 def list_resources(*, as_json: bool) -> None:
@@ -111,4 +141,5 @@ def _fields(found: Resource) -> dict[str, Any]:
         "admin_scope": " ".join(found.admin_scope),
         "token_alg": found.token_alg,
         "access_token_seconds": found.access_token_seconds,
+        "introspection_clients": found.introspection_clients,
     }

@@ -18,6 +18,7 @@ from provider.clients.metadata import ClientMetadata
 from provider.clients.rows import SECRET_METHODS, metadata_columns, parse_client
 from provider.protocol.client import PUBLIC, Client, ClientDetails
 from provider.protocol.messages import Origin
+from provider.protocol.subjects import pairwise_sector
 from provider.security.crypto import Keyring, new_name, new_secret
 from provider.tokens.grant_records import GrantRecords
 
@@ -175,6 +176,8 @@ class Clients:
             return None
         self._record(tx, origin, AuditEvent.CLIENT_UPDATED, client, actor, name=metadata.name)
         changed = self.get_by_row(tx, client.id)
+        if changed is not None and pairwise_sector(changed) != pairwise_sector(client):
+            self._grants.end_for_other_subjects(tx, origin, client.id)
         return None if changed is None else (changed, secret)
 
     def set_document_fresh_until(self, tx: Transaction, client: Client, until: datetime.datetime) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import bindparam, delete, insert, select
+from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from database.models import Resource as ResourceRow
@@ -127,12 +128,25 @@ class Resources:
         self._changed(tx, origin, AuditEvent.RESOURCE_REMOVED, known.uri)
         return True
 
+    def set_introspection_clients(
+        self, tx: Transaction, origin: Origin, uri: str, client_ids: tuple[str, ...]
+    ) -> Resource | None:
+        """Says which clients are the API itself, in place of those that were. None when there is no such API."""
+        known = _load(tx).get(canonical_resource(uri))
+        if known is None:
+            return None
+        values = {"introspection_clients": list(client_ids) or None, "updated_at": origin.now}
+        if tx.execute(update(ResourceRow).where(_TABLE.c.uri == known.uri).values(values)).rowcount != 1:
+            return None
+        self._changed(tx, origin, AuditEvent.RESOURCE_CHANGED, known.uri, introspection_clients=list(client_ids))
+        return replace(known, introspection_clients=client_ids)
+
     def invalidate(self) -> None:
         self._cache.forget(_CATALOGUE)
 
-    def _changed(self, tx: Transaction, origin: Origin, event: AuditEvent, uri: str) -> None:
+    def _changed(self, tx: Transaction, origin: Origin, event: AuditEvent, uri: str, **details: Any) -> None:
         self._cache.changed(tx, _CATALOGUE)
-        self._audit.record(tx, event, origin, resource_type="resources", resource_id=uri)
+        self._audit.record(tx, event, origin, resource_type="resources", resource_id=uri, **details)
 
     def known(self, tx: Transaction) -> Collection[Resource]:
         """The whole catalogue, at most some seconds old."""
@@ -155,4 +169,5 @@ def _parse(row: Mapping[Any, Any]) -> Resource:
         admin_scope=tuple(row["admin_scope"].split()),
         token_alg=row["token_alg"],
         access_token_seconds=row["access_token_seconds"],
+        introspection_clients=tuple(row["introspection_clients"] or ()),
     )

@@ -10,7 +10,8 @@ from database.transaction import Transaction
 from provider.accounts.sessions import Session
 from provider.accounts.users import User
 from provider.authorization_answers import ERROR_PAGE, ReturnAddress, request_is_over
-from provider.authorization_flow import AskedFor, NeedsPage, Ready
+from provider.authorization_asked import AskedFor
+from provider.authorization_flow import NeedsPage, Ready
 from provider.doors.endpoint import Endpoint
 from provider.endpoints.limits import refuse_beyond, refuse_to_keep_more
 from provider.endpoints.request_reader import RequestReader

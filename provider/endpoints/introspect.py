@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from database.transaction import Transaction
@@ -11,7 +12,10 @@ from provider.oauth_server import OAuthServer
 from provider.protocol.client import Client
 from provider.protocol.errors import OAuthError
 from provider.protocol.messages import ProtocolRequest, ProtocolResponse
+from provider.protocol.scopes import PROFILE
 from provider.tokens.verifier import VerifiedAccessToken
+
+log = logging.getLogger("mcp_core.introspection")
 
 INACTIVE = {"active": False}
 
@@ -27,9 +31,24 @@ def mount(server: OAuthServer) -> Sequence[Endpoint]:
         if token is None:
             raise OAuthError.invalid_request("The parameter token is missing.")
         found = services.token_verifier.verify_access_token(tx, token, request.received_at)
-        if found is not None:
-            return ProtocolResponse.json(_describe(found) if _may_see(client, found) else INACTIVE)
-        return ProtocolResponse.json(_refresh_token(request, tx, client, token))
+        if found is None:
+            return ProtocolResponse.json(_refresh_token(request, tx, client, token))
+        if found.client_row_id != client.id and not _is_api(tx, client, found.audience):
+            return ProtocolResponse.json(INACTIVE)
+        return ProtocolResponse.json(_describe(found))
+
+    def _is_api(tx: Transaction, client: Client, audience: str) -> bool:
+        """Whether an operator has said that the client is this API. That it gets tokens for it by default says nothing."""
+        resource = services.resources.find(tx, audience)
+        if resource is not None and client.client_id in resource.introspection_clients:
+            return True
+        if client.kind == "application" and client.resource == audience:
+            log.info(
+                "%s asked about a token for %s, and is not said to be that API: see mcp-core resource set",
+                client.client_id,
+                audience,
+            )
+        return False
 
     def _refresh_token(request: ProtocolRequest, tx: Transaction, client: Client, token: str) -> dict[str, Any]:
         stored = services.refresh_tokens.find(tx, token)
@@ -44,7 +63,7 @@ def mount(server: OAuthServer) -> Sequence[Endpoint]:
             "iss": services.settings.issuer,
             "sub": sub,
             "client_id": client.client_id,
-            **_username(user.username, sub == user.id),
+            **_username(user.username, stored.grant.scope, is_known=sub == user.id),
             "scope": " ".join(stored.grant.scope),
             "exp": int(min(stored.expires_at, stored.family_expires_at).timestamp()),
             "token_type": "refresh_token",
@@ -54,17 +73,14 @@ def mount(server: OAuthServer) -> Sequence[Endpoint]:
     return [Endpoint(path, ("POST",), introspect, bare=True)]
 
 
-def _may_see(client: Client, found: VerifiedAccessToken) -> bool:
-    """The token's own client; or an operator's client whose API it is for. A user's API key is no API."""
-    is_api = client.kind == "application" and client.owner_user_id is None and client.resource == found.audience
-    return is_api or found.client_row_id == client.id
-
-
 def _describe(found: VerifiedAccessToken) -> dict[str, Any]:
     is_known = found.claims["sub"] == found.user_id
-    return {"active": True, "token_type": "Bearer", **found.claims, **_username(found.username, is_known)}
+    username = _username(found.username, found.scope, is_known=is_known)
+    return {"active": True, "token_type": "Bearer", **found.claims, **username}
 
 
-def _username(username: str | None, is_known: bool) -> dict[str, str]:
-    """The name by which the user signs in, for those who know the user's own id: a pseudonym stays one."""
-    return {"username": username} if username is not None and is_known else {}
+def _username(username: str | None, scope: Collection[str], *, is_known: bool) -> dict[str, str]:
+    """The name by which the user signs in, where UserInfo would say it as well: the scope covers it, and who asks knows the
+    user's own id, so that a pseudonym stays one (RFC 7662 §5)."""
+    is_covered = PROFILE in scope
+    return {"username": username} if username is not None and is_covered and is_known else {}

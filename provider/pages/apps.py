@@ -6,6 +6,7 @@ from flask import Blueprint
 from werkzeug.wrappers import Response
 
 from provider.pages.words import scope_sentences
+from provider.protocol.app_identity import identity_of
 from provider.web import current, forms
 from provider.web.guards import here, signed_in_only
 from provider.web.rendering import render, see_other
@@ -22,7 +23,7 @@ def show() -> Response:
     for consent in services.consents.list(tx, known.user.id):
         client = services.clients.get_by_row(tx, consent.client_row_id)
         if client is not None:
-            apps.append((consent, client, scope_sentences(consent.scope)))
+            apps.append((consent, identity_of(client, client.redirect_uris), scope_sentences(consent.scope)))
     return render("apps/list.html", user=known.user, apps=apps)
 
 

@@ -35,7 +35,10 @@ def show() -> Response:
 
 @pages.post("/consent")
 def decide() -> Response:
-    """Notes the decision on the very request that was shown, for this session, and hands over to the authorize endpoint."""
+    """Notes the decision on the very request that was shown, for this session, and hands over to the authorize endpoint.
+
+    Where something has changed since the page was shown, it is shown again: nobody has allowed that yet.
+    """
     asked, known = waiting.find(), current.signed_in()
     if asked is None:
         return error_pages.show(400, "expired")
@@ -46,5 +49,7 @@ def decide() -> Response:
     if decision == "cancel":
         return send(waiting.server().deny(tx, origin, waiting.handle(), current.browser(), known.user.id))
     if decision == "allow":
-        services.authorization_requests.mark_consented(tx, origin.now, waiting.handle(), known.session.id)
+        if forms.text("shown", limit=64) != asked.digest:
+            return see_other(waiting.passed_on("/consent", notice="request-changed"))
+        services.authorization_requests.mark_consented(tx, origin.now, waiting.handle(), known.session.id, asked.digest)
     return see_other(waiting.destination())

@@ -52,6 +52,9 @@ def notice() -> str:
         "sessions-ended": _("All other devices are signed out."),
         "key-revoked": _("The key is revoked. It stopped working at once."),
         "app-disconnected": _("The app is disconnected."),
+        "request-changed": _(
+            "What the app asks for, or what is known of it, has just changed. Look again, then decide."
+        ),
         "second-factor-off": _("Two-step sign-in is off. Your other devices have been signed out."),
     }
     return str(sentences.get(request.args.get("notice", ""), ""))

@@ -103,6 +103,11 @@ class Client:
         return self.token_endpoint_auth_method == PUBLIC
 
     @property
+    def always_authenticates(self) -> bool:
+        """Whether nobody gets tokens in its name without a secret or a key of its own."""
+        return PUBLIC not in (self.token_endpoint_auth_method, *self.details.authentication_methods)
+
+    @property
     def is_api_key(self) -> bool:
         return self.kind == "api_key"
 
@@ -122,7 +127,8 @@ class Client:
 class Resource:
     """An API that tokens are for (RFC 8707). ``admin_scope`` are those of its scopes that only administrators have.
 
-    ``access_token_seconds`` is the life of its tokens, None for that of the settings.
+    ``access_token_seconds`` is the life of its tokens, None for that of the settings. ``introspection_clients`` are the ids
+    of the clients that are this API: they may ask what a token for it is.
     """
 
     uri: str
@@ -131,3 +137,4 @@ class Resource:
     admin_scope: tuple[str, ...] = ()
     token_alg: str = "RS256"  # noqa: S105 - an algorithm
     access_token_seconds: int | None = None
+    introspection_clients: tuple[str, ...] = ()

@@ -87,6 +87,12 @@ def is_private_scheme(uri: str) -> bool:
     return _PRIVATE_SCHEME.fullmatch(uri.partition(":")[0]) is not None
 
 
+def goes_to_a_device(uri: str) -> bool:
+    """Whether what is sent to a registered ``uri`` stays on a person's device, where any program may have taken the port
+    or the scheme: it says nothing about who gets it (RFC 8252 §8.6)."""
+    return not uri.startswith("https://")
+
+
 def redirect_uri_matches(registered: str, requested: str, application_type: str) -> bool:
     """Exact string comparison, except that a native client's loopback port is ignored (RFC 8252 §7.3).
 

@@ -77,10 +77,13 @@ def proven_redirect_uri(parameters: Parameters, client: Client | None) -> str:
     requested = single_value(parameters, "redirect_uri")
     if requested is None:
         raise UntrustedRedirect("invalid_request", "The request names no redirect_uri.")
-    for registered in client.redirect_uris:
-        if redirect_uri_matches(registered, requested, client.application_type):
-            return requested
-    raise UntrustedRedirect("invalid_request", "The redirect_uri is not registered for this application.")
+    if not is_redirect_uri_of(client, requested):
+        raise UntrustedRedirect("invalid_request", "The redirect_uri is not registered for this application.")
+    return requested
+
+
+def is_redirect_uri_of(client: Client, uri: str) -> bool:
+    return any(redirect_uri_matches(known, uri, client.application_type) for known in client.redirect_uris)
 
 
 def single_value(parameters: Parameters, name: str) -> str | None:

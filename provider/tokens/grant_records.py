@@ -130,6 +130,15 @@ class GrantRecords:
     def revoke_for_client(self, tx: Transaction, origin: Origin, client_row_id: str, reason: str) -> int:
         return self._revoke(tx, origin, _TABLE.c.client_id == client_row_id, reason, client_row_id)
 
+    def end_for_other_subjects(self, tx: Transaction, origin: Origin, client_row_id: str) -> None:
+        """Ends what was granted to a client that knows people by other identifiers from now on.
+
+        Nothing of theirs may say the new ones: the client could put both together, and people were told of neither
+        (OpenID Connect Core §8.1, §12.2). So it isn't told of the end of their sessions either.
+        """
+        self.revoke_for_client(tx, origin, client_row_id, "subject_changed")
+        tx.execute(update(GrantRow).where(_TABLE.c.client_id == client_row_id).values(session_id=None))
+
     def revoke_for_consent(self, tx: Transaction, origin: Origin, user_id: str, consent_id: str, reason: str) -> int:
         """Ends what a consent of this user allowed. Their grants are few, and nothing else finds it by an index."""
         which = (_TABLE.c.user_id == user_id) & (_TABLE.c.consent_id == consent_id)

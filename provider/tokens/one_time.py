@@ -154,6 +154,7 @@ class StoredRequest:
     created_at: datetime.datetime
     consented_at: datetime.datetime | None
     consented_session_id: str | None
+    consented_digest: str | None
 
 
 class AuthorizationRequests:
@@ -202,14 +203,20 @@ class AuthorizationRequests:
             created_at=row["created_at"],
             consented_at=row["consented_at"],
             consented_session_id=row["consented_session_id"],
+            consented_digest=row["consented_digest"],
         )
 
-    def mark_consented(self, tx: Transaction, now: datetime.datetime, handle: str, session_id: str) -> bool:
-        """Remembers that the user of this session allowed exactly this request. False when it is used already."""
+    def mark_consented(
+        self, tx: Transaction, now: datetime.datetime, handle: str, session_id: str, digest: str
+    ) -> bool:
+        """Remembers that the user of this session allowed exactly this request, as ``digest`` names what they were told.
+
+        False when it is used already.
+        """
         statement = (
             update(AuthorizationRequest)
             .where(_REQUESTS.c.handle_hash == self._hash(handle), _REQUESTS.c.used_at.is_(None))
-            .values(consented_at=now, consented_session_id=session_id)
+            .values(consented_at=now, consented_session_id=session_id, consented_digest=digest)
         )
         return tx.execute(statement).rowcount == 1
 

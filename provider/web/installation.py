@@ -59,6 +59,8 @@ def _name_for_templates(app: Flask) -> None:
         strong=rendering.strong,
         code=rendering.code,
         host=rendering.host,
+        said=rendering.said,
+        app=rendering.app,
     )
     app.jinja_env.filters.update(
         clock_time=locale.clock_time,

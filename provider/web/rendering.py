@@ -10,7 +10,9 @@ from typing import Any
 from flask import Response, current_app, g, make_response, redirect, render_template
 from markupsafe import Markup
 
+from provider.protocol.app_identity import AppIdentity
 from provider.protocol.messages import ProtocolResponse
+from provider.protocol.names import shown_name
 from provider.web import current
 from provider.web.forms import Problems
 from provider.web.headers import SUBMIT_SCRIPT
@@ -93,6 +95,16 @@ def strong(text: str) -> Markup:
 
 def code(text: str) -> Markup:
     return Markup("<code>{}</code>").format(text)
+
+
+def said(name: str) -> Markup:
+    """What somebody else calls something: cut, between quotation marks that it can't close, in a direction of its own."""
+    return Markup('“<bdi class="said">{}</bdi>”').format(shown_name(name))
+
+
+def app(known: AppIdentity) -> Markup:
+    """An application by its own words where somebody vouches for them, else by its host. One without is told of apart."""
+    return said(known.name) if known.is_vouched or known.host is None else host(known.host)
 
 
 def host(text: str) -> Markup:

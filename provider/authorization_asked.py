@@ -1,0 +1,60 @@
+"""A checked authorization request with its client, and what follows from the two."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+from dataclasses import dataclass
+
+from provider.accounts.api_keys import scope_of_owner
+from provider.authorization_answers import ReturnAddress
+from provider.protocol.client import Client, Resource
+from provider.protocol.errors import OAuthError
+from provider.protocol.registration_digest import registration_digest
+from provider.protocol.request_rules import AuthorizationParameters
+from provider.protocol.scopes import IDENTITY_SCOPES, OFFLINE_ACCESS, grantable_scope
+
+
+@dataclass(frozen=True, slots=True)
+class AskedFor:
+    """A checked request with its client. ``asked_at`` is when it arrived; ``consented_session_id`` who allowed it, and
+    ``consented_digest`` what they were told then."""
+
+    client: Client
+    parameters: AuthorizationParameters
+    asked_at: datetime.datetime
+    consented_session_id: str | None = None
+    consented_digest: str | None = None
+
+    @property
+    def return_address(self) -> ReturnAddress:
+        return ReturnAddress(self.parameters.redirect_uri, self.parameters.state, self.parameters.response_mode)
+
+
+def digest_of_request(asked: AskedFor, resource: Resource, scope: tuple[str, ...]) -> str:
+    """Differs when anything does of what a person decides on, whoever has changed it. Hexadecimal SHA-256.
+
+    ``scope`` is what would be granted to this person.
+    """
+    said = [registration_digest(asked.client), resource.uri, resource.name, scope, asked.parameters.claims.scope]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+
+
+def consented_scope(asked: AskedFor, scope: tuple[str, ...]) -> tuple[str, ...]:
+    """What the user's decision is about: the scope, and what single claims reveal beyond it."""
+    return tuple(dict.fromkeys((*scope, *asked.parameters.claims.scope)))
+
+
+def scope_of_request(asked: AskedFor, resource: Resource, *, is_admin: bool) -> tuple[str, ...]:
+    """Exactly what would be granted: the request, or the defaults, cut down to what can be had.
+
+    Raises ``invalid_scope`` when nothing is left.
+    """
+    allowed = {*IDENTITY_SCOPES, *scope_of_owner(resource, is_admin=is_admin)}
+    if not asked.client.allows_grant("refresh_token"):
+        allowed.discard(OFFLINE_ACCESS)
+    scope = grantable_scope(asked.parameters.scope, default=asked.client.scope or resource.scope, allowed=allowed)
+    if not scope:
+        raise OAuthError.invalid_scope("The request asks for no scope, and there is none by default.")
+    return scope
