@@ -6,10 +6,11 @@ import unicodedata
 
 LONGEST = 40
 _MARKS_PER_LETTER = 4
-# A name stands between double quotation marks, which it can't close.
-_QUOTATION_MARKS = str.maketrans(
-    dict.fromkeys('"\u201c\u201d\u201e\u201f\u00ab\u00bb\u300c\u300d\u300e\u300f\uff02\u2033\u301d\u301e\u301f', "'")
+# A name stands between double quotation marks: it must not close them.
+_DOUBLE_MARKS = (
+    '"\u201c\u201d\u201e\u201f\u00ab\u00bb\u300c\u300d\u300e\u300f\u301d\u301e\u301f\uff02\u2033\u275d\u275e'
 )
+_TO_SINGLE_ONES = str.maketrans(dict.fromkeys(_DOUBLE_MARKS, "'"))
 
 
 def shown_name(name: str) -> str:
@@ -19,7 +20,7 @@ def shown_name(name: str) -> str:
     text round, become a blank.
     """
     letters: list[str] = []
-    for letter in unicodedata.normalize("NFC", name.translate(_QUOTATION_MARKS)):
+    for letter in unicodedata.normalize("NFC", name.translate(_TO_SINGLE_ONES)):
         if unicodedata.category(letter).startswith("M"):
             if letters and len(letters[-1]) <= _MARKS_PER_LETTER:
                 letters[-1] += letter

@@ -68,9 +68,13 @@ class Browser:
         """Opens the consent page at ``page`` and presses a button."""
         shown = self.get(page)
         assert shown.status == 200, (shown.status, shown.body[:500])
-        token = re.search(r'name="csrf_token" value="([^"]+)"', shown.text)
-        assert token is not None
-        made = {"csrf_token": token[1], "decision": decision, **fields}
+        return self.press(page, shown, decision, **fields)
+
+    def press(self, page: str, seen: Answer, decision: str, **fields: str) -> Answer:
+        """Presses a button of the consent page as it was ``seen``, however long ago."""
+        hidden = dict(re.findall(r'name="(csrf_token|shown)" value="([^"]+)"', seen.text))
+        assert set(hidden) == {"csrf_token", "shown"}
+        made = {**hidden, "decision": decision, **fields}
         return self.post(page, made, Sec_Fetch_Site="same-origin", Origin="http://localhost:8000")
 
     def allow(self, page: str) -> Answer:

@@ -214,6 +214,13 @@ class Provider:
             )
         return KnownClient(client, secret)
 
+    def api(self, uri: str = API, **options: Any) -> KnownClient:
+        """The credentials of an API itself, which may introspect its tokens."""
+        client = self.machine(name="Notes API", **options)
+        with self.begin() as tx:
+            assert self.services.resources.set_introspection_clients(tx, self.origin, uri, (client.client_id,))
+        return client
+
     def resource(self, uri: str = API, scope: tuple[str, ...] = API_SCOPE, **options: Any) -> Resource:
         with self.begin() as tx:
             return self.services.resources.add(

@@ -11,11 +11,13 @@ from sqlalchemy import Engine, update
 from database.models import AuthorizationCode, Consent, GrantRecord
 from database.models import Client as ClientRow
 from provider.accounts.users import User
+from provider.protocol.client import ClientDetails
+from provider.protocol.names import shown_name
 from tests.endpoints.browsing import STATE, Browser, code_of, error_of, fields_of, page_of, refusal_of
-from tests.endpoints.provider import API, REDIRECT_URI, KnownClient, Provider, ProviderFactory, claims_of
-from tests.endpoints.registering import manage, register, stored
+from tests.endpoints.provider import API, REDIRECT_URI, KnownClient, Provider, ProviderFactory
 
 LOOPBACK = "http://127.0.0.1/callback"
+SCHEME = "com.example.notes:/callback"
 
 
 @pytest.fixture
@@ -46,23 +48,6 @@ def test_allowing_gives_a_code_for_exactly_what_was_shown(browser: Browser, ada:
     (grant,), (consent,) = browser.provider.rows(GrantRecord), browser.provider.rows(Consent)
     assert (grant["scope"], grant["consent_id"], grant["user_id"]) == ("openid email", consent["id"], ada.id)
     assert [event["outcome"] for event in browser.provider.events("consent.given")] == ["ok"]
-
-
-def test_a_client_that_changes_itself_under_the_page_gets_no_more_than_was_shown(browser: Browser, ada: User) -> None:
-    """Its default scope, its API and its grants may all be others by the time that somebody allows the request."""
-    provider = browser.provider
-    provider.resource()
-    browser.sign_in(ada)
-    said = {"client_name": "App", "redirect_uris": [REDIRECT_URI], "token_endpoint_auth_method": "none"}
-    made = register(provider, {**said, "grant_types": ["authorization_code"], "scope": "openid offline_access"}).json
-    known = stored(provider, made["client_id"])
-    assert known is not None
-    client = KnownClient(known, "")
-    page = consent_page(browser, client, scope=None)
-    more = {"scope": "openid email offline_access notes:write", "grant_types": ["authorization_code", "refresh_token"]}
-    assert manage(provider, "PUT", made, {**said, **more, "client_id": client.client_id}).status == 200
-    tokens = provider.redeem(client, code_of(browser.allow(page))).json
-    assert (tokens["scope"], claims_of(tokens["access_token"])["aud"]) == ("openid", provider.issuer)
 
 
 def test_cancelling_is_told_to_the_application(browser: Browser, ada: User) -> None:
@@ -174,7 +159,7 @@ def test_the_page_says_who_asks_for_what_and_escapes_it(browser: Browser, ada: U
     shown = browser.get(consent_page(browser, client, resource=API, scope="notes:read openid")).text
     assert "<script>alert" not in shown
     assert "<API>" not in shown
-    for words in (client.client.name, "app.example.com", "Notes <API>", API, "notes:read", "ada", "isn't reviewed"):
+    for words in (f"“<bdi class=\"said\">{shown_name(client.client.name)}</bdi>”", "app.example.com", "Notes <API>", API, "notes:read", "ada", "isn't reviewed"):
         assert words in html.unescape(shown).replace("’", "'"), words
 
 
@@ -218,6 +203,23 @@ CLIENTS: list[tuple[str, dict[str, Any], bool, bool]] = [  # kind, client, asked
     ("vouched and public", {"method": "none"}, True, False),
     ("unvouched", {"is_vouched": False, "kind": "dynamic", "method": "none"}, True, False),
     ("unvouched on this device", {"is_vouched": False, "method": "none", "redirect_uris": (LOOPBACK,)}, True, True),
+    ("unvouched on this device, with a secret", {"is_vouched": False, "redirect_uris": (LOOPBACK,)}, True, True),
+    ("vouched on this device", {"method": "none", "redirect_uris": (LOOPBACK,)}, True, True),
+    ("vouched, of its own scheme", {"method": "none", "redirect_uris": (SCHEME,)}, True, True),
+    ("unvouched, of its own scheme", {"is_vouched": False, "method": "none", "redirect_uris": (SCHEME,)}, True, True),
+    ("vouched on this device, with a secret", {"redirect_uris": (LOOPBACK,)}, True, False),
+    ("vouched on this device, with a key", {"method": "private_key_jwt", "redirect_uris": (LOOPBACK,)}, True, False),
+    (
+        "vouched on this device, with a key or without",
+        {
+            "method": "private_key_jwt",
+            "redirect_uris": (LOOPBACK,),
+            "details": ClientDetails(authentication_methods=("none",)),
+        },
+        True,
+        True,
+    ),
+    ("trusted on this device", {"is_trusted": True, "method": "none", "redirect_uris": (LOOPBACK,)}, False, False),
 ]
 
 
@@ -233,6 +235,13 @@ def test_who_is_asked_the_first_and_the_second_time(
         if is_asked:
             answer = browser.allow(page_of(answer, "/consent"))
         code_of(answer, uri)
+    silent = browser.authorize(client, redirect_uri=uri, prompt="none")
+    if not second:
+        code_of(silent, uri)
+    elif client.client.is_vouched:
+        assert error_of(silent, uri) == "consent_required"
+    else:
+        assert "consent_required" in refusal_of(silent)
 
 
 @pytest.mark.parametrize(

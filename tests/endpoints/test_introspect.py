@@ -18,14 +18,13 @@ GRANT = {"grant_type": "client_credentials"}
 
 @pytest.fixture
 def api_client(provider: Provider) -> KnownClient:
-    """The credentials of the API itself."""
     provider.resource()
-    return provider.machine(name="Notes API", resource=API)
+    return provider.api()
 
 
 def test_the_api_of_a_token_learns_what_it_is(provider: Provider, api_client: KnownClient) -> None:
     user, client = provider.user(), provider.client("none")
-    token = provider.tokens(user, client, ("openid", "notes:read"), resource=API)["access_token"]
+    token = provider.tokens(user, client, ("openid", "profile", "notes:read"), resource=API)["access_token"]
     answer = provider.introspect(api_client, token, token_type_hint="access_token")
     assert answer.status == 200
     assert answer.header("Cache-Control") == "no-store"
@@ -45,13 +44,26 @@ def test_a_machines_token_has_no_user_name_and_nothing_is_null(provider: Provide
 
 def test_a_client_learns_about_its_own_tokens(provider: Provider) -> None:
     user, client = provider.user(), provider.client()
-    tokens = provider.tokens(user, client)
+    tokens = provider.tokens(user, client, ("openid", "profile", "offline_access"))
     assert provider.introspect(client, tokens["access_token"]).json["active"]
     family_end = int(provider.clock.now.timestamp()) + 14 * 86400
     assert provider.introspect(client, tokens["refresh_token"]).json == {
         "active": True, "iss": provider.issuer, "sub": user.id, "client_id": client.client_id, "username": "ada",
-        "scope": "openid offline_access", "exp": family_end, "token_type": "refresh_token",
+        "scope": "openid profile offline_access", "exp": family_end, "token_type": "refresh_token",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("scope", [("openid",), ("openid", "email"), ("notes:read",), ("openid", "offline_access")])
+def test_the_user_name_follows_the_scope_for_whoever_asks(
+    provider: Provider, api_client: KnownClient, scope: tuple[str, ...]
+) -> None:
+    client = provider.client()
+    tokens = provider.tokens(provider.user(), client, scope, resource=API)
+    for caller, token in ((client, "access_token"), (client, "refresh_token"), (api_client, "access_token")):
+        told = provider.introspect(caller, tokens[token])
+        assert told.json["active"] is True
+        assert "username" not in told.json
+        assert "ada" not in told.text
 
 
 def test_nobody_else_learns_anything(provider: Provider, api_client: KnownClient) -> None:
@@ -62,7 +74,8 @@ def test_nobody_else_learns_anything(provider: Provider, api_client: KnownClient
     strangers = {
         "another application": provider.client(),
         "a machine without an API": provider.machine(),
-        "another API": provider.machine(resource="https://other.example.com"),
+        "a machine that gets tokens for the API": provider.machine(resource=API, scope=("notes:read",)),
+        "another API": provider.api("https://other.example.com"),
         "a user's key for that API": provider.api_key(user, ("notes:read",), resource=API),
     }
     for name, stranger in strangers.items():
@@ -81,7 +94,7 @@ def test_a_token_that_does_not_count_is_inactive_and_no_more_is_said(provider_ev
     provider = provider_everywhere
     services, user, client = provider.services, provider.user(), provider.client("none")
     provider.resource()
-    api_client = provider.machine(resource=API)
+    api_client = provider.api()
     tokens = provider.tokens(user, client, ("notes:read",), resource=API)
     assert provider.introspect(api_client, tokens["access_token"]).json["active"]
     if state == "expired":
@@ -100,6 +113,18 @@ def test_a_token_that_does_not_count_is_inactive_and_no_more_is_said(provider_ev
         elif state == "client deleted":
             services.clients.delete(tx, provider.origin, client.client_id)
     assert provider.introspect(api_client, tokens["access_token"]).json == INACTIVE
+
+
+def test_a_mark_that_is_taken_away_counts_no_more(provider: Provider, api_client: KnownClient) -> None:
+    token = provider.token(provider.machine(scope=("notes:read",), resource=API), GRANT).json["access_token"]
+    assert provider.introspect(api_client, token).json["active"]
+    other = provider.api()  # takes its place
+    assert provider.introspect(api_client, token).json == INACTIVE
+    assert provider.introspect(other, token).json["active"]
+    with provider.begin() as tx:
+        provider.services.resources.set_introspection_clients(tx, provider.origin, API, ())
+    assert provider.introspect(other, token).json == INACTIVE
+    assert len(provider.events("resource.changed")) == 3
 
 
 @pytest.mark.parametrize("state", ["used", "idle", "revoked", "user disabled"])

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 import pytest
 from sqlalchemy import Engine
 
+from database.models import LogoutNotice
 from provider.accounts.users import User
 from provider.clients.rows import metadata_of
 from provider.protocol.client import ClientDetails
@@ -123,11 +124,11 @@ def test_every_place_says_the_same_and_none_the_users_own_id(
         assert described.json["sub"] == subject
         assert "username" not in described.json, "the name to sign in with would undo the pseudonym"
         seen.append(described.text)
-    api = provider.client(grant_types=("client_credentials",), redirect_uris=(), resource=resource or provider.issuer)
-    described = provider.introspect(api, tokens["access_token"])
-    assert described.json["sub"] == subject
-    assert "username" not in described.json
-    seen.append(described.text)
+    if resource is not None:
+        described = provider.introspect(provider.api(), tokens["access_token"])
+        assert described.json["sub"] == subject
+        assert "username" not in described.json
+        seen.append(described.text)
     assert subject != ada.id
     for text in seen:
         assert ada.id not in text
@@ -135,7 +136,7 @@ def test_every_place_says_the_same_and_none_the_users_own_id(
 
 def test_who_knows_the_users_id_is_told_the_name_as_well(provider: Provider, ada: User) -> None:
     client = provider.client()
-    tokens = provider.tokens(ada, client)
+    tokens = provider.tokens(ada, client, ("openid", "profile", "offline_access"))
     for token in (tokens["access_token"], tokens["refresh_token"]):
         described = provider.introspect(client, token).json
         assert (described["sub"], described["username"]) == (ada.id, "ada")
@@ -167,15 +168,54 @@ def test_hints_and_named_persons_are_understood_under_their_pseudonym(
     page_of(browser.authorize(client, claims=named(ada.id)), "/login")
 
 
-def test_a_token_keeps_its_subject_when_its_client_becomes_another(provider: Provider, ada: User) -> None:
-    """UserInfo must say what the ID token beside it says (§5.3.2), whatever is registered by then."""
-    client = pairwise(provider)
-    tokens = provider.tokens(ada, client)
+def becomes(provider: Provider, client: KnownClient, **changes: Any) -> None:
     with provider.begin() as tx:
         known = provider.services.clients.find(tx, client.client_id, fresh=True)
         assert known is not None
-        moved = replace(metadata_of(known), redirect_uris=("https://moved.example.com/cb",))
-        assert provider.services.clients.replace(tx, provider.origin, known, moved)
+        assert provider.services.clients.replace(tx, provider.origin, known, replace(metadata_of(known), **changes))
+
+
+MOVES = [
+    ("pairwise", "public", {"details": ClientDetails()}),
+    ("pairwise", "of another host", {"redirect_uris": ("https://moved.example.com/cb",)}),
+    ("pairwise", "of another sector", {"details": ClientDetails("https://x.example", subject_type="pairwise",
+                                                                sector_identifier_uri=SECTOR_DOCUMENT)}),
+    ("public", "pairwise", {"details": ClientDetails(subject_type="pairwise")}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("was, _is, changes", MOVES, ids=[f"{row[0]} to {row[1]}" for row in MOVES])
+def test_a_client_never_gets_two_identifiers_of_a_person_from_one_decision(
+    browser: Browser, provider: Provider, ada: User, was: str, _is: str, changes: dict[str, Any]
+) -> None:
+    """Neither by its codes, refresh tokens and access tokens, nor by a silent request, nor when the session ends."""
+    logout = {"backchannel_logout_uri": "https://app.example.com/logout"}
+    client = provider.client(details=ClientDetails(subject_type=was, **logout))
+    session_id = browser.sign_in(ada)
+    code = code_of(browser.allow(page_of(browser.authorize(client, scope="openid offline_access"), "/consent")))
+    tokens = provider.redeem(client, code).json
+    pending = code_of(browser.authorize(client, scope="openid", prompt="none"))
+    details = replace(changes.get("details", client.client.details), **logout)
+    becomes(provider, client, **{**changes, "details": details})
+    assert provider.refresh(client, tokens["refresh_token"]).error == (400, "invalid_grant")
+    assert provider.redeem(client, pending).error == (400, "invalid_grant")
+    assert not provider.is_alive(tokens["access_token"])
+    assert provider.introspect(client, tokens["refresh_token"]).json == {"active": False}
+    uri = changes.get("redirect_uris", (REDIRECT_URI,))[0]
+    assert (
+        error_of(browser.authorize(client, scope="openid", prompt="none", redirect_uri=uri), uri) == "consent_required"
+    )
+    with provider.begin() as tx:
+        provider.services.sessions.end(tx, provider.origin, session_id, user_id=ada.id, reason="test")
+    assert provider.rows(LogoutNotice) == []
+    assert {event["metadata"]["reason"] for event in provider.events("grant.revoked")} >= {"subject_changed"}
+
+
+def test_a_client_that_stays_in_its_sector_keeps_what_was_granted(provider: Provider, ada: User) -> None:
+    client = pairwise(provider)
+    tokens = provider.tokens(ada, client)
+    becomes(provider, client, redirect_uris=("https://app.example.com/moved",), name="Renamed")
+    assert provider.refresh(client, tokens["refresh_token"]).status == 200
     assert provider.userinfo(tokens["access_token"]).json["sub"] == claims_of(tokens["id_token"])["sub"]
 
 

@@ -191,9 +191,8 @@ def test_curl_gets_a_token_and_introspects_it_as_printed(server: Server, key: di
 
     answer = requests.models.complexjson.loads(shell(ask, KEY_ID=key["key_id"], KEY_SECRET=key["key_secret"]))
     assert (answer["token_type"], answer["expires_in"]) == ("Bearer", 600)
-    client = server.mcp_core_json(
-        "client", "create", "--name", "Notes service", "--grant", "client_credentials", "--resource", NOTES
-    )
+    client = server.mcp_core_json("client", "create", "--name", "Notes service", "--grant", "client_credentials")
+    server.mcp_core("resource", "set", NOTES, "--introspection-client", client["client_id"])
     variables = {
         "CLIENT_ID": client["client_id"],
         "CLIENT_SECRET": client["client_secret"],

@@ -60,7 +60,7 @@ def test_a_person_signs_in_and_out(world: World, packages: Path, tmp_path: Path,
     if method != "none":
         assert (said["introspected"]["active"], said["introspected"]["sub"]) == (True, said["claims"]["sub"])
     (page,) = person.asked
-    says(page, "Acme Files wants to use your account", "Your answer goes to files.example", "See your e-mail address")
+    says(page, "“Acme Files” wants to use your account", "Your answer goes to files.example", "See your e-mail address")
     says(page, "Know that it is you", "See your name and user name", "Keep this access while you are away")
     says_nothing_of(page, ON_THIS_DEVICE, UNREVIEWED, "To reach")
 

@@ -45,7 +45,7 @@ def test_a_person_signs_in_and_the_client_refreshes(
     if document is None:
         assert said["registrations"] == 1
         assert "client_secret" not in said["client"]
-        says(page, "A TypeScript editor wants to use your account")
+        says(page, "A program on this device wants to use your account", "It calls itself “A TypeScript editor”.")
         says_nothing_of(page, "Known by its address")
     else:
         assert said["client"]["client_id"] == document

@@ -58,7 +58,7 @@ def test_a_person_signs_in_and_out(application: Application) -> None:
     says(page, "Acme Files")
     page = person.sign_in(browser)
     host = application.url.removeprefix("http://")
-    says(page, "Acme Files wants to use your account", f"Your answer goes to {host}", "See your e-mail address")
+    says(page, "“Acme Files” wants to use your account", f"Your answer goes to {host}", "See your e-mail address")
     says_nothing_of(page, "This app isn't reviewed", "To reach")
     page = browser.submit(page.form(action="/consent"), button="allow")
     assert (page.status, page.url.rstrip("/")) == (200, application.url)

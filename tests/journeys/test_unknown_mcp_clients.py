@@ -32,7 +32,7 @@ def test_the_official_client_brings_its_metadata_document(world: World) -> None:
     assert program.storage.tokens[-1].refresh_token
     assert parse_qs(urlsplit(program.opened[0]).query)["client_id"] == [document]
     (page,) = program.person.asked
-    says(page, "The editor wants to use your account", f"Known by its address at {world.documents.host}")
+    says(page, "A program on this device wants to use your account", "It calls itself “The editor”.", f"Known by its address at {world.documents.host}")
     says(page, "Your answer goes to localhost", ON_THIS_DEVICE, f"To reach Notes {world.url}", f"Use {SCOPE}")
     assert world.documents.count("/editor/client.json") == 1, "read once, and kept for as long as its host says"
 
@@ -49,7 +49,8 @@ def test_a_hosted_client_is_unreviewed_and_its_host_is_named(world: World) -> No
         whoami(world.url, program.auth)
         assert parse_qs(urlsplit(program.opened[0]).query)["prompt"] == ["consent"]
     for page in person.asked:
-        says(page, "The hosted wants to use your account", UNREVIEWED, "Your answer goes to editor.example")
+        says(page, f"{world.documents.host} wants to use your account", "It calls itself “The hosted”.")
+        says(page, UNREVIEWED, "Your answer goes to editor.example")
         says(page, f"Known by its address at {world.documents.host}", f"It will be able to Use {SCOPE}")
         says_nothing_of(page, ON_THIS_DEVICE)
     assert len(person.asked) == 2
@@ -63,7 +64,8 @@ def test_the_official_client_registers_itself(world: World) -> None:
     assert program.storage.client is not None
     assert program.storage.client.client_secret is None, "a program on a device keeps no secret"
     (page,) = program.person.asked
-    says(page, "Somebody's editor wants to use your account", "Your answer goes to localhost", ON_THIS_DEVICE)
+    says(page, "A program on this device wants to use your account", "It calls itself “Somebody's editor”.")
+    says(page, "Your answer goes to localhost", ON_THIS_DEVICE)
     says_nothing_of(page, "Known by its address")
     program.expire()
     assert whoami(world.url, program.auth) == said
@@ -84,7 +86,7 @@ def test_the_fastmcp_client_brings_its_metadata_document(world: World, monkeypat
     assert before == after
     assert before["client_id"] == document
     (page,) = desktop.person.asked
-    says(page, "The notebook wants", f"Known by its address at {world.documents.host}", ON_THIS_DEVICE)
+    says(page, "It calls itself “The notebook”.", f"Known by its address at {world.documents.host}", ON_THIS_DEVICE)
 
 
 def test_the_fastmcp_client_registers_itself(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,7 +98,7 @@ def test_the_fastmcp_client_registers_itself(world: World, monkeypatch: pytest.M
     assert before == after
     assert before["client_id"] == program.client_id
     assert len(desktop.opened) == len(desktop.person.asked) == 1
-    says(desktop.person.asked[0], "Weekend project wants to use your account", ON_THIS_DEVICE)
+    says(desktop.person.asked[0], "It calls itself “Weekend project”.", ON_THIS_DEVICE)
 
     later = FastMCPProgram(world.url, client_id=program.client_id, issuer=world.server.issuer)
     assert later.auth.redirect_port != program.auth.redirect_port

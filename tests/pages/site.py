@@ -200,8 +200,11 @@ class Visitor:
         token: str | None = None,
         headers: Mapping[str, str] = OURS,
     ) -> Page:
-        """Posts a form with the token of this browser as it stands, or with ``token``."""
-        given = {"csrf_token": self.token() if token is None else token, **(fields or {})}
+        """Posts a form with the token of this browser as it stands, or with ``token``, and with what a consent page that
+        is shown says it shows."""
+        shown = re.search(r'name="shown" value="([0-9a-f]{64})"', self.page.html if hasattr(self, "page") else "")
+        said = {"shown": shown[1]} if shown is not None else {}
+        given = {"csrf_token": self.token() if token is None else token, **said, **(fields or {})}
         return self.request("POST", path, urlencode(given, doseq=True), headers)
 
     def token(self) -> str:

@@ -6,6 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from provider.protocol.names import shown_name
 from tests.pages.every_page import HOSTILE
 from tests.pages.site import CALLBACK, LOOPBACK, SESSION, Account, Site, Visitor
 
@@ -28,7 +29,7 @@ def asked(site: Site, account: Account, client: object = None, **parameters: str
 def test_the_sign_in_page_names_the_application(site: Site) -> None:
     visitor = Visitor(site)
     visitor.ask(site.client())
-    assert visitor.document.one("h1").text == "Sign in to continue to Acme Files"
+    assert visitor.document.one("h1").text == "Sign in to continue to “Acme Files”"
     visitor.get("/login")
     assert visitor.document.one("h1").text == "Sign in"
 
@@ -44,7 +45,7 @@ def test_the_page_says_all_that_a_person_needs_to_decide(site: Site, ana: Accoun
     )
     text = visitor.page.text
     for words in (
-        "Acme Files wants to use your account",
+        "“Acme Files” wants to use your account",
         "files.example",
         "ana (ana@example.com)",
         "Not you?",
@@ -103,9 +104,56 @@ def test_allow_and_cancel_are_alike(site: Site, ana: Account) -> None:
 def test_a_name_is_shown_as_it_is_and_does_nothing(site: Site, ana: Account, name: str) -> None:
     visitor = asked(site, ana, site.client(name))
     heading = visitor.document.one("h1")
-    assert heading.text == " ".join(f"{name} wants to use your account".split())
-    assert {element.tag for element in visitor.document.elements if heading in element.parents} == set()
+    assert heading.text == " ".join(f"“{shown_name(name)}” wants to use your account".split())
+    inside = [element for element in visitor.document.elements if heading in element.parents]
+    assert [(element.tag, element.text) for element in inside] == [("bdi", " ".join(shown_name(name).split()))]
     assert not [tag for tag in ("svg", "b", "script") if visitor.document.all(tag)]
+
+
+SENTENCE = "Your session is over. Sign in again at bank.example"
+WHERE = {
+    "https": ({}, "files.example wants to use your account", "Sign in to continue to files.example"),
+    "a document": (
+        {"client_id": "https://maker.example/client.json", "kind": "metadata_document"},
+        "maker.example wants to use your account",
+        "Sign in to continue to maker.example",
+    ),
+    "this device": (
+        NATIVE,
+        "A program on this device wants to use your account",
+        "Sign in to continue to a program on this device",
+    ),
+    "a scheme of its own": (
+        {**NATIVE, "redirect_uris": ["com.example.app:/cb"]},
+        "A program on this device wants to use your account",
+        "Sign in to continue to a program on this device",
+    ),
+}
+
+
+@pytest.mark.parametrize("options, asks, signs_in", WHERE.values(), ids=WHERE)
+def test_what_nobody_vouches_for_is_named_by_what_proves_itself(
+    site: Site, ana: Account, options: dict[str, object], asks: str, signs_in: str
+) -> None:
+    """Its own words stand below, as its own words, and never in a heading or a title."""
+    client = site.client(SENTENCE, is_vouched=False, **options)
+    own_words = f"It calls itself “{shown_name(SENTENCE)}”."
+    uri = client.redirect_uris[0]
+    visitor = Visitor(site)
+    visitor.ask(client, redirect_uri=uri)
+    for heading in (signs_in, asks):
+        assert visitor.document.one("h1").text == heading
+        assert own_words in visitor.page.text
+        assert "Your session" not in visitor.document.one("title").text
+        visitor.sign_in(ana, visitor.page.url)
+        visitor.follow()
+    visitor.post(visitor.page.url, {"decision": "allow"})
+    visitor.follow()
+    visitor.get("/account/apps")
+    assert own_words in visitor.page.text
+    visitor.ask(client, redirect_uri=uri, scope="nonsense")
+    assert (visitor.page.status, "Your session" in visitor.document.one("h1").text) == (400, False)
+    assert own_words in visitor.page.text
 
 
 def test_a_hostile_scope_is_shown_as_text(site: Site, ana: Account) -> None:
@@ -180,7 +228,7 @@ def test_not_you_leads_to_another_sign_in_for_the_same_request(site: Site, ana: 
     visitor = asked(site, ana)
     switch = visitor.page.link("Not you?")
     assert visitor.get(switch).status == 200
-    assert visitor.document.one("h1").text == "Sign in to continue to Acme Files"
+    assert visitor.document.one("h1").text == "Sign in to continue to “Acme Files”"
     assert visitor.document.by_id("username").get("value") == "", "no name is filled in"
     visitor.sign_in(site.account("fred"), switch)
     assert "fred@example.com" in visitor.follow().text

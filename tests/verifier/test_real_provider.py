@@ -109,10 +109,8 @@ def test_the_provider_restarts_and_goes_away_under_use(own: Real) -> None:
 
 @pytest.fixture
 def asking(own: Real, clock: Clock) -> Iterator[tuple[Verifier, Clock]]:
-    made = own.server.mcp_core_json(
-        *("client", "create", "--name", "Notes API", "--grant", "client_credentials", "--resource", API),
-        *("--scope", "notes:read"),
-    )
+    made = own.server.mcp_core_json("client", "create", "--name", "Notes API", "--grant", "client_credentials")
+    own.server.mcp_core("resource", "set", API, "--introspection-client", made["client_id"])
     credentials = Introspection(made["client_id"], made["client_secret"], cache_seconds=5)
     with Verifier(own.issuer, API, introspection=credentials, monotonic=clock) as verifier:
         yield verifier, clock
@@ -134,9 +132,10 @@ def test_a_revoked_token_is_refused_as_soon_as_the_provider_is_asked(own: Real, 
         assert offline.verify(token).subject, "this is what introspection is for"
 
 
-def test_only_a_client_of_the_same_resource_may_ask(own: Real) -> None:
+@pytest.mark.parametrize("resource", [API, ELSEWHERE])
+def test_a_client_that_only_gets_tokens_for_a_resource_may_not_ask(own: Real, resource: str) -> None:
     made = own.server.mcp_core_json(
-        *("client", "create", "--name", "Stranger", "--grant", "client_credentials", "--resource", ELSEWHERE),
+        *("client", "create", "--name", "Stranger", "--grant", "client_credentials", "--resource", resource),
         *("--scope", "notes:read"),
     )
     credentials = Introspection(made["client_id"], made["client_secret"])
