@@ -16,6 +16,7 @@ import requests
 MAX_REDIRECTS = 12
 TIMEOUT_SECONDS = 20
 _SILENT = {"script", "style", "template", "head"}
+_ISOLATED = "bdi"  # no blank is seen around it
 
 
 @dataclass
@@ -39,6 +40,7 @@ class _PageParser(HTMLParser):
         self.links: list[tuple[str, str]] = []
         self.title = ""
         self.words: list[str] = []
+        self._goes_on = False
         self._form: Form | None = None
         self._open: list[str] = []
         self._button: tuple[str, str] | None = None
@@ -49,6 +51,7 @@ class _PageParser(HTMLParser):
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         have = {name: value or "" for name, value in attributes}
+        self._goes_on = tag == _ISOLATED
         if tag in _SILENT or tag == "title":
             self._open.append(tag)
         elif tag == "form":
@@ -82,6 +85,7 @@ class _PageParser(HTMLParser):
             self._area, self._buffer = name, []
 
     def handle_endtag(self, tag: str) -> None:
+        self._goes_on = tag == _ISOLATED
         if self._open and self._open[-1] == tag:
             self._open.pop()
         elif tag == "form":
@@ -102,7 +106,7 @@ class _PageParser(HTMLParser):
         if self._open and self._open[-1] == "title":
             self.title += data
         elif not self._open:
-            self.words.append(data)
+            self.words.append(self.words.pop() + data if self._goes_on and self.words else data)
             self._buffer.append(data)
 
 

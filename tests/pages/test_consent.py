@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from provider.protocol.names import shown_name
 from tests.pages.every_page import HOSTILE
-from tests.pages.site import CALLBACK, LOOPBACK, SESSION, Account, Site, Visitor
+from tests.pages.site import CALLBACK, LOOPBACK, SESSION, START, Account, Site, Visitor
 
 NATIVE = {
     "application_type": "native",
@@ -114,7 +115,11 @@ SENTENCE = "Your session is over. Sign in again at bank.example"
 WHERE = {
     "https": ({}, "files.example wants to use your account", "Sign in to continue to files.example"),
     "a document": (
-        {"client_id": "https://maker.example/client.json", "kind": "metadata_document"},
+        {
+            "client_id": "https://maker.example/client.json",
+            "kind": "metadata_document",
+            "document_fresh_until": START + datetime.timedelta(days=1),
+        },
         "maker.example wants to use your account",
         "Sign in to continue to maker.example",
     ),
