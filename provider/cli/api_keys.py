@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from provider.cli.terminal import as_json, opened, refuse, show_fields, show_json, show_table
+from provider.cli.terminal import as_json, opened, quoted, refuse, show_fields, show_json, show_table
 
 if TYPE_CHECKING:
     from provider.protocol.client import Client
@@ -106,8 +106,8 @@ def revoke(*, key_id: str) -> None:
         if not terminal.services.api_keys.revoke(
             terminal.tx, terminal.origin, key.owner_user_id, key.id, actor=terminal.actor
         ):
-            refuse(f"{key.name} ({key_id}) had ended already.")
-    click.echo(f"Revoked {key.name} ({key_id}).")
+            refuse(f"{quoted(key.name)} ({key_id}) had ended already.")
+    click.echo(f"Revoked {quoted(key.name)} ({key_id}).")
 
 
 def _fields(key: Client, owner: str, now: datetime.datetime) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from provider.cli.terminal import as_json, opened, refuse, show_fields, show_json, show_table
+from provider.cli.terminal import as_json, opened, quoted, refuse, show_fields, show_json, show_table
 
 if TYPE_CHECKING:
     from provider.protocol.client import Client, ClientDetails
@@ -187,7 +187,7 @@ def delete(*, client_id: str) -> None:
         found = terminal.client(client_id)
         if not terminal.services.clients.delete(terminal.tx, terminal.origin, client_id, actor=terminal.actor):
             refuse(f"{client_id} is an API key. Revoke it with: mcp-core api-key revoke {client_id}")
-    click.echo(f"Deleted {found.name} ({client_id}).")
+    click.echo(f"Deleted {quoted(found.name)} ({client_id}).")
 
 
 @client.command("rotate-secret")
@@ -203,7 +203,7 @@ def rotate_secret(*, client_id: str, as_json: bool) -> None:
         found = terminal.client(client_id)
         secret = terminal.services.clients.rotate_secret(terminal.tx, terminal.origin, client_id, actor=terminal.actor)
         if secret is None:
-            refuse(f"{found.name} has no secret: it is a public client, or was revoked.")
+            refuse(f"{quoted(found.name)} has no secret: it is a public client, or was revoked.")
     _show_made(found, secret, as_json=as_json)
 
 
@@ -231,7 +231,7 @@ def _set_active(client_id: str, *, active: bool) -> None:
     with opened() as terminal:
         found = terminal.client(client_id)
         terminal.services.clients.set_active(terminal.tx, terminal.origin, client_id, active, actor=terminal.actor)
-    click.echo(f"{found.name} ({client_id}) is {'enabled' if active else 'disabled'}.")
+    click.echo(f"{quoted(found.name)} ({client_id}) is {'enabled' if active else 'disabled'}.")
 
 
 def _show_made(made: Client, secret: str | None, *, as_json: bool) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from provider.cli.terminal import absent_database, as_json, show_json
+from provider.cli.terminal import absent_database, as_json, quoted, show_json
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -169,7 +169,9 @@ def _clients(services: Services, tx: Transaction) -> Iterator[Finding]:
     found = services.clients.list(tx)
     for client in found:
         if not client.require_pkce and "authorization_code" in client.grant_types:
-            yield Finding("clients", "warn", f"{client.name} ({client.client_id}) may sign people in without PKCE")
+            yield Finding(
+                "clients", "warn", f"{quoted(client.name)} ({client.client_id}) may sign people in without PKCE"
+            )
     yield Finding("clients", "ok", f"{sum(not client.is_api_key for client in found)} registered")
 
 

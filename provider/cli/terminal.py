@@ -158,6 +158,13 @@ def when(value: datetime.datetime | None) -> str | None:
     return None if value is None else value.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def quoted(name: str) -> str:
+    """A name that somebody else has chosen, in a sentence of ours."""
+    from provider.protocol.names import shown_name
+
+    return f'"{shown_name(name)}"'
+
+
 def show_fields(fields: Mapping[str, Any]) -> None:
     """One thing for people: a name and a value on each line, values cleaned of control characters."""
     width = max(map(len, fields), default=0)
@@ -166,10 +173,13 @@ def show_fields(fields: Mapping[str, Any]) -> None:
 
 
 def show_table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]], *, nothing: str) -> None:
-    """Several things for people, or the sentence ``nothing``."""
+    """Several things for people, or the sentence ``nothing``. Names are cut: they are others' words."""
+    from provider.protocol.names import shown_name
+
     if not rows:
         click.echo(nothing)
         return
+    rows = [{**row, "name": shown_name(row["name"])} if "name" in row else row for row in rows]
     cells = [[column.upper().replace("_", " ") for column in columns]]
     cells += [[_cell(row[column]) for column in columns] for row in rows]
     widths = [max(len(row[index]) for row in cells) for index in range(len(columns))]

@@ -97,11 +97,11 @@ def test_list_is_of_everybody_or_of_one(owned: Terminal) -> None:
 
 def test_revoking_ends_a_key_and_keeps_it_in_the_list(owned: Terminal) -> None:
     key = owned.json("api-key", "create", "--user", "ana", "--name", "nightly")["key_id"]
-    assert owned.ok("api-key", "revoke", key) == f"Revoked nightly ({key}).\n"
+    assert owned.ok("api-key", "revoke", key) == f'Revoked "nightly" ({key}).\n'
     (listed,) = owned.json("api-key", "list")
     assert (listed["state"], listed["revoked_at"] is None) == ("revoked", False)
     assert owned.rows("SELECT api_key FROM users WHERE username = 'ana'") == [{"api_key": None}]
-    assert owned.refused("api-key", "revoke", key) == f"nightly ({key}) had ended already."
+    assert owned.refused("api-key", "revoke", key) == f'"nightly" ({key}) had ended already.'
     assert len(owned.audit("api_key.revoked")) == 1
 
 

@@ -122,14 +122,25 @@ def test_list_shows_applications_and_no_api_keys(terminal: Terminal) -> None:
 
 def test_disable_enable_and_delete(terminal: Terminal) -> None:
     name = create(terminal, "--redirect-uri", CALLBACK)["client_id"]
-    assert terminal.ok("client", "disable", name) == f"Files ({name}) is disabled.\n"
+    assert terminal.ok("client", "disable", name) == f'"Files" ({name}) is disabled.\n'
     assert terminal.json("client", "show", name)["is_active"] is False
-    assert terminal.ok("client", "enable", name) == f"Files ({name}) is enabled.\n"
+    assert terminal.ok("client", "enable", name) == f'"Files" ({name}) is enabled.\n'
     assert terminal.json("client", "show", name)["is_active"] is True
-    assert terminal.ok("client", "delete", name) == f"Deleted Files ({name}).\n"
+    assert terminal.ok("client", "delete", name) == f'Deleted "Files" ({name}).\n'
     assert terminal.json("client", "list") == []
     events = [terminal.audit(f"client.{word}") for word in ("disabled", "enabled", "deleted")]
     assert [(len(found), found[0]["resource_id"]) for found in events] == [(1, name)] * 3
+
+
+def test_a_name_cannot_pass_for_words_of_the_terminal(terminal: Terminal) -> None:
+    name = 'All is well" (app_x) is enabled.   NAME   ' + "x" * 100
+    made = terminal.json("client", "create", "--name", name, "--redirect-uri", CALLBACK)["client_id"]
+    row = terminal.ok("client", "list").splitlines()[1]
+    assert "All is well' (app_x) is enabled. NAME xx" not in row
+    assert row.split("  ")[1] == "All is well' (app_x) is enabled. NAME x…"
+    shown = terminal.ok("client", "disable", made)
+    assert shown == f'"All is well\' (app_x) is enabled. NAME x…" ({made}) is disabled.\n'
+    assert terminal.json("client", "show", made)["name"] == name, "programs get it as it is"
 
 
 @pytest.mark.parametrize("command", ["show", "disable", "enable", "delete", "rotate-secret"])
@@ -174,6 +185,7 @@ def test_a_resource_is_added_listed_and_removed(terminal: Terminal) -> None:
         "admin_scope": "files.write",
         "token_alg": "ES256",
         "access_token_seconds": 300,
+        "introspection_clients": [],
     }
     assert terminal.json("resource", "list") == [made]
     assert terminal.ok("resource", "list").splitlines()[1].split()[:2] == [uri, "Files"]

@@ -99,6 +99,50 @@ def test_protect_registers_once_and_prints_the_metadata(terminal: Terminal) -> N
     assert len(terminal.audit("resource.added")) == 1
 
 
+def test_an_operator_says_which_clients_are_an_api(terminal: Terminal) -> None:
+    terminal.json("protect", URL)
+    first, second = (
+        terminal.json("client", "create", "--name", name, "--grant", "client_credentials")["client_id"]
+        for name in ("Notes API", "Its twin")
+    )
+    said = terminal.json("resource", "set", URL, "--introspection-client", first, "--introspection-client", second)
+    assert said["introspection_clients"] == [first, second]
+    assert terminal.json("resource", "list") == [said]
+    assert second in terminal.ok("resource", "set", f"{URL}", "--introspection-client", second)
+    assert terminal.json("resource", "list")[0]["introspection_clients"] == [second]
+    assert terminal.json("resource", "set", URL, "--introspection-client", "")["introspection_clients"] == []
+    assert [json.loads(event["metadata"])["introspection_clients"] for event in terminal.audit("resource.changed")] == [
+        [first, second], [second], [],
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "uri, who, words",
+    [
+        (URL, "a public client", "has a secret or a key"),
+        (URL, "an API key", "no application"),
+        (URL, "nobody", "There is no client"),
+        ("https://unknown.example/", "a client", "not registered"),
+        ("http://localhost:8000/oauth", "a client", "not registered"),
+    ],
+)
+def test_not_everybody_can_be_an_api(terminal: Terminal, uri: str, who: str, words: str) -> None:
+    terminal.json("protect", URL)
+    terminal.user("ana")
+    ids = {
+        "a public client": lambda: terminal.json(
+            *("client", "create", "--name", "App", "--public", "--redirect-uri", "https://app.example/cb")
+        )["client_id"],
+        "an API key": lambda: terminal.json("api-key", "create", "--user", "ana", "--name", "nightly")["key_id"],
+        "nobody": lambda: "app_nobody",
+        "a client": lambda: terminal.json("client", "create", "--name", "A", "--grant", "client_credentials")[
+            "client_id"
+        ],
+    }
+    assert words in terminal.refused("resource", "set", uri, "--introspection-client", ids[who]())
+    assert terminal.json("resource", "list")[0]["introspection_clients"] == []
+
+
 def test_protect_prints_lines_for_each_framework(terminal: Terminal) -> None:
     shown = terminal.ok("protect", URL)
     for words in ("--- FastMCP", "--- MCP Python SDK", "--- FastAPI", "--- Flask", "'mcp:use'", URL):

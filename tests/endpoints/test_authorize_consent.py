@@ -159,7 +159,15 @@ def test_the_page_says_who_asks_for_what_and_escapes_it(browser: Browser, ada: U
     shown = browser.get(consent_page(browser, client, resource=API, scope="notes:read openid")).text
     assert "<script>alert" not in shown
     assert "<API>" not in shown
-    for words in (f"“<bdi class=\"said\">{shown_name(client.client.name)}</bdi>”", "app.example.com", "Notes <API>", API, "notes:read", "ada", "isn't reviewed"):
+    for words in (
+        f'“<bdi class="said">{shown_name(client.client.name)}</bdi>”',
+        "app.example.com",
+        "Notes <API>",
+        API,
+        "notes:read",
+        "ada",
+        "isn't reviewed",
+    ):
         assert words in html.unescape(shown).replace("’", "'"), words
 
 

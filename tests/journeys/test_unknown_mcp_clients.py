@@ -32,7 +32,12 @@ def test_the_official_client_brings_its_metadata_document(world: World) -> None:
     assert program.storage.tokens[-1].refresh_token
     assert parse_qs(urlsplit(program.opened[0]).query)["client_id"] == [document]
     (page,) = program.person.asked
-    says(page, "A program on this device wants to use your account", "It calls itself “The editor”.", f"Known by its address at {world.documents.host}")
+    says(
+        page,
+        "A program on this device wants to use your account",
+        "It calls itself “The editor”.",
+        f"Known by its address at {world.documents.host}",
+    )
     says(page, "Your answer goes to localhost", ON_THIS_DEVICE, f"To reach Notes {world.url}", f"Use {SCOPE}")
     assert world.documents.count("/editor/client.json") == 1, "read once, and kept for as long as its host says"
 

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import pytest
 from werkzeug.exceptions import HTTPException
 
-from provider.security.crypto import Keyring
 from provider.protocol.names import shown_name
+from provider.security.crypto import Keyring
 from tests.pages.every_page import HOSTILE, ROUTES, Visit, walk
 from tests.pages.site import ORIGIN, Site, Visitor
 
