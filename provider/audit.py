@@ -27,6 +27,8 @@ class AuditEvent(StrEnum):
     LOGIN_SUCCEEDED = "login.succeeded"
     LOGIN_FAILED = "login.failed"
     LOGIN_THROTTLED = "login.throttled"
+    LOGIN_CLOSED = "login.closed"
+    LOGIN_OPENED = "login.opened"
     REAUTHENTICATED = "login.reauthenticated"
     SECOND_FACTOR_ENROLLED = "second_factor.enrolled"
     SECOND_FACTOR_FAILED = "second_factor.failed"

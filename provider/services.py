@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 
 from provider.accounts.api_keys import ApiKeys
+from provider.accounts.attempts import Attempts
+from provider.accounts.consecutive_failures import ConsecutiveFailures
 from provider.accounts.consents import Consents
 from provider.accounts.login import Login
 from provider.accounts.passwords import Passwords
@@ -14,6 +16,7 @@ from provider.accounts.recovery_codes import RecoveryCodes
 from provider.accounts.session_ends import SessionEnds
 from provider.accounts.sessions import Sessions
 from provider.accounts.setup_links import SetupLinks
+from provider.accounts.stand_in_hashes import StandInHashes
 from provider.accounts.totp import Totp
 from provider.accounts.users import Users
 from provider.audit import AuditRecorder
@@ -73,6 +76,8 @@ class Services:
     replay: ReplayGuard
     users: Users
     passwords: Passwords
+    consecutive_failures: ConsecutiveFailures
+    attempts: Attempts
     login: Login
     sessions: Sessions
     totp: Totp
@@ -149,6 +154,9 @@ def build_services(
     )
     totp = Totp(keyring, audit)
     recovery_codes = RecoveryCodes(passwords, audit)
+    consecutive_failures = ConsecutiveFailures(audit)
+    attempts = Attempts(rate_limits, consecutive_failures, audit)
+    stand_ins = StandInHashes(users, keyring, parameters=passwords.parameters)
     return Services(
         settings=settings,
         engine=engine,
@@ -200,7 +208,9 @@ def build_services(
         replay=replay,
         users=users,
         passwords=passwords,
-        login=Login(users, passwords, totp, recovery_codes, sessions, rate_limits, audit, keyring),
+        consecutive_failures=consecutive_failures,
+        attempts=attempts,
+        login=Login(users, passwords, totp, recovery_codes, sessions, stand_ins, attempts, audit, keyring),
         sessions=sessions,
         totp=totp,
         recovery_codes=recovery_codes,

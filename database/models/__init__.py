@@ -11,7 +11,7 @@ from database.models.grants import (
     SigningKey,
 )
 from database.models.registration import LogoutNotice, PushedRequest, RegistrationToken, ReplayGuard
-from database.models.sign_in import LoginAttempt, RateCounter, RecoveryCode, SetupLink
+from database.models.sign_in import ConsecutiveFailures, LoginAttempt, RateCounter, RecoveryCode, SetupLink
 from database.models.users import AuditRecord, EmailVerificationToken, PasswordResetToken, User, UserSession
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "AuthorizationRequest",
     "Base",
     "Client",
+    "ConsecutiveFailures",
     "Consent",
     "EmailVerificationToken",
     "GrantRecord",

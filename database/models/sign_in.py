@@ -36,6 +36,18 @@ class RecoveryCode(Base):
     used_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
 
 
+class ConsecutiveFailures(Base):
+    """Wrong guesses in a row for one way into one account. 101 stand for a closed way; ``closed_at`` is the last time."""
+
+    __tablename__ = "consecutive_failures"
+
+    user_id: Mapped[str] = mapped_column(IDENTIFIER, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    way: Mapped[str] = mapped_column(exact_text(16), primary_key=True)
+    known_device: Mapped[bool] = mapped_column(primary_key=True)
+    failures: Mapped[int]
+    closed_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
+
+
 class SetupLink(Base):
     """The one-time way to the first account. Works only while there is no user."""
 

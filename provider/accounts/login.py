@@ -9,21 +9,18 @@ from sqlalchemy import bindparam, delete, insert, select, update
 
 from database.models import LoginAttempt
 from database.transaction import Transaction
-from provider.accounts.passwords import Passwords
-from provider.accounts.recovery_codes import RecoveryCodes
+from provider.accounts.attempts import Attempts
+from provider.accounts.passwords import HashingBusy, Passwords
+from provider.accounts.recovery_codes import RecoveryCodes, is_recovery_code
 from provider.accounts.sessions import Sessions
+from provider.accounts.stand_in_hashes import StandInHashes
 from provider.accounts.totp import Totp
 from provider.accounts.users import InvalidName, User, Users, canonical_email, canonical_username
 from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.messages import Origin
 from provider.security.crypto import Keyring, constant_time_equal, is_secret, new_secret
-from provider.security.rate_limit import Limit, RateLimiter
 
 STEP_SECONDS = 600
-PASSWORD_PER_ACCOUNT = (Limit("password per account", 10, 900), Limit("password per account", 50, 86400))
-PASSWORD_PER_SOURCE = (Limit("password per source", 50, 900),)
-CODE_PER_ACCOUNT = (Limit("code", 5, 300), Limit("code", 20, 3600), Limit("code", 50, 86400))
-RECORDED = Limit("throttled sign-ins on record", 1, 300)
 _TABLE = LoginAttempt.__table__
 _FIND_STEP = select(_TABLE.c.user_id, _TABLE.c.amr).where(
     _TABLE.c.token_hash == bindparam("token_hash"),
@@ -44,14 +41,6 @@ class StepExpired(Exception):
     """The time between password and code is over, or this sign-in was finished already."""
 
 
-class Throttled(Exception):
-    """Too many attempts. ``until`` is when the next one is looked at."""
-
-    def __init__(self, until: datetime.datetime) -> None:
-        super().__init__(until.isoformat())
-        self.until = until
-
-
 @dataclass(frozen=True, slots=True)
 class CompletedLogin:
     """A person who passed every step. ``amr`` names the methods (RFC 8176)."""
@@ -62,7 +51,7 @@ class CompletedLogin:
 
 
 class Login:
-    """Attempts are counted before they are looked at, so that parallel guesses can't slip past the limit."""
+    """Checks one step after the other. How often somebody may try is for ``Attempts`` to say."""
 
     def __init__(
         self,
@@ -71,7 +60,8 @@ class Login:
         totp: Totp,
         recovery_codes: RecoveryCodes,
         sessions: Sessions,
-        rate_limits: RateLimiter,
+        stand_ins: StandInHashes,
+        attempts: Attempts,
         audit: AuditRecorder,
         keyring: Keyring,
     ) -> None:
@@ -80,46 +70,66 @@ class Login:
         self._totp = totp
         self._recovery_codes = recovery_codes
         self._sessions = sessions
-        self._rate_limits = rate_limits
+        self._stand_ins = stand_ins
+        self._attempts = attempts
         self._audit = audit
         self._keyring = keyring
 
     def check_password(
         self, tx: Transaction, origin: Origin, login_name: str, password: str, *, device: str = ""
     ) -> User:
-        """The user whose password this is. Raises ``WrongCredentials``, ``Throttled``. Hashes outside of a transaction.
+        """The user whose password this is. Raises ``WrongCredentials``, ``Throttled``, ``HashingBusy``.
 
-        The same work is done for every name, known or not, and a right password is refused as well while the limit is
-        exceeded: the answer tells a guesser nothing. ``device`` is what ``device_token`` gave this browser when the user
-        signed in there; its attempts are counted apart, so that a stranger's guesses keep nobody out at home.
+        Hashes outside of a transaction, and does the same work for every name, known or not. A right password is refused
+        as well while a limit is exceeded, so that the answer tells a guesser nothing. ``device`` is what ``device_token``
+        gave this browser when the user signed in there.
         """
         user = self._users.find_by_login(tx, login_name)
-        account = user.id if user else _canonical(login_name)
-        if user is not None and constant_time_equal(device, self.device_token(user)):
-            account = f"{user.id}|known device"
-        user_id = user.id if user else None
-        # What an address tries beyond its limit counts for no account: it could keep everybody out otherwise.
-        for limits, key in ((PASSWORD_PER_SOURCE, origin.network), (PASSWORD_PER_ACCOUNT, account)):
-            until = self._count(tx, origin, limits, key)
-            if until is not None:
-                self._record_throttled(tx, origin, AuditEvent.LOGIN_THROTTLED, key, user_id)
-                raise Throttled(until)
+        name = _canonical(login_name)
+        attempt = self._attempts.count_password(
+            tx, origin, name, user, is_known_device=self._is_known_device(user, device)
+        )
+        stand_in = self._stand_ins.choose(tx, origin.now, user.id if user else name)
         tx.commit()
-        is_right = self._passwords.verify(user.password_hash if user else None, password)
+        try:
+            is_right = self._passwords.verify(user.password_hash if user else None, password, stand_in=stand_in)
+        except HashingBusy:
+            self._attempts.take_back(tx, origin, attempt)
+            tx.commit()
+            raise
+        if not attempt.is_looked_at:
+            raise WrongCredentials
         if user is None or not is_right or not user.is_active:
+            self._attempts.fail(tx, origin, attempt)
+            user_id = user.id if user else None
             self._audit.record(tx, AuditEvent.LOGIN_FAILED, origin, user_id=user_id, outcome="failed")
             raise WrongCredentials
-        if user.password_hash is not None and self._passwords.needs_rehash(user.password_hash):
-            self._users.renew_password_hash(tx, user, self._passwords.hash(password))
-        for limit in PASSWORD_PER_ACCOUNT:
-            self._rate_limits.clear(tx, limit, account, origin.now)
-        for limit in PASSWORD_PER_SOURCE:  # people of one office share an address; only their mistakes count
-            self._rate_limits.take_back(tx, limit, origin.network, origin.now)
+        renewed = self._renewed(user, password)
+        self._attempts.succeed(
+            tx, origin, attempt
+        )  # counters before the user, as everywhere: no two wait for each other
+        if renewed is not None:
+            self._users.renew_password_hash(tx, user, renewed)
         return user
 
+    def _renewed(self, user: User, password: str) -> str | None:
+        """The hash of a right password under newer parameters, None where the stored one has them already."""
+        if user.password_hash is None or not self._passwords.needs_rehash(user.password_hash):
+            return None
+        try:
+            return self._passwords.hash(password)
+        except HashingBusy:  # another time
+            return None
+
     def device_token(self, user: User) -> str:
-        """What a browser keeps to be known as one in which this user has signed in. Void once the password is another."""
-        return self._keyring.keyed_hash("known device", f"{user.id}|{user.password_hash}")
+        """What a browser keeps to be known as one in which this user has signed in. Void once the password is another.
+
+        A session is no less proof of that: what a signed-in person is asked for can be checked with it as well.
+        """
+        return self._keyring.keyed_hash("known device", f"{user.id}|{user.password_changed_at}")
+
+    def _is_known_device(self, user: User | None, device: str) -> bool:
+        return user is not None and constant_time_equal(device, self.device_token(user))
 
     def begin_second_factor(self, tx: Transaction, origin: Origin, user: User) -> str:
         """Remembers that this browser knew the password. Returns the value of its step cookie, good for ten minutes."""
@@ -142,38 +152,46 @@ class Login:
         user = None if row is None else self._users.find(tx, row.user_id)
         return user if user is not None and user.is_active else None
 
-    def check_second_factor(self, tx: Transaction, origin: Origin, step_token: str, code: str) -> CompletedLogin:
-        """Finishes a sign-in by a TOTP or recovery code. Raises ``StepExpired``, ``WrongCode``, ``Throttled``."""
+    def check_second_factor(
+        self, tx: Transaction, origin: Origin, step_token: str, code: str, *, device: str = ""
+    ) -> CompletedLogin:
+        """Finishes a sign-in by a TOTP or recovery code. Raises ``StepExpired`` and what ``check_code`` does."""
         user = self.find_step(tx, origin.now, step_token)
         if user is None:
             raise StepExpired
-        amr, left = self.check_code(tx, origin, user, code)
+        amr, left = self.check_code(tx, origin, user, code, device=device)
         claim = update(LoginAttempt).where(_TABLE.c.token_hash == self._hash(step_token), _TABLE.c.used_at.is_(None))
         if tx.execute(claim.values(used_at=origin.now)).rowcount != 1:
             raise StepExpired
         return CompletedLogin(user, ("pwd", *amr), left)
 
-    def check_code(self, tx: Transaction, origin: Origin, user: User, code: str) -> tuple[tuple[str, ...], int | None]:
-        """Checks one code of a user who is known already. Returns its methods and the recovery codes left, if one was used.
+    def check_code(
+        self, tx: Transaction, origin: Origin, user: User, code: str, *, device: str = ""
+    ) -> tuple[tuple[str, ...], int | None]:
+        """Checks one code of a user whose password was right: its methods, and the recovery codes left if it was one.
 
-        Counted per account, whatever browser or address it comes from; recovery codes share the count. Raises
-        ``WrongCode``, ``Throttled``.
+        A recovery code is hashed outside of the transaction. Raises ``WrongCode``, ``Throttled``, ``CodesClosed``,
+        ``HashingBusy``.
         """
-        until = self._count(tx, origin, CODE_PER_ACCOUNT, user.id)
-        if until is not None:
-            self._record_throttled(tx, origin, AuditEvent.SECOND_FACTOR_THROTTLED, user.id, user.id)
-            raise Throttled(until)
+        is_spare = is_recovery_code(code)
+        attempt = self._attempts.count_code(
+            tx, origin, user, is_recovery_code=is_spare, is_known_device=self._is_known_device(user, device)
+        )
         left = None
-        is_right = self._totp.verify(tx, origin, user.id, code)
-        amr: tuple[str, ...] = ("otp", "mfa")
+        amr: tuple[str, ...] = ("mfa",) if is_spare else ("otp", "mfa")
+        try:
+            if is_spare:
+                left = self._recovery_codes.use(tx, origin, user.id, code)
+            is_right = left is not None if is_spare else self._totp.verify(tx, origin, user.id, code)
+        except HashingBusy:
+            self._attempts.take_back(tx, origin, attempt)
+            tx.commit()
+            raise
         if not is_right:
-            left = self._recovery_codes.use(tx, origin, user.id, code)
-            amr = ("mfa",)
-        if not is_right and left is None:
+            self._attempts.fail(tx, origin, attempt)
             self._audit.record(tx, AuditEvent.SECOND_FACTOR_FAILED, origin, user_id=user.id, outcome="failed")
             raise WrongCode
-        for limit in CODE_PER_ACCOUNT:
-            self._rate_limits.clear(tx, limit, user.id, origin.now)
+        self._attempts.succeed(tx, origin, attempt)
         return amr, left
 
     def start_session(
@@ -197,17 +215,6 @@ class Login:
         if keys:
             tx.execute(delete(LoginAttempt).where(_TABLE.c.token_hash.in_(keys)))
         return len(keys)
-
-    def _count(self, tx: Transaction, origin: Origin, limits: tuple[Limit, ...], key: str) -> datetime.datetime | None:
-        over = [self._rate_limits.hit(tx, limit, key, origin.now) for limit in limits]
-        return max((until for until in over if until is not None), default=None)
-
-    def _record_throttled(
-        self, tx: Transaction, origin: Origin, event: AuditEvent, key: str, user_id: str | None
-    ) -> None:
-        """Once in a while: what is refused without a look costs the guesser nothing, and must fill no table."""
-        if self._rate_limits.hit(tx, RECORDED, f"{event}|{key}", origin.now) is None:
-            self._audit.record(tx, event, origin, user_id=user_id, outcome="denied")
 
     def _hash(self, token: str) -> str:
         return self._keyring.keyed_hash("login step", token)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import secrets
 import threading
 import unicodedata
 from collections.abc import Iterator
@@ -16,7 +18,7 @@ MAX_CHARACTERS = 256
 MAX_TYPED_CHARACTERS = 4 * MAX_CHARACTERS  # a syllable of Hangul can arrive as three characters
 MIN_WITH_SECOND_FACTOR = 8
 LOWEST_SCORE = 2
-QUEUE_SECONDS = 10
+QUEUE_SECONDS = 2
 
 
 class WeakPassword(ValueError):
@@ -38,25 +40,32 @@ class Passwords:
         self._hasher = PasswordHasher(time_cost=time_cost, memory_cost=memory_kib, parallelism=parallelism)
         self._slots = threading.BoundedSemaphore(concurrency)
         self._min_length = min_length
-        self._dummy: str | None = None
+        self.parameters = f"$argon2id$v=19$m={memory_kib},t={time_cost},p={parallelism}"
+        self._nobody = hash_of_nobody(self.parameters)
 
     def hash(self, password: str) -> str:
         with self._slot():
             return self._hasher.hash(normalised(password))
 
-    def verify(self, password_hash: str | None, password: str) -> bool:
-        """Whether the password is right. Without a hash the same work is done, so that time tells nothing."""
-        text = normalised(password) if len(password) <= MAX_TYPED_CHARACTERS else None
-        if text is None or len(text) > MAX_CHARACTERS:
-            text, password_hash = "", None
-        if self._dummy is None:
-            self._dummy = self.hash("nobody has this password")
+    def verify(self, password_hash: str | None, password: str, *, stand_in: str | None = None) -> bool:
+        """Whether the password is right. Raises ``HashingBusy``.
+
+        The same work is done for every password, so that time tells nothing: for one that is too long, and against
+        ``stand_in`` (a ``hash_of_nobody``, by default of the cost of new hashes) where there is no hash or a broken one.
+        """
+        text = normalised(password) if len(password) <= MAX_TYPED_CHARACTERS else ""
+        is_possible = len(password) <= MAX_TYPED_CHARACTERS and len(text) <= MAX_CHARACTERS
+        stand_in = stand_in or self._nobody
         with self._slot():
             try:
-                self._hasher.verify(password_hash or self._dummy, text)
-            except (VerificationError, InvalidHashError):
+                self._hasher.verify(password_hash or stand_in, text if is_possible else "")
+            except InvalidHashError:
+                with contextlib.suppress(VerificationError):
+                    self._hasher.verify(stand_in, "")
                 return False
-        return bool(password_hash)
+            except VerificationError:
+                return False
+        return is_possible and bool(password_hash)
 
     def needs_rehash(self, password_hash: str) -> bool:
         return self._hasher.check_needs_rehash(password_hash)
@@ -90,6 +99,12 @@ class Passwords:
             yield
         finally:
             self._slots.release()
+
+
+def hash_of_nobody(parameters: str) -> str:
+    """A hash that no known password has, made without hashing: ``parameters`` and as many random bytes as a real one has."""
+    random = (base64.b64encode(secrets.token_bytes(size)).rstrip(b"=").decode() for size in (16, 32))
+    return "$".join((parameters, *random))
 
 
 def normalised(password: str) -> str:

@@ -45,7 +45,7 @@ class RecoveryCodes:
 
     def use(self, tx: Transaction, origin: Origin, user_id: str, code: str) -> int | None:
         """Uses a code and returns how many are left, None when it is wrong or used. Hashes outside of a transaction."""
-        text = re.sub(r"[\s-]", "", code).lower()
+        text = _typed(code)
         if not _FORM.fullmatch(text):
             return None
         statement = select(_TABLE.c.id, _TABLE.c.code_hash).where(
@@ -74,6 +74,15 @@ class RecoveryCodes:
 
     def _record(self, tx: Transaction, origin: Origin, event: AuditEvent, user_id: str, **details: Any) -> None:
         self._audit.record(tx, event, origin, user_id=user_id, resource_type="users", resource_id=user_id, **details)
+
+
+def is_recovery_code(text: str) -> bool:
+    """Whether ``text`` has the form of a recovery code, however it is typed."""
+    return _FORM.fullmatch(_typed(text)) is not None
+
+
+def _typed(text: str) -> str:
+    return re.sub(r"[\s-]", "", text).lower()
 
 
 def grouped(code: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select, true, update
+from sqlalchemy import bindparam, func, insert, select, true, update
 from sqlalchemy.exc import IntegrityError
 
 from database.models import User as UserRow
@@ -24,6 +24,15 @@ _TABLE = UserRow.__table__
 _FIND = select(_TABLE).where(_TABLE.c.id == bindparam("user_id"))
 _FIND_USERNAME = select(_TABLE).where(_TABLE.c.username_canonical == bindparam("name"))
 _FIND_EMAIL = select(_TABLE).where(_TABLE.c.email_canonical == bindparam("name"))
+# Behind the parameters stand "$", 16 bytes of salt, "$" and a hash of 32 bytes.
+_PARAMETERS = func.substr(_TABLE.c.password_hash, 1, func.length(_TABLE.c.password_hash) - 67).label("parameters")
+_COUNT_PARAMETERS = (
+    select(_PARAMETERS, func.count().label("users"))
+    .where(_TABLE.c.password_hash.like("$argon2id$%"))
+    .group_by(_PARAMETERS)
+    .order_by(func.count().desc())
+    .limit(100)
+)
 _USERNAME = re.compile(r"\w[\w.-]{1,62}\w")
 # Letters to Unicode that are drawn as nothing: two names could look the same.
 _FILLERS = frozenset("\u115f\u1160\u3164\uffa0")
@@ -63,6 +72,7 @@ class User:
     two_factor_enabled: bool
     api_key: str | None
     password_hash: str | None = field(repr=False)
+    password_changed_at: datetime.datetime | None
     last_login_at: datetime.datetime | None
     created_at: datetime.datetime
     updated_at: datetime.datetime
@@ -197,6 +207,10 @@ class Users:
         """Stores the same password under newer hash parameters, unless it has been changed since ``user`` was read."""
         unchanged = (_TABLE.c.id == user.id, _TABLE.c.password_hash == user.password_hash)
         tx.execute(update(UserRow).where(*unchanged).values(password_hash=password_hash))
+
+    def count_hash_parameters(self, tx: Transaction) -> dict[str, int]:
+        """How many stored hashes there are of each cost: ``$argon2id$v=19$m=19456,t=2,p=1``. Reads the whole table."""
+        return {row.parameters: row.users for row in tx.execute(_COUNT_PARAMETERS)}
 
     def _record(
         self, tx: Transaction, origin: Origin, event: AuditEvent, user_id: str, actor: str | None, **details: Any

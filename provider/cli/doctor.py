@@ -180,6 +180,10 @@ def _people(services: Services, tx: Transaction) -> Iterator[Finding]:
     if not users:
         yield Finding("people", "warn", "there is no account yet: mcp-core setup-link")
         return
+    for way_in in services.consecutive_failures.closed(tx):
+        name = next((user.username for user in users if user.id == way_in.user_id), way_in.user_id)
+        text = f"{name}: {way_in} is closed after wrong guesses (mcp-core user unlock {name})"
+        yield Finding("people", "warn", text)
     bare = [user.username for user in users if user.is_admin and user.is_active and not user.two_factor_enabled]
     if bare:
         yield Finding("people", "warn", f"administrators without a second factor: {', '.join(bare)}")

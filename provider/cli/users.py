@@ -119,6 +119,7 @@ def show(*, user_name: str, as_json: bool) -> None:
             "sessions": len(services.sessions.list(tx, now, found.id)),
             "recovery_codes": services.recovery_codes.count(tx, found.id),
             "api_keys": sum(key.is_usable(now) for key in services.api_keys.list(tx, found.id)),
+            "closed": [str(way_in) for way_in in services.consecutive_failures.closed(tx, found.id)],
         }
     if as_json:
         show_json(fields)
@@ -148,6 +149,29 @@ def enable(*, user_name: str) -> None:
     _set_active(user_name, active=True)
 
 
+@user.command()
+@click.argument("user_name", metavar="USER")
+@as_json
+def unlock(*, user_name: str, as_json: bool) -> None:
+    """Open what wrong guesses have closed, and forget how many there were.
+
+    A hundred wrong passwords or codes in a row close sign-in on devices where the user has not signed in before.
+
+    \b
+    Example:   mcp-core user unlock ana
+    """
+    with opened() as terminal:
+        found = terminal.user(user_name)
+        ways = terminal.services.attempts.unlock(terminal.tx, terminal.origin, found.id, actor=terminal.actor)
+    shown = [str(way_in) for way_in in ways]
+    if as_json:
+        show_json({"id": found.id, "username": found.username, "opened": shown})
+    elif shown:
+        click.echo(f"Opened for {found.username}: {', '.join(shown)}.")
+    else:
+        click.echo(f"Nothing was closed for {found.username}. Wrong guesses are counted from zero again.")
+
+
 @user.command("reset-second-factor")
 @click.argument("user_name", metavar="USER")
 def reset_second_factor(*, user_name: str) -> None:
@@ -158,12 +182,15 @@ def reset_second_factor(*, user_name: str) -> None:
     \b
     Example:   mcp-core user reset-second-factor ana
     """
+    from provider.accounts.consecutive_failures import Way
+
     with opened() as terminal:
         services, tx, origin = terminal.services, terminal.tx, terminal.origin
         found = terminal.user(user_name)
         if not services.totp.disable(tx, origin, found.id, terminal.actor):
             refuse(f"{found.username} has no second factor.")
         services.recovery_codes.forget(tx, found.id)
+        services.attempts.unlock(tx, origin, found.id, (Way.CODE,), actor=terminal.actor)
         ended = services.sessions.end_all(tx, origin, found.id, reason="second_factor_reset")
     click.echo(f"{found.username} has no second factor any more. Sessions ended: {ended}.")
 

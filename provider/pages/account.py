@@ -24,6 +24,7 @@ def show() -> Response:
         codes_left=services.recovery_codes.count(tx, user.id) if user.two_factor_enabled else 0,
         session_count=len(services.sessions.list(tx, now, user.id)),
         key_count=len(keys),
+        closed=services.consecutive_failures.closed(tx, user.id),
         app_count=len(services.consents.list(tx, user.id)),
         issuer=current.settings().issuer,
     )

@@ -8,7 +8,9 @@ from flask import Blueprint, request
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
-from provider.accounts.login import StepExpired, Throttled, WrongCode, WrongCredentials
+from provider.accounts.attempts import CodesClosed, Throttled
+from provider.accounts.consecutive_failures import MOST, Closing
+from provider.accounts.login import StepExpired, WrongCode, WrongCredentials
 from provider.accounts.users import User
 from provider.pages import waiting
 from provider.web import cookies, current, forms
@@ -77,11 +79,16 @@ def check_code() -> Response:
         return _code_page(problems, user)
     login = current.services().login
     try:
-        completed = login.check_second_factor(current.tx(), current.origin(), current.cookie("step"), code)
+        completed = login.check_second_factor(
+            current.tx(), current.origin(), current.cookie("step"), code, device=current.cookie("device")
+        )
     except StepExpired:
         return _start_again()
     except WrongCode:
         problems.add("code", wrong_code(is_recovery_code=uses_recovery_code()))
+        return _code_page(problems, user)
+    except CodesClosed:
+        problems.add("", codes_closed())
         return _code_page(problems, user)
     except Throttled as refusal:
         problems.add("", too_many_attempts(refusal.until))
@@ -97,13 +104,15 @@ def sign_in(user: User, amr: tuple[str, ...]) -> Response:
     """
     services, tx, origin = current.services(), current.tx(), current.origin()
     known = current.signed_in()
+    closings: list[Closing] = []
     if known is not None and known.user.id == user.id:
         token = services.sessions.rotate(tx, origin, known.session, amr)
     else:
         previous = current.cookie("session") or None
+        closings = services.consecutive_failures.closings(tx, user.id, since=user.last_login_at)
         token = services.login.start_session(tx, origin, user, amr, previous_token=previous)
     target = waiting.passed_on("/login/second-factor") if must_enrol(user) else waiting.destination()
-    response = see_other(target)
+    response = _told(closings, target) if closings else see_other(target)
     cookies.set_cookie(response, "session", token)
     cookies.set_cookie(response, "device", services.login.device_token(user), seconds=cookies.DEVICE_SECONDS)
     cookies.delete_cookie(response, "step")
@@ -120,6 +129,18 @@ def wrong_code(*, is_recovery_code: bool) -> str:
     return str(_("That code didn't work. Codes change every 30 seconds; check your phone's clock."))
 
 
+def codes_closed() -> str:
+    """Why no code is taken here, and what is."""
+    return str(
+        _(
+            "%(count)d wrong codes in a row were entered, so codes from the app are not accepted here any more. Use a "
+            "recovery code, or a device where you have signed in before, or ask the people who run %(service)s.",
+            count=MOST,
+            service=current.settings().service_name,
+        )
+    )
+
+
 def too_many_attempts(until: datetime.datetime) -> str:
     return str(_("Too many attempts. Try again at %(time)s.", time=clock_time(until + datetime.timedelta(seconds=59))))
 
@@ -129,6 +150,11 @@ def throttled(response: Response, until: datetime.datetime) -> Response:
     response.status_code = 429
     response.headers["Retry-After"] = str(max(1, int((until - current.now()).total_seconds()) + 1))
     return response
+
+
+def _told(closings: list[Closing], target: str) -> Response:
+    """Tells what guesses have closed since the last sign-in, on the way to ``target``. Said once, so no redirect."""
+    return render("login/closings.html", leads_away=True, has_form=False, closings=closings, most=MOST, onward=target)
 
 
 def _after_password(user: User) -> Response:

@@ -6,10 +6,11 @@ from flask import Blueprint
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
-from provider.accounts.login import Throttled, WrongCode, WrongCredentials
+from provider.accounts.attempts import CodesClosed, Throttled
+from provider.accounts.login import WrongCode, WrongCredentials
 from provider.accounts.users import User
 from provider.pages import waiting
-from provider.pages.login import throttled, too_many_attempts, wrong_code
+from provider.pages.login import codes_closed, throttled, too_many_attempts, wrong_code
 from provider.web import cookies, current, forms
 from provider.web.rendering import render, see_other
 
@@ -39,18 +40,21 @@ def check() -> Response:
     if problems:
         return _page(problems, user)
     services, tx, origin = current.services(), current.tx(), current.origin()
+    device = services.login.device_token(user)
     amr: tuple[str, ...] = ("pwd",)
     try:
-        proved = services.login.check_password(tx, origin, user.username, password, device=current.cookie("device"))
+        proved = services.login.check_password(tx, origin, user.username, password, device=device)
         if proved.id != user.id:
             raise WrongCredentials
         if proved.two_factor_enabled:
-            methods, _codes_left = services.login.check_code(tx, origin, proved, code)
+            methods, _codes_left = services.login.check_code(tx, origin, proved, code, device=device)
             amr = ("pwd", *methods)
     except WrongCredentials:
         problems.add("password", _("Wrong password."))
     except WrongCode:
         problems.add("code", wrong_code(is_recovery_code=False))
+    except CodesClosed:
+        problems.add("code", codes_closed())
     except Throttled as refusal:
         problems.add("", too_many_attempts(refusal.until))
         return throttled(_page(problems, user), refusal.until)

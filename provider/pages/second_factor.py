@@ -13,9 +13,10 @@ from flask_babel import gettext as _
 from markupsafe import Markup
 from werkzeug.wrappers import Response
 
-from provider.accounts.login import Throttled, WrongCode
+from provider.accounts.attempts import CodesClosed, Throttled
+from provider.accounts.login import WrongCode
 from provider.pages import waiting
-from provider.pages.login import throttled, too_many_attempts, wrong_code
+from provider.pages.login import codes_closed, throttled, too_many_attempts, wrong_code
 from provider.web import cookies, current, forms
 from provider.web.guards import here, is_recent, must_enrol, signed_in_only
 from provider.web.rendering import render, see_other
@@ -103,10 +104,14 @@ def _with_code(action: str) -> Response:
     if not code:
         problems.add(field, _("Enter the code."))
         return _page(problems)
+    device = services.login.device_token(known.user)
     try:
-        methods, _codes_left = services.login.check_code(tx, origin, known.user, code)
+        methods, _codes_left = services.login.check_code(tx, origin, known.user, code, device=device)
     except WrongCode:
         problems.add(field, wrong_code(is_recovery_code=False))
+        return _page(problems)
+    except CodesClosed:
+        problems.add(field, codes_closed())
         return _page(problems)
     except Throttled as refusal:
         problems.add("", too_many_attempts(refusal.until))

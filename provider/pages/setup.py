@@ -58,6 +58,7 @@ def create_account(token: str) -> Response:
     session = services.login.start_session(tx, origin, user, ("pwd",))
     response = see_other("/account/second-factor?notice=welcome")
     cookies.set_cookie(response, "session", session)
+    cookies.set_cookie(response, "device", services.login.device_token(user), seconds=cookies.DEVICE_SECONDS)
     return response
 
 

@@ -39,6 +39,10 @@ class RateLimiter:
         self._keyring = keyring
         self._enabled = enabled
 
+    @property
+    def is_enabled(self) -> bool:
+        return self._enabled
+
     def hit(
         self, tx: Transaction, limit: Limit, key: str, now: datetime.datetime, *, weight: int = 1
     ) -> datetime.datetime | None:

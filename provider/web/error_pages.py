@@ -8,7 +8,7 @@ from flask import Flask, Response
 from werkzeug.exceptions import HTTPException
 
 from database.faults import DATABASE_ERRORS, is_database_fault
-from provider.accounts.passwords import HashingBusy
+from provider.accounts.passwords import QUEUE_SECONDS, HashingBusy
 from provider.web import current
 from provider.web.forms import ForgedForm
 from provider.web.rendering import render
@@ -59,7 +59,7 @@ def _database_failed(error: Exception) -> Response:
 
 def _busy(_error: HashingBusy) -> Response:
     response = show(503)
-    response.headers["Retry-After"] = "10"
+    response.headers["Retry-After"] = str(QUEUE_SECONDS)
     return response
 
 

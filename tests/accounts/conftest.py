@@ -15,6 +15,7 @@ from database.transaction import Transaction
 from provider.accounts.login import Login
 from provider.accounts.passwords import Passwords
 from provider.accounts.recovery_codes import RecoveryCodes
+from provider.accounts.stand_in_hashes import StandInHashes
 from provider.accounts.users import User
 from provider.protocol.messages import Origin
 from provider.security.crypto import Keyring
@@ -30,20 +31,26 @@ def quick_passwords() -> Passwords:
     return Passwords(memory_kib=64, time_cost=1, parallelism=1, concurrency=4, min_length=15)
 
 
+def login_with(services: Services, passwords: Passwords, codes: RecoveryCodes | None = None) -> Login:
+    """Sign-in as it is in ``services``, but for how passwords are hashed."""
+    return Login(
+        services.users,
+        passwords,
+        services.totp,
+        codes or services.recovery_codes,
+        services.sessions,
+        StandInHashes(services.users, services.keyring, parameters=passwords.parameters),
+        services.attempts,
+        services.audit,
+        services.keyring,
+    )
+
+
 def accounts_on(engine: Engine, keyring: Keyring) -> Services:
     services = build_services(load_settings({"MCP_ISSUER": "https://id.example/oauth"}), engine, keyring)
     passwords = quick_passwords()
     codes = RecoveryCodes(passwords, services.audit)
-    login = Login(
-        services.users,
-        passwords,
-        services.totp,
-        codes,
-        services.sessions,
-        services.rate_limits,
-        services.audit,
-        keyring,
-    )
+    login = login_with(services, passwords, codes)
     return dataclasses.replace(services, passwords=passwords, recovery_codes=codes, login=login)
 
 

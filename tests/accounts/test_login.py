@@ -13,13 +13,13 @@ from sqlalchemy import Engine, func, select
 
 from database.models import LoginAttempt
 from database.transaction import Transaction
-from provider.accounts.login import STEP_SECONDS, Login, StepExpired, WrongCode, WrongCredentials
+from provider.accounts.login import STEP_SECONDS, StepExpired, WrongCode, WrongCredentials
 from provider.accounts.passwords import Passwords
 from provider.accounts.users import User
 from provider.protocol.messages import Origin
 from provider.security.crypto import is_secret, new_secret
 from provider.services import Services
-from tests.accounts.conftest import PASSWORD, AddUser, Events, later
+from tests.accounts.conftest import PASSWORD, AddUser, Events, later, login_with
 
 
 class NotingPasswords(Passwords):
@@ -27,22 +27,9 @@ class NotingPasswords(Passwords):
 
     seen: list[str | None]
 
-    def verify(self, password_hash: str | None, password: str) -> bool:
+    def verify(self, password_hash: str | None, password: str, *, stand_in: str | None = None) -> bool:
         self.seen.append(password_hash)
-        return super().verify(password_hash, password)
-
-
-def login_with(services: Services, passwords: Passwords) -> Login:
-    return Login(
-        services.users,
-        passwords,
-        services.totp,
-        services.recovery_codes,
-        services.sessions,
-        services.rate_limits,
-        services.audit,
-        services.keyring,
-    )
+        return super().verify(password_hash, password, stand_in=stand_in)
 
 
 def enrolled(services: Services, origin: Origin, user: User) -> pyotp.TOTP:
@@ -126,9 +113,9 @@ def test_no_transaction_is_open_while_a_password_is_hashed(
     services: Services, tx: Transaction, origin: Origin, ana: User
 ) -> None:
     class Watching(NotingPasswords):
-        def verify(self, password_hash: str | None, password: str) -> bool:
+        def verify(self, password_hash: str | None, password: str, *, stand_in: str | None = None) -> bool:
             assert not tx.is_open
-            return super().verify(password_hash, password)
+            return super().verify(password_hash, password, stand_in=stand_in)
 
         def hash(self, password: str) -> str:
             assert not tx.is_open

@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 
 from provider.accounts import passwords as module
 from provider.accounts.common_passwords import COMMON_PASSWORDS, keyboard_spelling
-from provider.accounts.passwords import HashingBusy, Passwords, WeakPassword
+from provider.accounts.passwords import HashingBusy, Passwords, WeakPassword, hash_of_nobody
 from provider.security.crypto import Keyring
 from provider.services import build_services
 from provider.settings import SettingsError, load_settings
@@ -205,7 +205,6 @@ def test_two_forms_of_the_same_characters_are_one_password(one: str, other: str)
 def test_a_huge_password_fails_cheaply_and_with_the_same_work(size: int) -> None:
     passwords = quick_passwords()
     stored = passwords.hash("x" * size) if size < 2000 else passwords.hash(UNGUESSABLE)
-    passwords.verify(None, "")
     hasher = counted(passwords)
     began = time.process_time()
     assert not passwords.verify(stored, "x" * size)
@@ -253,10 +252,31 @@ def test_a_stored_value_that_is_no_argon2_hash_lets_nobody_in(stored: str) -> No
     assert not quick_passwords().verify(stored, "nobody has this password")
 
 
+@pytest.mark.parametrize("stored", [None, "", "!", "$2b$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW"])
+@pytest.mark.parametrize("size", [7, 257, 1025])
+def test_a_broken_hash_and_none_at_all_cost_what_a_whole_one_does(stored: str | None, size: int) -> None:
+    passwords = quick_passwords()
+    stand_in = hash_of_nobody("$argon2id$v=19$m=128,t=2,p=1")
+    hasher = counted(passwords)
+    assert not passwords.verify(stored, "x" * size, stand_in=stand_in)
+    assert hasher.verified[-1] == stand_in
+    assert [value for value in hasher.verified if value not in (stored, stand_in)] == []
+    assert argon2.extract_parameters(stand_in).hash_len == argon2.DEFAULT_HASH_LENGTH
+
+
+@pytest.mark.parametrize("size", [257, 1025])
+def test_a_password_that_is_too_long_costs_what_a_wrong_one_does(size: int) -> None:
+    costly = Passwords(memory_kib=128, time_cost=2, parallelism=1, concurrency=1, min_length=15)
+    stored = costly.hash("")
+    passwords = quick_passwords()
+    hasher = counted(passwords)
+    assert not passwords.verify(stored, "x" * size)
+    assert hasher.verified == [stored], "and the empty one, which is hashed in its place, lets nobody in"
+
+
 def test_without_a_hash_the_same_work_is_done() -> None:
     passwords = quick_passwords()
     stored = passwords.hash(UNGUESSABLE)
-    passwords.verify(None, "the first call makes the hash of nobody")
     hasher = counted(passwords)
     assert not passwords.verify(None, UNGUESSABLE)
     assert not passwords.verify(None, "nobody has this password")

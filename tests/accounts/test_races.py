@@ -8,8 +8,11 @@ from typing import Any
 
 import pyotp
 import pytest
+from sqlalchemy import select
 
+from database.models import ConsecutiveFailures
 from database.transaction import Transaction
+from provider.accounts.consecutive_failures import Way, WayIn
 from provider.accounts.login import CompletedLogin
 from provider.accounts.users import User
 from provider.protocol.messages import Origin
@@ -129,16 +132,56 @@ def test_links_made_at_one_moment_make_one_administrator(on_mariadb: Services, o
         assert len(on_mariadb.users.list(tx)) == 1
 
 
-def test_parallel_guesses_of_a_password_do_not_slip_past_the_limit(
+def test_parallel_guesses_of_a_password_do_not_slip_past_the_limits(
     on_mariadb: Services, origin: Origin, ana: User
 ) -> None:
-    def guess(number: int) -> Callable[[Transaction], User]:
-        return lambda tx: on_mariadb.login.check_password(tx, elsewhere(origin, number), "ana", "wrong")
+    def guess(origin: Origin) -> Callable[[Transaction], User]:
+        return lambda tx: on_mariadb.login.check_password(tx, origin, "ana", "wrong")
 
-    answers = at_once(on_mariadb.engine, [guess(number) for number in range(15)])
+    answers = at_once(on_mariadb.engine, [guess(origin)] * 15)
     assert kinds(answers) == {"WrongCredentials": 10, "Throttled": 5}
     assert len(events_on(on_mariadb.engine, "login.failed")) == 10
     assert len(events_on(on_mariadb.engine, "login.throttled")) == 1, "said once, not for each attempt"
+    for start in range(0, 60, 15):
+        at_once(on_mariadb.engine, [guess(elsewhere(origin, start + number)) for number in range(15)])
+    assert len(events_on(on_mariadb.engine, "login.failed")) == 50, "the others were not looked at"
+
+
+def test_forty_parallel_guesses_are_forty_in_a_row(on_mariadb: Services, origin: Origin, ana: User) -> None:
+    def guess(number: int) -> Callable[[Transaction], User]:
+        return lambda tx: on_mariadb.login.check_password(tx, elsewhere(origin, number), "ana", "wrong")
+
+    answers = at_once(on_mariadb.engine, [guess(number) for number in range(40)])
+    assert kinds(answers) == {"WrongCredentials": 40}
+    with Transaction(on_mariadb.engine) as tx:
+        row = tx.execute(select(ConsecutiveFailures.__table__)).one()
+    assert (row.user_id, row.way, row.failures, row.closed_at) == (ana.id, "password", 40, None)
+
+
+@pytest.mark.parametrize("before", [0, 90])
+def test_of_parallel_guesses_the_hundredth_closes_once_and_none_after_it_is_looked_at(
+    on_mariadb: Services, origin: Origin, ana: User, before: int
+) -> None:
+    way_in = WayIn(ana.id, Way.PASSWORD, is_known_device=False)
+    failures = on_mariadb.consecutive_failures
+    looked_at = []
+
+    def fail(tx: Transaction) -> None:
+        number = failures.count(tx, origin, way_in)
+        tx.commit()
+        if number is not None:
+            looked_at.append(number)
+            failures.fail(tx, origin, way_in, number)
+
+    with Transaction(on_mariadb.engine) as tx:
+        for _ in range(before):
+            failures.count(tx, origin, way_in)
+    for _ in range((120 - before) // 15):
+        at_once(on_mariadb.engine, [fail] * 15, tries=10)
+    assert sorted(looked_at) == list(range(before + 1, 101))
+    assert len(events_on(on_mariadb.engine, "login.closed")) == 1
+    with Transaction(on_mariadb.engine) as tx:
+        assert failures.closed(tx, ana.id) == [way_in]
 
 
 def test_parallel_guesses_from_one_address_do_not_slip_past_its_limit(on_mariadb: Services, origin: Origin) -> None:

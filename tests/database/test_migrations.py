@@ -25,8 +25,9 @@ FILES = [
     "schemas/002_authorization_server.sql",
     "migrations/20261126_1130_add_registration_and_logout.sql",
     "migrations/20261126_1230_add_cleanup_indices.sql",
-    "migrations/20261128_1620_add_sweeping_indices.sql",
+    "migrations/20261128_1612_add_consecutive_failures.sql",
     "migrations/20261128_1613_add_consented_digest_and_introspection_clients.sql",
+    "migrations/20261128_1620_add_sweeping_indices.sql",
 ]
 FIRST = "CREATE TABLE one (\n  id INTEGER NOT NULL\n);\nCREATE INDEX ix_one ON one (id);\n"
 SECOND = "ALTER TABLE one ADD COLUMN name VARCHAR(9);\nINSERT INTO one (id, name) VALUES (1, '100%');\n"

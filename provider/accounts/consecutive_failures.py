@@ -1,0 +1,162 @@
+"""Wrong guesses in a row: at a hundred, a way into the account closes (NIST SP 800-63B-4 §3.2.2)."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, bindparam, select, update
+from sqlalchemy.dialects import mysql, sqlite
+
+from database.models import ConsecutiveFailures as FailuresRow
+from database.transaction import Transaction
+from provider.audit import AuditEvent, AuditRecorder
+from provider.protocol.messages import Origin
+
+MOST = 100
+_CLOSED = MOST + 1  # at a hundred the last guess is still being looked at
+_TABLE = FailuresRow.__table__
+_THIS = (
+    _TABLE.c.user_id == bindparam("of_user"),
+    _TABLE.c.way == bindparam("of_way"),
+    _TABLE.c.known_device == bindparam("of_known_device"),
+)
+_COUNT = update(FailuresRow).where(*_THIS, _TABLE.c.failures < MOST).values(failures=_TABLE.c.failures + 1)
+_AS_IT_IS = {"failures": _TABLE.c.failures}
+_BEGIN_SERVER = mysql.insert(FailuresRow).on_duplicate_key_update(_AS_IT_IS)
+_BEGIN_SQLITE = sqlite.insert(FailuresRow).on_conflict_do_update(
+    index_elements=list(_TABLE.primary_key), set_=_AS_IT_IS
+)
+_FAILURES = select(_TABLE.c.failures).where(*_THIS)
+_RUNNING = select(_TABLE.c.known_device).where(
+    _TABLE.c.user_id == bindparam("of_user"), _TABLE.c.way == bindparam("of_way"), _TABLE.c.failures > 0
+)
+_TAKE_BACK = (
+    update(FailuresRow).where(*_THIS, _TABLE.c.failures.between(1, MOST)).values(failures=_TABLE.c.failures - 1)
+)
+_CLOSE = (
+    update(FailuresRow).where(*_THIS, _TABLE.c.failures == MOST).values(failures=_CLOSED, closed_at=bindparam("moment"))
+)
+_OPEN = update(FailuresRow).where(*_THIS, _TABLE.c.failures == _CLOSED).values(failures=0)
+_FORGET = update(FailuresRow).where(*_THIS, _TABLE.c.failures != _CLOSED).values(failures=0)
+
+
+class Way(StrEnum):
+    """What is guessed. Recovery codes have 69 random bits and need no end to the guessing (SP 800-63B-4 §3.1.2.2)."""
+
+    PASSWORD = "password"  # noqa: S105 - the name of a way
+    CODE = "code"
+
+
+@dataclass(frozen=True, slots=True)
+class WayIn:
+    """One way into one account: from browsers in which the user has signed in before, or from all others."""
+
+    user_id: str
+    way: Way
+    is_known_device: bool
+
+    def __str__(self) -> str:
+        """As operators read it."""
+        return f"{self.way} on known devices" if self.is_known_device else f"{self.way} on new devices"
+
+    @property
+    def row(self) -> dict[str, object]:
+        return {"of_user": self.user_id, "of_way": self.way.value, "of_known_device": self.is_known_device}
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """When guesses closed a way."""
+
+    way_in: WayIn
+    closed_at: datetime.datetime
+
+
+class ConsecutiveFailures:
+    """Every guess is counted before it is looked at, so that of parallel ones no more than a hundred are."""
+
+    def __init__(self, audit: AuditRecorder) -> None:
+        self._audit = audit
+
+    def count(self, tx: Transaction, origin: Origin, way_in: WayIn) -> int | None:
+        """Which one in a row this guess is, None when it must not be looked at since the way is closed."""
+        if tx.execute(_COUNT, way_in.row).rowcount != 1:
+            none = {
+                "user_id": way_in.user_id,
+                "way": way_in.way.value,
+                "known_device": way_in.is_known_device,
+                "failures": 0,
+            }
+            tx.execute(_BEGIN_SQLITE if tx.is_sqlite else _BEGIN_SERVER, none)
+            if tx.execute(_COUNT, way_in.row).rowcount != 1:
+                self._close(tx, origin, way_in)
+                return None
+        return int(tx.execute(_FAILURES, way_in.row).scalar_one())
+
+    def fail(self, tx: Transaction, origin: Origin, way_in: WayIn, number: int) -> None:
+        """The guess with this ``number`` was wrong. The last one closes the way."""
+        if number == MOST:
+            self._close(tx, origin, way_in)
+
+    def take_back(self, tx: Transaction, way_in: WayIn) -> None:
+        """A counted guess was not looked at after all."""
+        tx.execute(_TAKE_BACK, way_in.row)
+
+    def succeed(
+        self, tx: Transaction, origin: Origin, user_id: str, way: Way, *, actor: str | None = None
+    ) -> list[WayIn]:
+        """The row of failures is over, from known devices and from others. Returns what was closed and is open again.
+
+        Also for an operator, who is the ``actor`` then.
+        """
+        opened = []
+        for is_known_device in tx.execute(_RUNNING, {"of_user": user_id, "of_way": way.value}).scalars().all():
+            way_in = WayIn(user_id, way, is_known_device)
+            if tx.execute(_FORGET, way_in.row).rowcount == 0 and tx.execute(_OPEN, way_in.row).rowcount == 1:
+                self._record(tx, AuditEvent.LOGIN_OPENED, origin, way_in, actor)
+                opened.append(way_in)
+        return opened
+
+    def _close(self, tx: Transaction, origin: Origin, way_in: WayIn) -> None:
+        """Once: by the hundredth guess, or by one that came before the hundredth was decided."""
+        if tx.execute(_CLOSE, {**way_in.row, "moment": origin.now}).rowcount == 1:
+            self._record(tx, AuditEvent.LOGIN_CLOSED, origin, way_in)
+
+    def closed(self, tx: Transaction, user_id: str | None = None) -> list[WayIn]:
+        """The ways that are closed now, of one user or of all."""
+        return [_way_in(row) for row in self._find(tx, user_id, _TABLE.c.failures == _CLOSED)]
+
+    def closings(self, tx: Transaction, user_id: str, *, since: datetime.datetime | None) -> list[Closing]:
+        """The last time that each way of a user closed, if it was after ``since``; opened again or not."""
+        condition = _TABLE.c.closed_at.is_not(None) if since is None else _TABLE.c.closed_at > since
+        return [Closing(_way_in(row), row.closed_at) for row in self._find(tx, user_id, condition)]
+
+    def _find(self, tx: Transaction, user_id: str | None, condition: ColumnElement[bool]) -> Sequence[Row[Any]]:
+        statement = select(_TABLE).where(condition)
+        if user_id is not None:
+            statement = statement.where(_TABLE.c.user_id == user_id)
+        return tx.execute(statement.order_by(_TABLE.c.user_id, _TABLE.c.way, _TABLE.c.known_device)).all()
+
+    def _record(
+        self, tx: Transaction, event: AuditEvent, origin: Origin, way_in: WayIn, actor: str | None = None
+    ) -> None:
+        self._audit.record(
+            tx,
+            event,
+            origin,
+            user_id=way_in.user_id,
+            actor=actor,
+            outcome="denied" if event is AuditEvent.LOGIN_CLOSED else "ok",
+            resource_type="users",
+            resource_id=way_in.user_id,
+            way=way_in.way.value,
+            known_device=way_in.is_known_device,
+        )
+
+
+def _way_in(row: Row[Any]) -> WayIn:
+    return WayIn(row.user_id, Way(row.way), row.known_device)
