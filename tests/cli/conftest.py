@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import logging
 import os
@@ -16,7 +17,11 @@ from sqlalchemy import Engine
 
 from database import DatabaseConnection
 from database.connection import create_engine_for
+from database.transaction import Transaction
+from provider.accounts.consecutive_failures import MOST, ConsecutiveFailures, Way, WayIn
+from provider.audit import AuditRecorder
 from provider.cli.program import program
+from provider.protocol.messages import Origin
 
 PASSWORD = "violet kettle 71 harbour paints"
 
@@ -73,6 +78,18 @@ class Terminal:
             found = [dict(row) for row in connection.exec_driver_sql(statement).mappings()]
         engine.dispose()
         return found
+
+    def close_password(self, user_id: str, *, is_known_device: bool = False) -> None:
+        """As a hundred wrong passwords in a row do it."""
+        engine = self.engine()
+        way_in, failures = WayIn(user_id, Way.PASSWORD, is_known_device), ConsecutiveFailures(AuditRecorder())
+        by = Origin("192.0.2.10", "pytest", "request-1", datetime.datetime.now(datetime.UTC))
+        with Transaction(engine) as tx:
+            for _ in range(MOST):
+                number = failures.count(tx, by, way_in)
+            assert number == MOST
+            failures.fail(tx, by, way_in, number)
+        engine.dispose()
 
     def audit(self, action: str) -> list[dict[str, Any]]:
         return self.rows(f"SELECT * FROM user_audit_log WHERE action = '{action}' ORDER BY created_at, id")

@@ -179,6 +179,15 @@ def test_administrators_without_a_second_factor_are_named(quiet: Terminal) -> No
     assert findings(quiet, "people") == [("ok", "2 accounts, every administrator with a second factor")]
 
 
+def test_what_guesses_have_closed_is_named(quiet: Terminal) -> None:
+    quiet.ok("keys", "rotate", "--now")
+    quiet.close_password(quiet.user("ana")["id"])
+    assert findings(quiet, "people") == [
+        ("warn", "ana: password on new devices is closed after wrong guesses (mcp-core user unlock ana)"),
+        ("ok", "1 accounts, every administrator with a second factor"),
+    ]
+
+
 def test_it_changes_nothing(quiet: Terminal) -> None:
     quiet.ok("keys", "rotate", "--now")
 

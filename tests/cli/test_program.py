@@ -20,6 +20,7 @@ user list --json
 user show USER --json
 user disable USER
 user enable USER
+user unlock USER --json
 user reset-second-factor USER
 client create --name --public --native --redirect-uri --post-logout-redirect-uri --grant --scope --auth-method --resource
   --jwks-uri --metadata --no-pkce --trusted --json

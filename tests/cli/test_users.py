@@ -113,7 +113,7 @@ def test_show_finds_by_name_address_or_id_and_counts_what_belongs_to_the_user(te
     terminal.ok("api-key", "create", "--user", "ana", "--name", "nightly")
     for text in ("ana", "ANA", "ana@example.org", made["id"]):
         shown = terminal.json("user", "show", text)
-        assert set(shown) == FIELDS | {"sessions", "recovery_codes", "api_keys"}
+        assert set(shown) == FIELDS | {"sessions", "recovery_codes", "api_keys", "closed"}
         assert (shown["id"], shown["sessions"], shown["recovery_codes"], shown["api_keys"]) == (made["id"], 0, 0, 1)
     assert terminal.refused("user", "show", "nobody") == "There is no user nobody."
     assert "password" not in terminal.ok("user", "show", "ana")
@@ -135,6 +135,27 @@ def test_the_last_active_administrator_cannot_be_disabled(terminal: Terminal) ->
     terminal.ok("user", "disable", "bora")
     assert terminal.refused("user", "disable", "ana") == "ana is the last active administrator."
     assert terminal.json("user", "show", "ana")["is_active"] is True
+
+
+def test_unlock_opens_what_guesses_have_closed_and_says_what(terminal: Terminal) -> None:
+    made = terminal.user("ana")
+    nothing = "Nothing was closed for ana. Wrong guesses are counted from zero again.\n"
+    assert terminal.ok("user", "unlock", "ana") == nothing
+    assert terminal.json("user", "show", "ana")["closed"] == []
+    terminal.close_password(made["id"])
+    terminal.close_password(made["id"], is_known_device=True)
+    ways = ["password on new devices", "password on known devices"]
+    assert terminal.json("user", "show", "ana")["closed"] == ways
+    opened = terminal.json("user", "unlock", "ana@example.org")
+    assert opened == {"id": made["id"], "username": "ana", "opened": ways}
+    assert terminal.json("user", "show", "ana")["closed"] == []
+    assert terminal.ok("user", "unlock", "ana") == nothing
+    terminal.close_password(made["id"])
+    assert terminal.ok("user", "unlock", made["id"]) == "Opened for ana: password on new devices.\n"
+    records = terminal.audit("login.opened")
+    assert len(records) == 3
+    assert {(record["user_id"], record["actor"][:4]) for record in records} == {(made["id"], "cli:")}
+    assert terminal.refused("user", "unlock", "nobody") == "There is no user nobody."
 
 
 def test_resetting_a_second_factor_that_is_not_there_is_refused(terminal: Terminal) -> None:
@@ -163,6 +184,23 @@ def test_resetting_takes_the_second_factor_and_its_codes_away_and_ends_sessions(
     shown = terminal.json("user", "show", "ana")
     assert (shown["two_factor_enabled"], shown["recovery_codes"], shown["sessions"]) == (False, 0, 0)
     assert len(terminal.audit("second_factor.removed")) == 1
+
+
+def test_resetting_a_second_factor_forgets_the_wrong_codes_and_not_the_passwords(terminal: Terminal) -> None:
+    made = terminal.user("ana")
+    terminal.close_password(made["id"])
+    engine = terminal.engine()
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE users SET two_factor_enabled = 1, two_factor_secret = 'v1.sealed'")
+        connection.exec_driver_sql(
+            "INSERT INTO consecutive_failures (user_id, way, known_device, failures) VALUES (?, 'code', 0, 99)",
+            (made["id"],),
+        )
+    engine.dispose()
+    terminal.ok("user", "reset-second-factor", "ana")
+    assert terminal.json("user", "show", "ana")["closed"] == ["password on new devices"]
+    rows = terminal.rows("SELECT failures FROM consecutive_failures WHERE way = 'code'")
+    assert [row["failures"] for row in rows] == [0]
 
 
 def test_text_that_would_command_the_screen_is_shown_harmless(terminal: Terminal) -> None:

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from provider.accounts.consecutive_failures import Way
 from tests.browser import Page
 from tests.pages.document import Document
-from tests.pages.site import CALLBACK, LOOPBACK, PASSWORD, Site, Visitor
+from tests.pages.site import CALLBACK, LOOPBACK, PASSWORD, STEP, Account, Site, Visitor, close
 
 # Each rule of each page with its methods. A new page is added here and to the walk below.
 ROUTES = {
@@ -133,6 +134,26 @@ def _signing_in(seen: Walk, site: Site, language: str) -> None:
     seen.saw("signed out", visitor, 303)
     visitor.follow()
     seen.saw("login, after signing out", visitor)
+    _closed(seen, site, bora, visitor)
+
+
+def _closed(seen: Walk, site: Site, bora: Account, visitor: Visitor) -> None:
+    """What a hundred wrong passwords and codes leave behind."""
+    for way in Way:
+        close(site, bora, way)
+    visitor.post("/login", {"username": "bora", "password": PASSWORD})
+    stranger = Visitor(site, language=visitor.language)
+    stranger.set_cookie(STEP, visitor.cookie(STEP))
+    stranger.post("/login/code", {"code": site.fresh_code(bora)})
+    seen.saw("code, closed", stranger, 400)
+    visitor.post("/login/code", {"code": site.fresh_code(bora)})
+    seen.saw("signed in and told of closings", visitor)
+    close(site, bora, Way.CODE)
+    visitor.get("/account")
+    seen.saw("account, closed elsewhere", visitor)
+    close(site, bora, Way.CODE, is_known_device=True)
+    visitor.get("/account")
+    seen.saw("account, closed everywhere", visitor)
 
 
 def _account(seen: Walk, site: Site, language: str) -> None:

@@ -24,6 +24,7 @@ from werkzeug.test import TestResponse
 from database import metadata
 from database.connection import create_engine_for
 from database.transaction import Transaction
+from provider.accounts.consecutive_failures import MOST, Way, WayIn
 from provider.accounts.users import User
 from provider.application import create_app, services_of
 from provider.protocol.client import Client
@@ -157,6 +158,17 @@ def hash_of_the_password() -> str:
     from provider.accounts.passwords import Passwords
 
     return Passwords(memory_kib=19456, time_cost=2, parallelism=1, concurrency=1, min_length=15).hash(PASSWORD)
+
+
+def close(site: Site, account: Account, way: Way, *, is_known_device: bool = False) -> None:
+    """Closes a way into an account, as the last of a hundred wrong guesses does it."""
+    way_in = WayIn(account.user.id, way, is_known_device)
+    failures = site.services.consecutive_failures
+    with Transaction(site.engine) as tx:
+        number = 0
+        while number < MOST:
+            number = failures.count(tx, site.by, way_in) or MOST
+        failures.fail(tx, site.by, way_in, MOST)
 
 
 class Visitor:
