@@ -154,7 +154,7 @@ def throttled(response: Response, until: datetime.datetime) -> Response:
 
 def _told(closings: list[Closing], target: str) -> Response:
     """Tells what guesses have closed since the last sign-in, on the way to ``target``. Said once, so no redirect."""
-    return render("login/closings.html", leads_away=True, has_form=False, closings=closings, most=MOST, onward=target)
+    return render("login/closings.html", has_form=False, closings=closings, most=MOST, onward=target)
 
 
 def _after_password(user: User) -> Response:

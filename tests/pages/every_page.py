@@ -145,7 +145,7 @@ def _closed(seen: Walk, site: Site, bora: Account, visitor: Visitor) -> None:
     stranger = Visitor(site, language=visitor.language)
     stranger.set_cookie(STEP, visitor.cookie(STEP))
     stranger.post("/login/code", {"code": site.fresh_code(bora)})
-    seen.saw("code, closed", stranger, 400)
+    seen.saw("code, not taken", stranger, 400)
     visitor.post("/login/code", {"code": site.fresh_code(bora)})
     seen.saw("signed in and told of closings", visitor)
     close(site, bora, Way.CODE)

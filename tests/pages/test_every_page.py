@@ -189,7 +189,7 @@ def test_what_aria_points_at_is_there(pages: list[Visit]) -> None:
 
 
 def test_a_form_that_came_back_says_so_first_and_leads_to_what_is_wrong(language: str, pages: list[Visit]) -> None:
-    marks = ("mistakes", "wrong", "nothing typed", "too much", "no code", "throttled")
+    marks = ("mistakes", "wrong", "nothing typed", "too much", "no code", "not taken", "throttled")
     returned = [visit for visit in pages if visit.page.status in (400, 429) and any(m in visit.name for m in marks)]
     assert len(returned) >= 10
     for visit in returned:

@@ -85,7 +85,6 @@ def test_an_application_is_gone_on_to_after_the_owner_was_told(site: Site, ana: 
     visitor = Visitor(site)
     visitor.sign_in(ana)
     visitor.post("/sign-out")
-    close(site, ana, Way.PASSWORD)
     site.later(minutes=5)
     close(site, ana, Way.PASSWORD)
     page = visitor.ask(site.client())
