@@ -27,7 +27,10 @@ def mount(server: OAuthServer) -> Sequence[Endpoint]:
 
 
 class LogoutEndpoint:
-    """Signs out at once only when the application proves by an ID token that it means this very session."""
+    """Signs out at once only when an application that is vouched for proves by an ID token that it means this very session.
+
+    Anybody can be an application that nobody vouches for, and has an ID token of everyone who tried it once.
+    """
 
     def __init__(self, server: OAuthServer) -> None:
         self._services = server.services
@@ -52,7 +55,7 @@ class LogoutEndpoint:
         session = self._session(request, tx)
         if session is None:
             return self._answers.signed_out(tx, request.received_at, None, target)
-        if hint is None or not self._means(tx, hint, session):
+        if hint is None or not self._may_end(request, tx, hint, session):
             uri = parameters.get("post_logout_redirect_uri") if target else None
             return self._answers.ask(session.id, uri, parameters.get("state"))
         services = self._services
@@ -109,9 +112,14 @@ class LogoutEndpoint:
         found = self._services.sessions.find(tx, request.received_at, token) if token else None
         return None if found is None else found[0]
 
-    def _means(self, tx: Transaction, hint: Mapping[str, Any], session: Session) -> bool:
-        """Whether the hint is about this person and this session, whatever identifier the client knows the person by."""
+    def _may_end(
+        self, request: ProtocolRequest, tx: Transaction, hint: Mapping[str, Any], session: Session
+    ) -> bool:
+        """Whether the hint's client is one that may sign people out, and the hint about this person and this session,
+        whatever identifier the client knows the person by."""
         client = self._services.clients.find(tx, hint["aud"])
-        if client is None or hint["sub"] != self._services.subjects.of(client, session.user_id):
+        if client is None or not client.is_vouched or not client.is_usable(request.received_at):
+            return False
+        if hint["sub"] != self._services.subjects.of(client, session.user_id):
             return False
         return hint.get("sid") in (None, self._services.subjects.session_of(client, session.id))

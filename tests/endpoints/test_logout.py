@@ -16,7 +16,7 @@ from database.models import Client as ClientRow
 from provider.accounts.users import User
 from provider.protocol.messages import FORM
 from tests.endpoints.browsing import Browser, code_of, error_of
-from tests.endpoints.provider import KnownClient, Provider, ProviderFactory, claims_of
+from tests.endpoints.provider import START, KnownClient, Provider, ProviderFactory, claims_of
 from tests.endpoints.wsgi import Answer, encoded
 
 BYE = "https://app.example.com/bye"
@@ -215,17 +215,24 @@ def test_somebody_who_is_signed_out_already_goes_where_the_hint_allows(
     assert answer.location == (BYE + "?state=s" if with_uri else SIGNED_OUT)
 
 
-@pytest.mark.parametrize("values", [{"is_vouched": False}, {"is_active": False}])
-def test_a_client_that_nobody_vouches_for_is_not_redirected_to(
-    browser: Browser, ada: User, client: KnownClient, values: dict[str, bool]
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("with_uri", [True, False])
+@pytest.mark.parametrize(
+    "values", [{"is_vouched": False}, {"is_active": False}, {"revoked_at": START}, {"expires_at": START}]
+)
+def test_a_client_that_nobody_vouches_for_ends_nothing_and_is_not_redirected_to(
+    browser: Browser, ada: User, client: KnownClient, values: dict[str, Any], with_uri: bool, method: str
 ) -> None:
     hint = hint_of(browser, ada, client)
     with browser.provider.begin() as tx:
         tx.execute(update(ClientRow).values(**values))
     browser.provider.services.clients.invalidate(client.client_id)
-    for who in (Browser(browser.provider), browser):
-        assert logout(who, id_token_hint=hint, post_logout_redirect_uri=BYE).location == SIGNED_OUT
-    assert not is_signed_in(browser)
+    more = {"post_logout_redirect_uri": BYE} if with_uri else {}
+    signed_out = logout(Browser(browser.provider), "GET", id_token_hint=hint, **more)
+    assert signed_out.location == SIGNED_OUT
+    assert logout(browser, method, id_token_hint=hint, **more).location == CONFIRM
+    assert is_signed_in(browser)
+    assert browser.provider.events("logout.requested") == []
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,16 @@ def test_a_client_id_alone_asks_and_leads_to_our_own_page(
     assert not is_signed_in(browser)
 
 
+def test_what_nobody_vouches_for_is_asked_about_and_led_nowhere(browser: Browser, ada: User) -> None:
+    made = browser.provider.client(is_trusted=True, is_vouched=False, post_logout_redirect_uris=(BYE,))
+    hint = hint_of(browser, ada, made)
+    answer = logout(browser, id_token_hint=hint, post_logout_redirect_uri=BYE, state="s")
+    assert answer.location == "/sign-out"
+    assert is_signed_in(browser)
+    assert confirm(browser, answer.location).location == SIGNED_OUT
+    assert not is_signed_in(browser)
+
+
 @pytest.mark.parametrize(
     "changes",
     [
