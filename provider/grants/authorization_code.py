@@ -53,5 +53,7 @@ class AuthorizationCodeGrant(Grant, AuthlibAuthorizationCodeGrant):  # type: ign
         self.services.codes.claim(self.tx, self.origin, stored)
         refresh_token = None
         if client.allows_grant("refresh_token"):
-            refresh_token = self.services.refresh_tokens.start(self.tx, self.now, grant.id)
+            refresh_token = self.services.refresh_tokens.start(
+                self.tx, self.now, grant.id, client_ends_at=client.expires_at
+            )
         return self.answer(self.authorization_by(grant, resource, scope, nonce=stored.nonce), refresh_token)

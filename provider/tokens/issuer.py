@@ -15,7 +15,7 @@ from provider.protocol.client import Client
 from provider.tokens.authorization import Authorization
 from provider.tokens.signing_keys import SigningKeys
 from provider.tokens.subjects import Subjects
-from provider.tokens.token_records import record_token
+from provider.tokens.token_records import AuthorizationGone, record_token
 
 # What subject claims can never set, said or not by this token (OpenID Connect Core §2, RFC 7519 §4.1, RFC 9068 §2.2).
 _PROTOCOL_CLAIMS = frozenset(
@@ -59,11 +59,14 @@ class TokenIssuer:
     def issue_access_token(
         self, tx: Transaction, authorization: Authorization, now: datetime.datetime
     ) -> IssuedAccessToken:
-        """Records and signs an access token. Raises ``AuthorizationGone``.
+        """Records and signs an access token. Raises ``AuthorizationGone``, also for a client whose last second has begun.
 
         Signing comes last: a token exists only if its record does.
         """
-        lifetime = authorization.resource.access_token_seconds or self._access_token_seconds
+        wanted = authorization.resource.access_token_seconds or self._access_token_seconds
+        lifetime = _seconds_left(authorization.client, now, wanted)
+        if lifetime < 1:
+            raise AuthorizationGone
         issued_at = int(now.timestamp())
         jti = new_id(now)
         record_token(tx, authorization, jti, now, now + datetime.timedelta(seconds=lifetime))
@@ -105,7 +108,7 @@ class TokenIssuer:
             "aud": authorization.client.client_id,
             "azp": authorization.client.client_id,
             "iat": issued_at,
-            "exp": issued_at + self._id_token_seconds,
+            "exp": issued_at + _seconds_left(authorization.client, now, self._id_token_seconds),
             **self._authentication_claims(authorization),
         }
         if authorization.nonce is not None:
@@ -158,6 +161,13 @@ class TokenIssuer:
 
     def _sign(self, tx: Transaction, algorithm: str, kind: str, claims: dict[str, Any], now: datetime.datetime) -> str:
         return self._signing_keys.current(tx, algorithm, now).signer.token(kind, claims)
+
+
+def _seconds_left(client: Client, now: datetime.datetime, wanted: int) -> int:
+    """``wanted``, or what is left to a client that ends sooner: what rests on it must not outlive it."""
+    if client.expires_at is None:
+        return wanted
+    return min(wanted, int(client.expires_at.timestamp()) - int(now.timestamp()))
 
 
 def token_hash(algorithm: str, token: str) -> str:

@@ -80,10 +80,13 @@ class RefreshTokens:
         self._family = datetime.timedelta(seconds=family_seconds)
         self._grace = datetime.timedelta(seconds=grace_seconds)
 
-    def start(self, tx: Transaction, now: datetime.datetime, grant_id: str) -> str:
-        """The first refresh token of a grant."""
+    def start(
+        self, tx: Transaction, now: datetime.datetime, grant_id: str, *, client_ends_at: datetime.datetime | None = None
+    ) -> str:
+        """The first refresh token of a grant. The family ends with its client, when that ends sooner."""
         token = new_secret("rt")
-        self._insert(tx, now, token, grant_id, 0, now + self._family)
+        family_expires_at = min(now + self._family, client_ends_at or now + self._family)
+        self._insert(tx, now, token, grant_id, 0, family_expires_at)
         return token
 
     def find(self, tx: Transaction, token: str) -> StoredRefreshToken | None:

@@ -15,7 +15,7 @@ from joserfc import jwt
 from sqlalchemy import delete
 
 from database.models import Client as ClientRow
-from database.models import GrantRecord, IssuedToken
+from database.models import GrantRecord, IssuedToken, RefreshToken
 from database.models import User as UserRow
 from provider.protocol.messages import Origin
 from provider.tokens.issuer import token_hash
@@ -169,6 +169,39 @@ def test_a_client_works_until_it_expires(world: World, origin: Origin) -> None:
     world.tokens.set(ClientRow, world.client.id, expires_at=later(origin, 0.001).now)
     with world.tokens.transaction() as tx:
         world.tokens.issuer.issue_access_token(tx, machine(world, origin), origin.now)
+
+
+@pytest.mark.parametrize("left, seconds", [(1, 1), (29.5, 29), (599, 599), (600, 600), (601, 600), (None, 600)])
+@pytest.mark.parametrize("fraction", [0, 0.75])
+def test_what_is_issued_never_outlives_its_client(
+    world: World, origin: Origin, left: float | None, seconds: int, fraction: float
+) -> None:
+    end = None if left is None else later(origin, left).now
+    now = later(origin, fraction if left != 1 else 0).now
+    with world.tokens.transaction() as tx:
+        client = make_client(world.tokens, tx, origin, expires_at=end)
+        grant_id = make_grant(world.tokens, tx, origin.now, world.user, client)
+        known = world.authorization(origin, client=client, grant_id=grant_id)
+        issued = world.tokens.issuer.issue_access_token(tx, known, now)
+        claims = decoded(world, origin, issued.token)[1]
+        id_claims = decoded(world, origin, world.tokens.issuer.id_token(tx, known, now))[1]
+        world.tokens.refresh.start(tx, now, grant_id, client_ends_at=client.expires_at)
+    assert issued.expires_in == claims["exp"] - claims["iat"] == seconds
+    assert id_claims["exp"] - id_claims["iat"] == min(seconds, 300)
+    (refresh_row,) = world.tokens.rows(RefreshToken)
+    assert end is None or max(claims["exp"], id_claims["exp"]) <= end.timestamp()
+    assert end is None or max(refresh_row["expires_at"], refresh_row["family_expires_at"]) <= end
+
+
+@pytest.mark.parametrize("left", [0.001, 0.999])
+def test_in_its_last_second_a_client_gets_nothing_that_would_be_over_at_once(
+    world: World, origin: Origin, left: float
+) -> None:
+    with world.tokens.transaction() as tx:
+        client = make_client(world.tokens, tx, origin, expires_at=later(origin, left).now)
+        with pytest.raises(AuthorizationGone):
+            world.tokens.issuer.issue_access_token(tx, machine(world, origin, client=client), origin.now)
+    assert world.tokens.rows(IssuedToken) == []
 
 
 def test_a_grant_makes_no_token_for_another_client(world: World, origin: Origin) -> None:
