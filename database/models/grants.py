@@ -39,6 +39,7 @@ class GrantRecord(Base):
         Index(None, "client_id"),
         Index(None, "session_id"),
         Index(None, "created_at"),
+        Index(None, "resource"),
     )
 
     id: Mapped[str] = mapped_column(IDENTIFIER, primary_key=True)
@@ -104,6 +105,7 @@ class IssuedToken(Base):
     issued_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime)
     expires_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime)
     revoked_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
+    subject: Mapped[str | None] = mapped_column(HASH)
 
 
 class SigningKey(Base):

@@ -69,11 +69,12 @@ class TokenIssuer:
             raise AuthorizationGone
         issued_at = int(now.timestamp())
         jti = new_id(now)
-        record_token(tx, authorization, jti, now, now + datetime.timedelta(seconds=lifetime))
+        subject = self._subject(authorization)
+        record_token(tx, authorization, jti, now, now + datetime.timedelta(seconds=lifetime), subject=subject)
         client = authorization.client
         claims: dict[str, Any] = {
             "iss": self._issuer,
-            "sub": self._subject(authorization),
+            "sub": subject,
             "aud": authorization.resource.uri,
             "client_id": client.client_id,
             "scope": " ".join(authorization.scope),

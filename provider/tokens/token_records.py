@@ -29,6 +29,7 @@ _ROW = (
     "ip_address",
     "issued_at",
     "expires_at",
+    "subject",
 )
 
 
@@ -50,6 +51,7 @@ def _mint_statement(*, for_user: bool) -> Insert:
         bindparam("ip_address"),
         now,
         bindparam("expires_at", type_=UTCDateTime),
+        bindparam("subject"),
     ]
     source = _CLIENTS.outerjoin(_OWNERS, _OWNERS.c.id == _CLIENTS.c.owner_user_id)
     alive = [
@@ -83,9 +85,18 @@ class AuthorizationGone(Exception):
 
 
 def record_token(
-    tx: Transaction, authorization: Authorization, jti: str, now: datetime.datetime, expires_at: datetime.datetime
+    tx: Transaction,
+    authorization: Authorization,
+    jti: str,
+    now: datetime.datetime,
+    expires_at: datetime.datetime,
+    *,
+    subject: str,
 ) -> None:
-    """Writes the row of an access token. Raises ``AuthorizationGone`` when it must not be made."""
+    """Writes the row of an access token. Raises ``AuthorizationGone`` when it must not be made.
+
+    ``subject`` is kept where it is a pseudonym: the client may be known by another sector when the token comes back.
+    """
     client = authorization.client
     needs_admin = not set(authorization.resource.admin_scope).isdisjoint(authorization.scope)
     values = {
@@ -98,6 +109,7 @@ def record_token(
         "ip_address": authorization.source or None,
         "issued_at": now,
         "expires_at": expires_at,
+        "subject": None if subject in (authorization.user_id, client.client_id) else subject,
     }
     if authorization.grant_id is None:
         statement = _MINT_FOR_CLIENT

@@ -36,6 +36,7 @@ CODE_SECONDS, REQUEST_SECONDS = 60, 1800
 IDLE_SECONDS, FAMILY_SECONDS, GRACE_SECONDS = 1000, 3000, 30
 PUBLISH_SECONDS, RETIRE_SECONDS = 7200, 930
 SKEW_SECONDS = 30
+SESSION_ID, AMR, ACR = "01900000-0000-7000-8000-00000000000a", ("pwd", "otp"), "urn:mcp-core:two-factor"
 Events = Callable[[], list[tuple[str, str | None]]]
 
 
@@ -106,10 +107,10 @@ class World:
             resource=dataclasses.replace(API, token_alg="ES256"),
             user_id=self.user.id,
             grant_id=self.grant_id,
-            session_id="01900000-0000-7000-8000-00000000000a",
-            authenticated_at=origin.now - datetime.timedelta(seconds=90),
-            amr=("pwd", "otp"),
-            acr="urn:mcp-core:two-factor",
+            session_id=SESSION_ID,
+            authenticated_at=signed_in_at(self.user),
+            amr=AMR,
+            acr=ACR,
             source=origin.source,
         )
         return dataclasses.replace(known, **changes)
@@ -151,12 +152,27 @@ def make_grant(
     return tokens.grants.create(tx, now, user_id=user.id, client_row_id=client.id, **values)
 
 
+def make_known_grant(tokens: Tokens, tx: Transaction, now: datetime.datetime, user: User, client: Client) -> str:
+    """The grant that ``World.authorization`` stands for."""
+    return make_grant(
+        *(tokens, tx, now, user, client),
+        session_id=SESSION_ID,
+        authenticated_at=signed_in_at(user),
+        amr=AMR,
+        acr=ACR,
+    )
+
+
+def signed_in_at(user: User) -> datetime.datetime:
+    return user.created_at - datetime.timedelta(seconds=90)
+
+
 @pytest.fixture
 def world(tokens: Tokens, origin: Origin) -> World:
     with tokens.transaction() as tx:
         tokens.keys.ensure(tx, origin.now)
         user, client = make_user(tokens, tx, origin), make_client(tokens, tx, origin)
-        return World(tokens, user, client, make_grant(tokens, tx, origin.now, user, client))
+        return World(tokens, user, client, make_known_grant(tokens, tx, origin.now, user, client))
 
 
 @pytest.fixture

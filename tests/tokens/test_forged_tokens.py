@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import datetime
 import hashlib
 import hmac
 import json
@@ -16,9 +17,10 @@ from joserfc.jwk import ECKey
 from provider.protocol.messages import Origin
 from provider.tokens.key_pairs import REGISTRY
 from provider.tokens.signing_keys import SigningKey
-from tests.tokens.conftest import ISSUER, World
+from tests.tokens.conftest import API, ISSUER, SKEW_SECONDS, World, make_client
 from tests.tokens.forging import b64, issue, key_of, read, resigned, signed, verify
 
+SECONDS = int(datetime.datetime(2026, 7, 1, 12, 0, tzinfo=datetime.UTC).timestamp())
 FOREIGN = ECKey.generate_key("P-256", private=True)
 Forge = Callable[[World, Origin, str], str]
 
@@ -173,6 +175,86 @@ def test_a_missing_or_altered_claim_is_refused_even_with_our_signature(
     world: World, origin: Origin, claims: dict[str, Any]
 ) -> None:
     assert verify(world, origin, resigned(world, origin, issue(world, origin), **claims)) is None
+
+
+STRANGER = "01900000-0000-7000-8000-00000000000b"
+OF_A_PERSON: list[dict[str, Any]] = [
+    *({"sub": value} for value in (STRANGER, "", "app_x", None, 1, ["x"])),
+    *({"aud": value} for value in (ISSUER, API.uri + "/", [API.uri], None)),
+    *({"client_id": value} for value in ("app_x", "", None, 1)),
+    *({"scope": value} for value in ("openid mcp:read mcp:admin", "openid", "mcp:read openid", "", None, ["openid"])),
+    *({"iat": SECONDS + by} for by in (-1, 1, 20)),
+    *({"exp": SECONDS + 600 + by} for by in (-1, 1, 86400)),
+    *({"auth_time": value} for value in (SECONDS, SECONDS - 91, None, "x")),
+    *({"acr": value} for value in ("urn:mcp-core:password", "", None)),
+    *({"amr": value} for value in (["pwd"], ["pwd", "otp", "hwk"], "pwd otp", [], None)),
+    *({"sid": value} for value in (STRANGER, None)),
+    *({"owner": value} for value in (STRANGER, "")),
+    {"sub": "the client", "owner": "the user"},
+]
+OF_A_MACHINE: list[dict[str, Any]] = [
+    *({"sub": value} for value in (STRANGER, "the user", None)),
+    *({"owner": value} for value in (STRANGER, "", None)),
+    {"scope": "mcp:read mcp:admin"},
+    {"aud": ISSUER},
+    {"client_id": "app_x"},
+    {"auth_time": SECONDS},
+    {"acr": "urn:mcp-core:two-factor"},
+    {"amr": ["pwd"]},
+    {"sid": STRANGER},
+]
+
+
+@pytest.mark.parametrize(
+    "is_machine, claims", [(False, it) for it in OF_A_PERSON] + [(True, it) for it in OF_A_MACHINE]
+)
+def test_a_token_that_says_something_else_than_its_record_is_refused(
+    world: World, origin: Origin, is_machine: bool, claims: dict[str, Any]
+) -> None:
+    """Whoever has our key, or a fault of the mint, must not make more of a token than what was recorded."""
+    changes: dict[str, Any] = {}
+    if is_machine:
+        with world.tokens.transaction() as tx:
+            key = make_client(world.tokens, tx, origin, kind="api_key", owner_user_id=world.user.id)
+        changes = {"client": key, "grant_type": "client_credentials", "scope": ("mcp:read",)}
+        changes |= {
+            "user_id": None,
+            "grant_id": None,
+            "session_id": None,
+            "authenticated_at": None,
+            "amr": (),
+            "acr": None,
+        }
+    token = issue(world, origin, **changes)
+    assert int(origin.now.timestamp()) == SECONDS
+    named = {"the user": world.user.id, "the client": world.client.client_id}
+    made = {name: named.get(value, value) if isinstance(value, str) else value for name, value in claims.items()}
+    assert verify(world, origin, token) is not None
+    assert verify(world, origin, resigned(world, origin, token)) is not None
+    assert verify(world, origin, resigned(world, origin, token, **made)) is None
+
+
+@pytest.mark.parametrize(
+    "value, is_accepted",
+    [
+        (SECONDS, True), (SECONDS - 3600, True), (SECONDS + SKEW_SECONDS, True), (SECONDS + SKEW_SECONDS + 1, False),
+        (SECONDS + 3600, False), ("0", False), (True, False), (None, True), (1e300, False), ([], False),
+    ],
+)  # fmt: skip
+def test_a_token_counts_from_its_nbf_on(world: World, origin: Origin, value: Any, is_accepted: bool) -> None:
+    token = issue(world, origin)
+    assert (verify(world, origin, resigned(world, origin, token, nbf=value)) is not None) is is_accepted
+    with world.tokens.transaction() as tx:
+        hint = world.tokens.issuer.id_token(tx, world.authorization(origin), origin.now)
+        made = resigned(world, origin, hint, nbf=value)
+        assert (world.tokens.verifier.verify_id_token_hint(tx, made, origin.now) is not None) is is_accepted
+
+
+def test_what_no_record_stands_behind_is_not_passed_on(world: World, origin: Origin) -> None:
+    token = issue(world, origin)
+    verified = verify(world, origin, resigned(world, origin, token, groups=["admin"], may_act={"sub": "x"}, cnf={}))
+    assert verified is not None
+    assert verified.claims == read(token)[1]
 
 
 @pytest.mark.parametrize("payload", [b"", b"[]", b"null", b"1", b'"x"', b"{", b"\xff", b"[" * 3000, b"9" * 5000])

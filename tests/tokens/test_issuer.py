@@ -67,6 +67,7 @@ def test_an_access_token_of_a_user_says_exactly_this(world: World, origin: Origi
         "issued_at": moment.now,
         "expires_at": later(moment, 600).now,
         "revoked_at": None,
+        "subject": None,
     }
 
 

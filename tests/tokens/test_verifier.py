@@ -73,6 +73,7 @@ EVENTS: dict[str, Callable[[World, str], None]] = {
     "user gone": _delete_row(UserRow, lambda w: w.user.id),
     "client disabled": lambda w, _: w.tokens.set(ClientRow, w.client.id, is_active=False),
     "client revoked": lambda w, _: w.tokens.set(ClientRow, w.client.id, revoked_at=w.user.created_at),
+    "client expired": lambda w, _: w.tokens.set(ClientRow, w.client.id, expires_at=w.user.created_at),
     "client gone": _delete_row(ClientRow, lambda w: w.client.id),
 }
 
@@ -122,8 +123,9 @@ def test_a_hint_outlives_the_key_that_signed_it_by_a_day_and_an_access_token_doe
     world: World, origin: Origin
 ) -> None:
     verifier = world.tokens.verifier
-    far = int(later(origin, 10 * 86400).now.timestamp())
-    access = resigned(world, origin, issue(world, origin), exp=far)
+    far = later(origin, 10 * 86400).now
+    access = resigned(world, origin, issue(world, origin), exp=int(far.timestamp()))
+    world.tokens.set(IssuedToken, read(access)[1]["jti"], expires_at=far)
     with world.tokens.transaction() as tx:
         hint = world.tokens.issuer.id_token(tx, world.authorization(origin), origin.now)
         world.tokens.keys.rotate(tx, origin)
