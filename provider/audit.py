@@ -16,6 +16,8 @@ from provider.protocol.messages import Origin
 from provider.protocol.sizes import cut
 
 log = logging.getLogger("mcp_core.audit")
+# What begins a formula; spreadsheets in East Asian languages read the wide forms as well.
+_FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
 # Keys are column names: a key that names no column (an attribute's name, for one) is left out silently.
 _INSERT = insert(AuditRecord)
 
@@ -113,11 +115,16 @@ class AuditRecorder:
 
 
 def printable(value: str | None, length: int, *, ascii_only: bool = True) -> str | None:
-    """``value`` cut to ``length`` bytes, control characters replaced: untrusted text can forge neither lines nor columns."""
+    """``value`` cut to ``length`` bytes, control characters replaced: untrusted text can forge neither lines nor columns.
+
+    Nor formulas: what a spreadsheet would calculate begins with an apostrophe, which makes it text there. That happens
+    here and not where records are exported, because they leave by ways that we never see (queries, dumps, log collectors).
+    """
     if value is None:
         return None
     allowed = (c if c.isprintable() and (c.isascii() or not ascii_only) else "?" for c in value[:length])
-    return cut("".join(allowed), length)
+    text = "".join(allowed)
+    return cut(f"'{text}" if text.startswith(_FORMULA) else text, length)
 
 
 def _clean(value: Any) -> Any:

@@ -8,12 +8,13 @@ import logging
 import re
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from provider.security.crypto import SECRET_PATTERN
 
 LOGGERS = "mcp_core"
+AUDIT = f"{LOGGERS}.audit"
 _JWT = re.compile(r"\beyJ[\w-]{4,}\.[\w-]{4,}\.[\w-]*(?:\.[\w-]*){0,2}")
 _CREDENTIALS = re.compile(r"(?i)\b(Basic|Bearer|DPoP)\s+[\w.~+/=-]{8,}")
 _NAMED = re.compile(
@@ -48,15 +49,14 @@ class TextFormatter(_OneLine):
 
     def format(self, record: logging.LogRecord) -> str:
         message, trace = self.describe(record)
-        shown = message.replace("\r", "\\r").replace("\n", "\\n")
-        line = f"{_time(record):%Y-%m-%d %H:%M:%SZ} {record.levelname.lower():7} {record.name}: {shown}"
-        return line + ("\n    " + trace.replace("\n", "\n    ") if trace else "")
+        line = f"{_time(record):%Y-%m-%d %H:%M:%SZ} {record.levelname.lower():7} {record.name}: {_visible(message)}"
+        return line + "".join(f"\n    {_visible(part)}" for part in trace.split("\n") if trace)
 
 
 class JsonFormatter(_OneLine):
     """One JSON object for each event: ``time``, ``level``, ``logger``, ``message``, and ``request_id``, ``trace``.
 
-    A message that is a JSON object itself (audit events) becomes the object ``event``.
+    An audit event, whose message is a JSON object itself, becomes the object ``event``.
     """
 
     _REQUEST_ID: ClassVar[re.Pattern[str]] = re.compile(r"\[([0-9a-f]{16})\]")
@@ -68,7 +68,7 @@ class JsonFormatter(_OneLine):
             "level": record.levelname.lower(),
             "logger": record.name,
         }
-        event = _json_object(message)
+        event = _json_object(message) if record.name == AUDIT else None
         if event is not None:
             line["event"] = event
         else:
@@ -78,7 +78,7 @@ class JsonFormatter(_OneLine):
             line["request_id"] = request_id
         if trace:
             line["trace"] = trace
-        return json.dumps(line, ensure_ascii=False)
+        return _visible(json.dumps(line, ensure_ascii=False), escape=lambda character: json.dumps(character)[1:-1])
 
 
 def configure_logs(level: str, form: str) -> None:
@@ -96,6 +96,14 @@ def configure_logs(level: str, form: str) -> None:
     logging.getLogger(LOGGERS).setLevel(level.upper())
     logging.getLogger("authlib").setLevel(max(logging.INFO, getattr(logging, level.upper())))
     logging.captureWarnings(capture=True)
+
+
+def _visible(text: str, escape: Callable[[str], str] = lambda character: ascii(character)[1:-1]) -> str:
+    """``text`` with an escape for what is no printable character: it could end a line, move a terminal's cursor, or turn the
+    direction of writing around."""
+    if text.isprintable():
+        return text
+    return "".join(character if character.isprintable() else escape(character) for character in text)
 
 
 def _time(record: logging.LogRecord) -> datetime.datetime:

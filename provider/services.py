@@ -135,7 +135,7 @@ def build_services(
         skew_seconds=settings.clock_skew_seconds,
     )
     registration_tokens = RegistrationTokens(keyring, audit)
-    resources = Resources(audit, settings.issuer)
+    resources = Resources(audit, settings.issuer, grants)
     session_ends = SessionEnds(audit, grants, logout_notices)
     users = Users(audit, grants, session_ends)
     sessions = Sessions(

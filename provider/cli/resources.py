@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from provider.cli.terminal import as_json, opened, refuse, show_fields, show_json, show_table
+from provider.cli.terminal import as_json, ended, opened, refuse, show_fields, show_json, show_table
 
 if TYPE_CHECKING:
     from provider.protocol.client import Resource
@@ -122,15 +123,16 @@ def list_resources(*, as_json: bool) -> None:
 @resource.command()
 @click.argument("uri")
 def remove(*, uri: str) -> None:
-    """Take an API out of the catalogue: it gets no new tokens.
+    """Take an API out of the catalogue, and end for good all that was granted at it.
 
     \b
     Example:   mcp-core resource remove https://files.example/mcp
     """
     with opened() as terminal:
-        if not terminal.services.resources.remove(terminal.tx, terminal.origin, uri):
+        done = terminal.services.resources.remove(terminal.tx, terminal.origin, uri)
+        if done is None:
             refuse(f"{uri} is not registered. See: mcp-core resource list")
-    click.echo(f"Removed {uri}.")
+    click.echo(f"Removed {uri}.{ended(asdict(done))}")
 
 
 def _fields(found: Resource) -> dict[str, Any]:

@@ -165,6 +165,12 @@ def quoted(name: str) -> str:
     return f'"{shown_name(name)}"'
 
 
+def ended(counts: Mapping[str, int]) -> str:
+    """What a change has ended, as the end of a line. Empty when there was nothing."""
+    words = [f"{name.replace('_', ' ')} {count}" for name, count in counts.items() if count]
+    return f" Ended for good: {', '.join(words)}." if words else ""
+
+
 def show_fields(fields: Mapping[str, Any]) -> None:
     """One thing for people: a name and a value on each line, values cleaned of control characters."""
     width = max(map(len, fields), default=0)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from provider.cli.terminal import as_json, opened, refuse, settings, show_fields, show_json, show_table
+from provider.cli.terminal import as_json, ended, opened, refuse, settings, show_fields, show_json, show_table
 
 if TYPE_CHECKING:
     from provider.accounts.users import User
@@ -130,7 +131,7 @@ def show(*, user_name: str, as_json: bool) -> None:
 @user.command()
 @click.argument("user_name", metavar="USER")
 def disable(*, user_name: str) -> None:
-    """Keep a user out: sessions, grants, tokens and API keys stop working at once.
+    """Keep a user out, and end for good what they were given: sessions, grants, tokens and API keys.
 
     \b
     Example:   mcp-core user disable ana
@@ -141,7 +142,7 @@ def disable(*, user_name: str) -> None:
 @user.command()
 @click.argument("user_name", metavar="USER")
 def enable(*, user_name: str) -> None:
-    """Let a disabled user in again. What was revoked stays revoked.
+    """Let a disabled user in again. What has ended does not come back: they sign in, allow and make keys anew.
 
     \b
     Example:   mcp-core user enable ana
@@ -201,13 +202,16 @@ def _set_active(user_name: str, *, active: bool) -> None:
     with opened() as terminal:
         found = terminal.user(user_name)
         try:
-            changed = terminal.services.users.set_active(
+            done = terminal.services.users.set_active(
                 terminal.tx, terminal.origin, found.id, active, actor=terminal.actor
             )
         except LastAdministrator:
             refuse(f"{found.username} is the last active administrator.")
     state = "enabled" if active else "disabled"
-    click.echo(f"{found.username} is {state}." if changed else f"{found.username} was {state} already.")
+    if done is None:
+        click.echo(f"{found.username} was {state} already.")
+    else:
+        click.echo(f"{found.username} is {state}.{ended(asdict(done))}")
 
 
 def _fields(found: User) -> dict[str, Any]:

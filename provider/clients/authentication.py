@@ -14,6 +14,7 @@ from provider.clients.registry import Clients
 from provider.clients.rows import SECRET_METHODS
 from provider.protocol.client import PRIVATE_KEY_JWT, PUBLIC, Client
 from provider.protocol.errors import OAuthError, refuse_until
+from provider.protocol.headers import credentials
 from provider.protocol.messages import ProtocolRequest
 from provider.security.crypto import SECRET_PATTERN, constant_time_equal, is_secret
 from provider.security.rate_limit import Limit, RateLimiter
@@ -170,11 +171,11 @@ def _may_use(client: Client, method: str) -> bool:
 
 def _basic(header: str) -> _Credential:
     """Id and secret of a Basic header (RFC 7617 §2). Ours need no escaping, so both ways of encoding are read."""
-    scheme, _, encoded = header.partition(" ")
-    if scheme.lower() != "basic":
+    scheme, encoded = credentials(header)
+    if scheme != "basic":
         return _Credential(None, "unknown_scheme")
     try:
-        client_id, colon, secret = base64.b64decode(encoded.strip(), validate=True).decode("utf-8").partition(":")
+        client_id, colon, secret = base64.b64decode(encoded, validate=True).decode("utf-8").partition(":")
         client_id, secret = unquote(client_id, errors="strict"), unquote(secret, errors="strict")
     except ValueError:
         return _Credential(None, "malformed_basic")

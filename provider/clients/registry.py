@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import ColumnElement, bindparam, delete, insert, select, update
@@ -14,6 +15,7 @@ from database.models.columns import new_id
 from database.transaction import Transaction
 from provider.audit import AuditEvent, AuditRecorder
 from provider.clients.cache import ShortCache
+from provider.clients.client_ends import ClientEnds, Ended
 from provider.clients.metadata import ClientMetadata
 from provider.clients.rows import SECRET_METHODS, metadata_columns, parse_client
 from provider.protocol.client import PUBLIC, Client, ClientDetails
@@ -50,7 +52,7 @@ class Clients:
     def __init__(self, keyring: Keyring, audit: AuditRecorder, grants: GrantRecords) -> None:
         self._keyring = keyring
         self._audit = audit
-        self._grants = grants
+        self._ends = ClientEnds(grants)
         self._cache: ShortCache[Client] = ShortCache(CACHE_SECONDS, CACHE_SIZE)
         self._touched: dict[str, datetime.datetime] = {}
 
@@ -110,8 +112,9 @@ class Clients:
         """
         details = details or ClientDetails()
         is_public = PUBLIC in (token_endpoint_auth_method, *details.authentication_methods)
-        has_secret = token_endpoint_auth_method in SECRET_METHODS
-        secret = new_secret("ak" if kind == "api_key" else "cs") if has_secret else None
+        secret = None
+        if token_endpoint_auth_method in SECRET_METHODS:
+            secret = new_secret("ak" if kind == "api_key" else "cs")
         row = {
             "id": new_id(origin.now),
             "client_id": client_id or new_name("key" if kind == "api_key" else "app"),
@@ -187,15 +190,19 @@ class Clients:
 
     def set_active(
         self, tx: Transaction, origin: Origin, client_id: str, active: bool, *, actor: str | None = None
-    ) -> bool:
-        """Enables or disables a client. A disabled one gets no tokens, and those it has stop counting."""
+    ) -> Ended | None:
+        """Enables or disables a client and ends for good what it was given: with either, for something may have come about
+        in the moment of disabling. None for an unknown client."""
         client = self.find(tx, client_id, fresh=True)
         if client is None:
-            return False
-        self._change(tx, origin, client, is_active=active)
+            return None
+        if client.is_active == active:
+            return Ended()
+        ended = self._ends.end_all(tx, origin, client.id, "client_disabled")
+        self._change(tx, origin, client, is_active=active, registration_token_hash=None)
         event = AuditEvent.CLIENT_ENABLED if active else AuditEvent.CLIENT_DISABLED
-        self._record(tx, origin, event, client, actor)
-        return True
+        self._record(tx, origin, event, client, actor, **asdict(ended))
+        return ended
 
     def revoke(self, tx: Transaction, origin: Origin, client_id: str, *, event: AuditEvent, actor: str | None) -> bool:
         """Ends a client for good, keeping the row. False when it had ended or does not exist."""
@@ -223,7 +230,7 @@ class Clients:
         client = self.find(tx, client_id, fresh=True)
         if client is None or client.is_api_key:
             return False
-        self._grants.revoke_for_client(tx, origin, client.id, "client_deleted")
+        self._ends.end_all(tx, origin, client.id, "client_deleted")
         tx.execute(delete(ClientRow).where(_TABLE.c.id == client.id))
         self._cache.changed(tx, client.client_id)
         self._record(tx, origin, AuditEvent.CLIENT_DELETED, client, actor, name=client.name)

@@ -14,11 +14,14 @@ from database.models.columns import new_id
 from database.transaction import Transaction
 from provider.audit import AuditEvent, AuditRecorder
 from provider.clients.cache import ShortCache
+from provider.clients.client_ends import Ended
 from provider.protocol.client import Resource
 from provider.protocol.errors import OAuthError
 from provider.protocol.messages import Origin
 from provider.protocol.resources import canonical_resource
 from provider.protocol.scopes import IDENTITY_SCOPES, checked_scope
+from provider.tokens.grant_records import GrantRecords
+from provider.tokens.token_records import end_tokens_for
 
 CACHE_SECONDS = 5
 ALGORITHMS = ("RS256", "ES256", "EdDSA")
@@ -37,8 +40,9 @@ class ResourceExists(Exception):
 class Resources:
     """Finds resources by any spelling; the registered one becomes ``aud``."""
 
-    def __init__(self, audit: AuditRecorder, issuer: str) -> None:
+    def __init__(self, audit: AuditRecorder, issuer: str, grants: GrantRecords) -> None:
         self._audit = audit
+        self._grants = grants
         self._own = Resource(uri=issuer, name="", scope=(), token_alg="RS256")  # noqa: S106 - an algorithm
         self._cache: ShortCache[dict[str, Resource]] = ShortCache(CACHE_SECONDS, 1)
 
@@ -115,18 +119,18 @@ class Resources:
             tx.execute(insert(ResourceRow), row)
         except IntegrityError:
             raise ResourceExists(uri) from None
+        self._end(tx, origin, uri)
         self._changed(tx, origin, AuditEvent.RESOURCE_ADDED, uri)
         return Resource(uri, name, scope, admin_scope, token_alg, access_token_seconds)
 
-    def remove(self, tx: Transaction, origin: Origin, uri: str) -> bool:
-        """Takes an API out of the catalogue: no new tokens for it. Any spelling will do."""
+    def remove(self, tx: Transaction, origin: Origin, uri: str) -> Ended | None:
+        """Takes an API out of the catalogue, and ends all that was granted at it, for good. Any spelling will do."""
         known = _load(tx).get(canonical_resource(uri))
-        if known is None:
-            return False
-        if tx.execute(delete(ResourceRow).where(_TABLE.c.uri == known.uri)).rowcount != 1:
-            return False
+        if known is None or tx.execute(delete(ResourceRow).where(_TABLE.c.uri == known.uri)).rowcount != 1:
+            return None
+        ended = self._end(tx, origin, known.uri)
         self._changed(tx, origin, AuditEvent.RESOURCE_REMOVED, known.uri)
-        return True
+        return ended
 
     def set_introspection_clients(
         self, tx: Transaction, origin: Origin, uri: str, client_ids: tuple[str, ...]
@@ -143,6 +147,14 @@ class Resources:
 
     def invalidate(self) -> None:
         self._cache.forget(_CATALOGUE)
+
+    def _end(self, tx: Transaction, origin: Origin, uri: str) -> Ended:
+        """Ends what was granted under this name, also when it is added: other processes go on granting for a moment after
+        it was removed."""
+        return Ended(
+            grants=self._grants.revoke_for_resource(tx, origin, uri, "resource_removed"),
+            access_tokens=end_tokens_for(tx, origin.now, uri),
+        )
 
     def _changed(self, tx: Transaction, origin: Origin, event: AuditEvent, uri: str, **details: Any) -> None:
         self._cache.changed(tx, _CATALOGUE)

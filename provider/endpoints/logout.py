@@ -112,9 +112,7 @@ class LogoutEndpoint:
         found = self._services.sessions.find(tx, request.received_at, token) if token else None
         return None if found is None else found[0]
 
-    def _may_end(
-        self, request: ProtocolRequest, tx: Transaction, hint: Mapping[str, Any], session: Session
-    ) -> bool:
+    def _may_end(self, request: ProtocolRequest, tx: Transaction, hint: Mapping[str, Any], session: Session) -> bool:
         """Whether the hint's client is one that may sign people out, and the hint about this person and this session,
         whatever identifier the client knows the person by."""
         client = self._services.clients.find(tx, hint["aud"])

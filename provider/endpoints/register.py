@@ -11,6 +11,7 @@ from provider.clients.registration import Registered, invalid_registration_token
 from provider.doors.endpoint import Endpoint
 from provider.oauth_server import OAuthServer
 from provider.protocol.client import Client
+from provider.protocol.headers import credentials
 from provider.protocol.json_body import json_body
 from provider.protocol.messages import ProtocolRequest, ProtocolResponse
 
@@ -75,7 +76,7 @@ def bearer(request: ProtocolRequest) -> str | None:
     header = request.headers.get("authorization")
     if header is None:
         return None
-    scheme, _, token = header.partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
+    scheme, token = credentials(header)
+    if scheme != "bearer" or not token:
         raise invalid_registration_token()
-    return token.strip()
+    return token

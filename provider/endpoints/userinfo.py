@@ -10,6 +10,7 @@ from provider.doors.endpoint import Endpoint
 from provider.oauth_server import OAuthServer
 from provider.protocol.claims import claims_for
 from provider.protocol.errors import OAuthError
+from provider.protocol.headers import credentials
 from provider.protocol.messages import FORM, ProtocolRequest, ProtocolResponse
 from provider.protocol.scopes import OPENID
 
@@ -42,11 +43,11 @@ def mount(server: OAuthServer) -> Sequence[Endpoint]:
 def bearer_token(request: ProtocolRequest) -> str:
     """The token of the Authorization header, or of a form body (RFC 6750 §2). Never of the query string."""
     header = request.headers.get("authorization", "")
-    scheme, _, token = header.partition(" ")
-    if scheme.lower() == "bearer" and token.strip():
-        return token.strip()
-    is_form = request.headers.get("content-type", "").partition(";")[0].strip().lower() == FORM
-    in_body = request.form.get("access_token") if request.method == "POST" and is_form and not header else None
+    scheme, token = credentials(header)
+    if scheme == "bearer" and token:
+        return token
+    is_form = request.method == "POST" and request.media_type == FORM
+    in_body = request.form.get("access_token") if is_form and not header else None
     if in_body is None:
         raise OAuthError(
             "invalid_token", "An access token is needed.", status=401, headers=(("WWW-Authenticate", "Bearer"),)

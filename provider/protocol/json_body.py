@@ -17,7 +17,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 def json_body(request: ProtocolRequest) -> Any:
     """The value of the request's body. Raises ``invalid_request`` for another type, broken JSON and too deep a value."""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
+    if request.media_type != JSON:
         raise OAuthError.invalid_request("The request body must be application/json.")
     return parse_json(request.body)
 

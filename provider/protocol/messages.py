@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 from urllib.parse import unquote_to_bytes
 
+from provider.protocol import headers
 from provider.protocol.errors import OAuthError
 from provider.protocol.networks import Network, networks_of
 from provider.protocol.sizes import cut
@@ -155,23 +156,19 @@ class ProtocolRequest:
     @_Once
     def form(self) -> Parameters:
         """The fields of the body. Raises ``OAuthError`` when the body is not form-encoded (RFC 6749 §3.2)."""
-        content_type = self.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if content_type != FORM:
+        if self.media_type != FORM:
             raise OAuthError.invalid_request("The request body must be application/x-www-form-urlencoded.")
         return Parameters.parse(self.body)
 
     @_Once
     def cookies(self) -> Mapping[str, str]:
-        """The first of each name, as Flask reads them too: browsers send the one of the longest path first.
+        """The first of each name, as pages read them too."""
+        return headers.cookies(self.headers.get("cookie", ""))
 
-        A pair that is no cookie is skipped, so that another application's on this host can't hide ours.
-        """
-        found: dict[str, str] = {}
-        for pair in self.headers.get("cookie", "").split(";"):
-            name, equals, value = pair.partition("=")
-            if equals and name.strip():
-                found.setdefault(name.strip(), value.strip().strip('"'))
-        return found
+    @property
+    def media_type(self) -> str:
+        """What kind of body was sent, in lower case and without parameters."""
+        return headers.media_type(self.headers.get("content-type", ""))
 
     @property
     def user_agent(self) -> str:

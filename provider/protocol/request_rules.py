@@ -141,7 +141,7 @@ def check_authorization_request(parameters: Parameters, client: Client, redirect
         ui_locales=_locales(parameters.get("ui_locales")),
         id_token_hint=id_token_hint,
         response_mode=response_mode,
-        acr_values=tuple((parameters.get("acr_values") or "").split())[:10],
+        acr_values=_words(parameters.get("acr_values"))[:10],
         claims=parse_claims_request(parameters.get("claims")),
     )
 
@@ -174,10 +174,16 @@ def _code_challenge(parameters: Parameters, client: Client) -> str | None:
 
 
 def _prompt(text: str | None) -> tuple[str, ...]:
-    values = tuple(dict.fromkeys(value for value in (text or "").split(" ") if value in PROMPTS))
-    if "none" in values and len((text or "").split()) > 1:
+    words = _words(text)
+    values = tuple(dict.fromkeys(value for value in words if value in PROMPTS))
+    if "none" in values and len(words) > 1:
         raise OAuthError.invalid_request("prompt none cannot be combined with another value.")
     return values
+
+
+def _words(text: str | None) -> tuple[str, ...]:
+    """A list as requests write it: with blanks between, which are blanks of ASCII (RFC 6749 §3.1.1)."""
+    return tuple(word for word in (text or "").split(" ") if word)
 
 
 def _max_age(text: str | None) -> int | None:

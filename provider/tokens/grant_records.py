@@ -130,6 +130,9 @@ class GrantRecords:
     def revoke_for_client(self, tx: Transaction, origin: Origin, client_row_id: str, reason: str) -> int:
         return self._revoke(tx, origin, _TABLE.c.client_id == client_row_id, reason, client_row_id)
 
+    def revoke_for_resource(self, tx: Transaction, origin: Origin, resource_uri: str, reason: str) -> int:
+        return self._revoke(tx, origin, _TABLE.c.resource == resource_uri, reason, resource_uri)
+
     def end_for_other_subjects(self, tx: Transaction, origin: Origin, client_row_id: str) -> None:
         """Ends what was granted to a client that knows people by other identifiers from now on.
 

@@ -1,10 +1,11 @@
-"""The record of an access token: written exactly if everything that the token rests on is alive at that moment."""
+"""The record of an access token: written exactly if everything that the token rests on is alive at that moment, and
+marked when that ends."""
 
 from __future__ import annotations
 
 import datetime
 
-from sqlalchemy import bindparam, insert, literal, select, true
+from sqlalchemy import ColumnElement, bindparam, insert, literal, select, true, update
 from sqlalchemy.sql import Insert
 
 from database.models import Client as ClientRow
@@ -18,6 +19,9 @@ _CLIENTS = ClientRow.__table__
 _GRANTS = GrantRecord.__table__
 _USERS = User.__table__
 _OWNERS = User.__table__.alias("owners")
+_TOKENS = IssuedToken.__table__
+# Longer than any access token lives. Of a client that gets many each second, only these few are looked at.
+_LONGEST = datetime.timedelta(hours=1)
 _ROW = (
     "jti",
     "client_id",
@@ -123,3 +127,18 @@ def record_token(
         }
     if tx.count(statement, values) != 1:
         raise AuthorizationGone
+
+
+def end_tokens_of_client(tx: Transaction, now: datetime.datetime, client_row_id: str) -> int:
+    """Ends the access tokens of a client, its users' and its own. Returns how many there were."""
+    return _end(tx, now, (_TOKENS.c.client_id == client_row_id) & (_TOKENS.c.issued_at > now - _LONGEST))
+
+
+def end_tokens_for(tx: Transaction, now: datetime.datetime, audience: str) -> int:
+    """Ends the access tokens that are for one API. Returns how many there were."""
+    return _end(tx, now, _TOKENS.c.audience == audience)
+
+
+def _end(tx: Transaction, now: datetime.datetime, which: ColumnElement[bool]) -> int:
+    living = (which, _TOKENS.c.expires_at > now, _TOKENS.c.revoked_at.is_(None))
+    return tx.execute(update(IssuedToken).where(*living).values(revoked_at=now)).rowcount

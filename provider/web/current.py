@@ -10,6 +10,7 @@ from flask import current_app, g, request
 from database.transaction import Transaction
 from provider.accounts.sessions import Session
 from provider.accounts.users import User
+from provider.protocol.headers import cookies
 from provider.protocol.messages import Origin
 from provider.security.crypto import is_secret, new_secret
 from provider.services import Services
@@ -50,7 +51,7 @@ def now() -> datetime.datetime:
 
 def cookie(name: str) -> str:
     """The value of one of our cookies, empty when absent."""
-    return request.cookies.get(settings().cookie_name(name), "")
+    return cookies(request.environ.get("HTTP_COOKIE", "")).get(settings().cookie_name(name), "")
 
 
 def browser() -> str:

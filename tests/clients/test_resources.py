@@ -13,6 +13,7 @@ from provider.clients.resources import ResourceExists, Resources
 from provider.protocol.client import Resource
 from provider.protocol.errors import OAuthError
 from provider.protocol.messages import Origin
+from provider.tokens.grant_records import GrantRecords
 from tests.clients.conftest import Events, Statements
 
 ISSUER = "https://id.example/oauth"
@@ -21,12 +22,12 @@ API = "https://api.example/mcp"
 
 @pytest.fixture
 def resources() -> Resources:
-    return Resources(AuditRecorder(), ISSUER)
+    return Resources(AuditRecorder(), ISSUER, GrantRecords(AuditRecorder()))
 
 
 @pytest.fixture
 def other_process() -> Resources:
-    return Resources(AuditRecorder(), ISSUER)
+    return Resources(AuditRecorder(), ISSUER, GrantRecords(AuditRecorder()))
 
 
 def add(resources: Resources, tx: Transaction, origin: Origin, **changes: Any) -> Resource:

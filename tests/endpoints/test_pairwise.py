@@ -15,6 +15,7 @@ from provider.accounts.users import User
 from provider.clients.rows import metadata_of
 from provider.protocol.client import ClientDetails
 from tests.endpoints.browsing import Browser, code_of, error_of, page_of
+from tests.endpoints.forging import altered
 from tests.endpoints.provider import API, REDIRECT_URI, KnownClient, Provider, ProviderFactory, claims_of
 
 SECTOR_DOCUMENT = "https://sector.example.org/uris.json"
@@ -217,6 +218,11 @@ def test_a_client_that_stays_in_its_sector_keeps_what_was_granted(provider: Prov
     becomes(provider, client, redirect_uris=("https://app.example.com/moved",), name="Renamed")
     assert provider.refresh(client, tokens["refresh_token"]).status == 200
     assert provider.userinfo(tokens["access_token"]).json["sub"] == claims_of(tokens["id_token"])["sub"]
+    with provider.begin() as tx:
+        now_known_as = provider.services.clients.find(tx, client.client_id, fresh=True)
+    assert now_known_as is not None
+    for sub in (ada.id, provider.services.subjects.of(now_known_as, ada.id)):
+        assert provider.userinfo(altered(provider, tokens["access_token"], sub=sub)).status == 401
 
 
 def test_sectors_cannot_put_their_pseudonyms_together_by_the_session(

@@ -1,0 +1,66 @@
+"""The one place where everything that a person was given ends, for good."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import select, update
+
+from database.models import Client as ClientRow
+from database.models import LoginAttempt
+from database.models import User as UserRow
+from database.transaction import Transaction
+from provider.accounts.session_ends import SessionEnds
+from provider.audit import AuditEvent, AuditRecorder
+from provider.protocol.messages import Origin
+from provider.tokens.grant_records import GrantRecords
+
+_CLIENTS = ClientRow.__table__
+_ATTEMPTS = LoginAttempt.__table__
+_USERS = UserRow.__table__
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How much of it there was."""
+
+    sessions: int = 0
+    grants: int = 0
+    api_keys: int = 0
+
+
+class UserEnds:
+    def __init__(self, audit: AuditRecorder, grants: GrantRecords, session_ends: SessionEnds) -> None:
+        self._audit = audit
+        self._grants = grants
+        self._session_ends = session_ends
+
+    def end_all(self, tx: Transaction, origin: Origin, user_id: str, *, reason: str, actor: str | None) -> Ended:
+        """Ends grants with their tokens, sessions, API keys with their tokens, and sign-ins that are half done."""
+        half_done = update(LoginAttempt).where(_ATTEMPTS.c.user_id == user_id, _ATTEMPTS.c.used_at.is_(None))
+        tx.execute(half_done.values(used_at=origin.now))
+        return Ended(
+            grants=self._grants.revoke_for_user(tx, origin, user_id, reason),
+            sessions=self._session_ends.end_all(tx, origin, user_id, reason=reason, actor=actor),
+            api_keys=self._revoke_api_keys(tx, origin, user_id, reason, actor),
+        )
+
+    def _revoke_api_keys(self, tx: Transaction, origin: Origin, user_id: str, reason: str, actor: str | None) -> int:
+        """A key may be in anybody's hands. A person who is let in again makes another."""
+        living = (_CLIENTS.c.owner_user_id == user_id, _CLIENTS.c.kind == "api_key", _CLIENTS.c.revoked_at.is_(None))
+        keys = tx.execute(select(_CLIENTS.c.id, _CLIENTS.c.client_id).where(*living)).all()
+        for key in keys:
+            revoked = update(ClientRow).where(_CLIENTS.c.id == key.id)
+            tx.execute(revoked.values(revoked_at=origin.now, updated_at=origin.now))
+            self._audit.record(
+                tx,
+                AuditEvent.API_KEY_REVOKED,
+                origin,
+                user_id=user_id,
+                actor=actor,
+                resource_type="oauth_clients",
+                resource_id=key.client_id,
+                reason=reason,
+            )
+        tx.execute(update(UserRow).where(_USERS.c.id == user_id).values(api_key=None))
+        return len(keys)
