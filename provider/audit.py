@@ -52,6 +52,7 @@ class AuditEvent(StrEnum):
     CLIENT_ENABLED = "client.enabled"
     CLIENT_DELETED = "client.deleted"
     CLIENT_SECRET_ROTATED = "client.secret_rotated"  # noqa: S105 - the name of an event
+    CLIENT_MANAGEMENT_REFUSED = "client.management_refused"
     CLIENT_AUTHENTICATION_FAILED = "client.authentication_failed"
     REGISTRATION_TOKEN_CREATED = "registration_token.created"  # noqa: S105 - the name of an event
     REGISTRATION_TOKEN_REVOKED = "registration_token.revoked"  # noqa: S105 - the name of an event
@@ -64,7 +65,10 @@ class AuditEvent(StrEnum):
     CONSENT_WITHDRAWN = "consent.withdrawn"
     CODE_ISSUED = "code.issued"
     CODE_REUSED = "code.reused"
+    CODE_REFUSED = "code.refused"
     REFRESH_TOKEN_REUSED = "refresh_token.reused"  # noqa: S105 - the name of an event
+    REFRESH_TOKEN_REFUSED = "refresh_token.refused"  # noqa: S105 - the name of an event
+    PUSHED_REQUEST_REFUSED = "pushed_request.refused"
     TOKEN_REVOKED = "token.revoked"  # noqa: S105 - the name of an event
     GRANT_REVOKED = "grant.revoked"
     LOGOUT_REQUESTED = "logout.requested"

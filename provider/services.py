@@ -41,6 +41,7 @@ from provider.tokens.logout_notices import LogoutNotices
 from provider.tokens.one_time import AuthorizationCodes, AuthorizationRequests
 from provider.tokens.pushed_requests import PushedRequests
 from provider.tokens.refresh_tokens import RefreshTokens
+from provider.tokens.refusals import Refusals
 from provider.tokens.signing_keys import SigningKeys
 from provider.tokens.subjects import Subjects
 from provider.tokens.verifier import TokenVerifier
@@ -56,6 +57,7 @@ class Services:
     outbound: Outbound
     signing_keys: SigningKeys
     grants: GrantRecords
+    refusals: Refusals
     codes: AuthorizationCodes
     authorization_requests: AuthorizationRequests
     pushed_requests: PushedRequests
@@ -107,6 +109,7 @@ def build_services(
         + settings.clock_skew_seconds,
     )
     grants = GrantRecords(audit)
+    refusals = Refusals(audit, rate_limits)
     subjects = Subjects(keyring)
     logout_notices = LogoutNotices(audit, subjects)
     token_issuer = TokenIssuer(
@@ -119,7 +122,7 @@ def build_services(
     refresh_tokens = RefreshTokens(
         keyring,
         grants,
-        audit,
+        refusals,
         idle_seconds=settings.refresh_token_idle_seconds,
         family_seconds=settings.refresh_token_seconds,
         grace_seconds=settings.refresh_grace_seconds,
@@ -166,7 +169,8 @@ def build_services(
         outbound=outbound,
         signing_keys=signing_keys,
         grants=grants,
-        codes=AuthorizationCodes(keyring, grants, audit, settings.code_seconds),
+        refusals=refusals,
+        codes=AuthorizationCodes(keyring, grants, refusals, settings.code_seconds),
         authorization_requests=AuthorizationRequests(keyring, settings.authorization_request_seconds),
         pushed_requests=PushedRequests(
             keyring, settings.pushed_request_seconds, settings.authorization_request_seconds

@@ -32,6 +32,7 @@ PER_SOURCE = (Limit("registration per source", 20, 3600), Limit("registration pe
 UPDATES = Limit("changes of a registration", 30, 3600)
 UPDATES_PER_SOURCE = Limit("changes of registrations per source", 60, 3600)
 RECORDED = Limit("refused registrations on record", 1, 3600)
+WRONG_TOKENS = Limit("wrong registration access tokens on record", 1, 3600)
 OPEN_GRANTS = ("authorization_code", "refresh_token")
 UNNAMED = "Unnamed application"
 
@@ -105,8 +106,9 @@ class Registration:
         """
         client = self._clients.find(tx, client_id, fresh=True) if is_secret("reg", access_token) else None
         stored = client.registration_token_hash if client is not None else None
-        if stored is None or not constant_time_equal(stored, self._hash(access_token)):
-            raise invalid_registration_token()
+        if client is not None and (stored is None or not constant_time_equal(stored, self._hash(access_token))):
+            self._record_wrong_token(tx, origin, client)
+            client = None
         if client is None or not client.is_usable(origin.now):
             raise invalid_registration_token()
         return client
@@ -181,6 +183,18 @@ class Registration:
         except Unavailable:
             raise refused_sector(UNREADABLE) from None
         return metadata
+
+    def _record_wrong_token(self, tx: Transaction, origin: Origin, client: Client) -> None:
+        """A token of the right form that is another client's, or an old one. Once in a while: anybody can make one up."""
+        if self._rate_limits.hit(tx, WRONG_TOKENS, client.id, origin.now) is None:
+            self._audit.record(
+                tx,
+                AuditEvent.CLIENT_MANAGEMENT_REFUSED,
+                origin,
+                outcome="denied",
+                resource_type="oauth_clients",
+                resource_id=client.client_id,
+            )
 
     def _is_its_secret(self, client: Client, value: object) -> bool:
         stored = client.secret_hash

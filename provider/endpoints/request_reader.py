@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from database.transaction import Transaction
+from provider.audit import AuditEvent
 from provider.protocol.client import Client
 from provider.protocol.errors import OAuthError, UntrustedRedirect
 from provider.protocol.messages import Origin, Parameters
@@ -83,7 +84,24 @@ class RequestReader:
     def _pushed(self, tx: Transaction, client: Client, request_uri: str, origin: Origin) -> ReadRequest:
         stored = self._services.pushed_requests.find(tx, origin.now, client.id, request_uri)
         if stored is None:
+            self._record_refusal(tx, client, request_uri, origin)
             gone = invalid_request_uri("This pushed request is unknown, has expired, or was answered before.")
             raise UntrustedRedirect(gone.error, gone.description)
         pairs = [(name, value) for name, values in stored.parameters.items() for value in values]
         return ReadRequest(Parameters(pairs), pushed=stored.handle_hash)
+
+    def _record_refusal(self, tx: Transaction, client: Client, request_uri: str, origin: Origin) -> None:
+        """Only what there is, or was: a name that somebody made up is nobody's."""
+        known = self._services.pushed_requests.trace_of(tx, request_uri)
+        if known is None or (known.client_row_id == client.id and not known.is_used):
+            return
+        self._services.refusals.record(
+            tx,
+            AuditEvent.PUSHED_REQUEST_REFUSED,
+            origin,
+            resource_type="pushed_requests",
+            resource_id=known.handle_hash,
+            reason="replayed" if known.client_row_id == client.id else "another client",
+            actor=client.client_id,
+            client=known.client_row_id,
+        )

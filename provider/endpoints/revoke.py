@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from database.transaction import Transaction
+from provider.audit import AuditEvent
 from provider.doors.endpoint import Endpoint
 from provider.oauth_server import OAuthServer
 from provider.protocol.errors import OAuthError
@@ -25,6 +26,9 @@ def mount(server: OAuthServer) -> Sequence[Endpoint]:
         if stored is not None:
             if stored.grant.client_row_id == client.id:
                 services.grants.revoke(tx, request.origin, stored.grant.id, "revoked_by_client")
+            else:
+                event, actor = AuditEvent.REFRESH_TOKEN_REFUSED, client.client_id
+                services.refusals.of_grant(tx, event, request.origin, stored.grant, "another client", actor=actor)
             return ProtocolResponse.json({})
         found = services.token_verifier.verify_access_token(tx, token, request.received_at)
         if found is not None and found.client_row_id == client.id:

@@ -6,6 +6,7 @@ from typing import Any
 
 from authlib.oauth2.rfc6749.grants import AuthorizationCodeGrant as AuthlibAuthorizationCodeGrant
 
+from provider.audit import AuditEvent
 from provider.grants.base import Grant
 from provider.protocol.client import Client
 from provider.protocol.errors import OAuthError
@@ -32,17 +33,28 @@ class AuthorizationCodeGrant(Grant, AuthlibAuthorizationCodeGrant):  # type: ign
         super().validate_token_request()
         stored: StoredCode = self.request.authorization_code.stored
         verifier = self.request.form.get("code_verifier")
+        problem = None
         if (stored.code_challenge is None) != (verifier is None):
-            raise OAuthError.invalid_grant("The code verifier and the code challenge do not belong together.")
-        if stored.code_challenge is not None and not verifier_matches(stored.code_challenge, verifier or ""):
-            raise OAuthError.invalid_grant("The code verifier does not match the code challenge.")
+            problem = "The code verifier and the code challenge do not belong together."
+        elif stored.code_challenge is not None and not verifier_matches(stored.code_challenge, verifier or ""):
+            problem = "The code verifier does not match the code challenge."
+        if problem is not None:
+            self.record_refusal(AuditEvent.CODE_REFUSED, self.authenticated_client, stored.grant, "code_verifier")
+            raise OAuthError.invalid_grant(problem)
 
     def query_authorization_code(self, code: str, client: Client) -> PresentedCode | None:
         """The code, if it was issued to this client. Another client's attempt leaves it untouched."""
         stored = self.services.codes.find(self.tx, code)
-        if stored is None or stored.grant.client_row_id != client.id:
+        if stored is None:
             return None
-        return PresentedCode(stored, redirect_uri_was_sent=self.request.form.get("redirect_uri") is not None)
+        if stored.grant.client_row_id != client.id:
+            self.record_refusal(AuditEvent.CODE_REFUSED, client, stored.grant, "another client")
+            return None
+        sent = self.request.form.get("redirect_uri")
+        presented = PresentedCode(stored, redirect_uri_was_sent=sent is not None)
+        if presented.get_redirect_uri() not in (None, sent):  # which Authlib refuses next
+            self.record_refusal(AuditEvent.CODE_REFUSED, client, stored.grant, "redirect_uri")
+        return presented
 
     def create_token_response(self) -> tuple[int, dict[str, Any], list[tuple[str, str]]]:
         client = self.authenticated_client

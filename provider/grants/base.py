@@ -13,6 +13,7 @@ from authlib.oauth2.rfc6749.requests import OAuth2Payload
 from database.transaction import Transaction
 from provider.accounts.api_keys import scope_of_owner
 from provider.accounts.profile import subject_of
+from provider.audit import AuditEvent
 from provider.protocol.claims import claims_for
 from provider.protocol.client import Client, Resource
 from provider.protocol.errors import OAuthError
@@ -89,6 +90,10 @@ class Grant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]
     def authenticated_client(self) -> Client:
         client: Client = self.request.client
         return client
+
+    def record_refusal(self, event: AuditEvent, client: Client, grant: GrantRecord, reason: str) -> None:
+        """Notes that ``client`` has presented something of a grant in a way that is refused."""
+        self.services.refusals.of_grant(self.tx, event, self.origin, grant, reason, actor=client.client_id)
 
     def required(self, name: str) -> str:
         """A parameter that the grant cannot do without. Raises ``invalid_request``."""

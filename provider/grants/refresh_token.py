@@ -6,6 +6,7 @@ from typing import Any
 
 from authlib.oauth2.rfc6749.grants import RefreshTokenGrant as AuthlibRefreshTokenGrant
 
+from provider.audit import AuditEvent
 from provider.grants.base import Grant
 from provider.protocol.client import Client
 from provider.protocol.errors import OAuthError
@@ -18,7 +19,10 @@ class RefreshTokenGrant(Grant, AuthlibRefreshTokenGrant):  # type: ignore[misc]
 
     def _validate_request_token(self, client: Client) -> StoredRefreshToken:
         stored = self.services.refresh_tokens.find(self.tx, self.required("refresh_token"))
-        if stored is None or stored.grant.client_row_id != client.id:
+        if stored is not None and stored.grant.client_row_id != client.id:
+            self.record_refusal(AuditEvent.REFRESH_TOKEN_REFUSED, client, stored.grant, "another client")
+            stored = None
+        if stored is None:
             raise OAuthError.invalid_grant("The refresh token is not valid.")
         return stored
 

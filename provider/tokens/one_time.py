@@ -16,12 +16,13 @@ from database.models import AuthorizationCode, AuthorizationRequest
 from database.models import GrantRecord as GrantRow
 from database.prepared import Prepared
 from database.transaction import Transaction
-from provider.audit import AuditEvent, AuditRecorder
+from provider.audit import AuditEvent
 from provider.protocol.errors import OAuthError
 from provider.protocol.messages import Origin
 from provider.protocol.sizes import check_kept
 from provider.security.crypto import Keyring, is_secret, new_secret
 from provider.tokens.grant_records import GRANT_COLUMNS, GrantRecord, GrantRecords, grant_of
+from provider.tokens.refusals import Refusals
 
 _CODES = AuthorizationCode.__table__
 _REQUESTS = AuthorizationRequest.__table__
@@ -64,10 +65,10 @@ class StoredCode:
 class AuthorizationCodes:
     """Authorization codes (RFC 6749 §4.1): 256 random bits, stored hashed, used rows kept until they expire."""
 
-    def __init__(self, keyring: Keyring, grants: GrantRecords, audit: AuditRecorder, code_seconds: int) -> None:
+    def __init__(self, keyring: Keyring, grants: GrantRecords, refusals: Refusals, code_seconds: int) -> None:
         self._keyring = keyring
         self._grants = grants
-        self._audit = audit
+        self._refusals = refusals
         self._life = datetime.timedelta(seconds=code_seconds)
 
     def issue(
@@ -122,15 +123,7 @@ class AuthorizationCodes:
         """
         if tx.count(_CLAIM_CODE, {"claimed_hash": stored.code_hash, "now": origin.now}) != 1:
             self._grants.revoke(tx, origin, stored.grant.id, "code_reused")
-            self._audit.record(
-                tx,
-                AuditEvent.CODE_REUSED,
-                origin,
-                user_id=stored.grant.user_id,
-                outcome="denied",
-                resource_type="oauth_grants",
-                resource_id=stored.grant.id,
-            )
+            self._refusals.of_grant(tx, AuditEvent.CODE_REUSED, origin, stored.grant, "replayed")
             raise OAuthError.invalid_grant("The authorization code was already used.")
         if origin.now >= stored.expires_at:
             raise OAuthError.invalid_grant("The authorization code has expired.")

@@ -25,6 +25,9 @@ _FIND = select(_TABLE.c.handle_hash, _TABLE.c.parameters).where(
     _TABLE.c.used_at.is_(None),
     _TABLE.c.expires_at > bindparam("now"),
 )
+_TRACE = select(_TABLE.c.handle_hash, _TABLE.c.client_id, _TABLE.c.used_at).where(
+    _TABLE.c.handle_hash == bindparam("handle_hash")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,13 @@ class StoredPush:
 
     handle_hash: str
     parameters: Mapping[str, list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    handle_hash: str
+    client_row_id: str
+    is_used: bool
 
 
 class PushedRequests:
@@ -70,6 +80,12 @@ class PushedRequests:
         known = {"handle_hash": self._hash(handle), "client_row_id": client_row_id, "now": now}
         row = tx.execute(_FIND, known).mappings().first()
         return None if row is None else StoredPush(row["handle_hash"], row["parameters"])
+
+    def trace_of(self, tx: Transaction, request_uri: str) -> Trace | None:
+        """What is known of a request, whoever asks: answered and expired ones as well, while they are kept."""
+        handle = request_uri.removeprefix(PUSHED_PREFIX)
+        row = tx.execute(_TRACE, {"handle_hash": self._hash(handle)}).first() if is_secret("par", handle) else None
+        return None if row is None else Trace(row.handle_hash, row.client_id, is_used=row.used_at is not None)
 
     def consume(self, tx: Transaction, now: datetime.datetime, handle_hash: str) -> bool:
         """Uses the request up, when it is answered. True for exactly one caller."""

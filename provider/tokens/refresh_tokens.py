@@ -11,11 +11,12 @@ from database.models import GrantRecord as GrantRow
 from database.models import RefreshToken
 from database.prepared import Prepared
 from database.transaction import Transaction
-from provider.audit import AuditEvent, AuditRecorder
+from provider.audit import AuditEvent
 from provider.protocol.errors import OAuthError
 from provider.protocol.messages import Origin
 from provider.security.crypto import Keyring, is_secret, new_secret
 from provider.tokens.grant_records import GRANT_COLUMNS, GrantRecord, GrantRecords, grant_of
+from provider.tokens.refusals import Refusals
 
 _TABLE = RefreshToken.__table__
 _GRANTS = GrantRow.__table__
@@ -67,7 +68,7 @@ class RefreshTokens:
         self,
         keyring: Keyring,
         grants: GrantRecords,
-        audit: AuditRecorder,
+        refusals: Refusals,
         *,
         idle_seconds: int,
         family_seconds: int,
@@ -75,7 +76,7 @@ class RefreshTokens:
     ) -> None:
         self._keyring = keyring
         self._grants = grants
-        self._audit = audit
+        self._refusals = refusals
         self._idle = datetime.timedelta(seconds=idle_seconds)
         self._family = datetime.timedelta(seconds=family_seconds)
         self._grace = datetime.timedelta(seconds=grace_seconds)
@@ -129,16 +130,8 @@ class RefreshTokens:
         if is_recent and following is not None and following.used_at is None:
             return successor
         self._grants.revoke(tx, origin, stored.grant.id, "refresh_token_reused")
-        self._audit.record(
-            tx,
-            AuditEvent.REFRESH_TOKEN_REUSED,
-            origin,
-            user_id=stored.grant.user_id,
-            outcome="denied",
-            resource_type="oauth_grants",
-            resource_id=stored.grant.id,
-            generation=stored.generation,
-        )
+        event = AuditEvent.REFRESH_TOKEN_REUSED
+        self._refusals.of_grant(tx, event, origin, stored.grant, "replayed", generation=stored.generation)
         raise OAuthError.invalid_grant("The refresh token was already used.")
 
     def purge(self, tx: Transaction, now: datetime.datetime, limit: int = 1000) -> int:

@@ -20,12 +20,14 @@ from provider.clients.registry import Clients
 from provider.protocol.client import Client, Resource
 from provider.protocol.messages import Origin
 from provider.security.crypto import Keyring
+from provider.security.rate_limit import RateLimiter
 from provider.tokens.authorization import Authorization
 from provider.tokens.grant_records import GrantRecords
 from provider.tokens.issuer import TokenIssuer
 from provider.tokens.logout_notices import LogoutNotices
 from provider.tokens.one_time import AuthorizationCodes, AuthorizationRequests
 from provider.tokens.refresh_tokens import RefreshTokens
+from provider.tokens.refusals import Refusals
 from provider.tokens.signing_keys import SigningKeys
 from provider.tokens.subjects import Subjects
 from provider.tokens.verifier import TokenVerifier
@@ -51,15 +53,16 @@ class Tokens:
         self.engine, self.keyring = engine, keyring
         self.audit = AuditRecorder()
         self.grants = GrantRecords(self.audit)
+        self.refusals = Refusals(self.audit, RateLimiter(keyring))
         self.subjects = Subjects(keyring)
         self.notices = LogoutNotices(self.audit, self.subjects)
         self.ends = SessionEnds(self.audit, self.grants, self.notices)
-        self.codes = AuthorizationCodes(keyring, self.grants, self.audit, CODE_SECONDS)
+        self.codes = AuthorizationCodes(keyring, self.grants, self.refusals, CODE_SECONDS)
         self.requests = AuthorizationRequests(keyring, REQUEST_SECONDS)
         self.refresh = RefreshTokens(
             keyring,
             self.grants,
-            self.audit,
+            self.refusals,
             idle_seconds=IDLE_SECONDS,
             family_seconds=FAMILY_SECONDS,
             grace_seconds=GRACE_SECONDS,
