@@ -50,6 +50,7 @@ class Client(Base):
     revoked_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
     registration_token_hash: Mapped[str | None] = mapped_column(HASH)
     document_fresh_until: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
+    epoch: Mapped[int] = mapped_column(server_default="0")
 
 
 class Resource(Base):

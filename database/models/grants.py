@@ -106,6 +106,7 @@ class IssuedToken(Base):
     expires_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime)
     revoked_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
     subject: Mapped[str | None] = mapped_column(HASH)
+    client_epoch: Mapped[int] = mapped_column(server_default="0")
 
 
 class SigningKey(Base):

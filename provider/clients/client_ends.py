@@ -11,7 +11,7 @@ from database.models import AuthorizationRequest, PushedRequest
 from database.transaction import Transaction
 from provider.protocol.messages import Origin
 from provider.tokens.grant_records import GrantRecords
-from provider.tokens.token_records import end_tokens_of_client
+from provider.tokens.token_records import living_tokens_of_client
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +28,14 @@ class ClientEnds:
         self._grants = grants
 
     def end_all(self, tx: Transaction, origin: Origin, client_row_id: str, reason: str) -> Ended:
-        """Ends grants with their codes and refresh tokens, access tokens, and requests that wait for their user.
+        """Ends grants with their codes and refresh tokens, and requests that wait for their user. Access tokens are counted:
+        they end with the client's row, or with its epoch.
 
-        Call it before the client's own row is changed: who mints a token writes that row last, and waits for nobody then.
+        Call it before that row is changed: who stores a grant holds such rows already, and waits for the client's.
         """
         return Ended(
             grants=self._grants.revoke_for_client(tx, origin, client_row_id, reason),
-            access_tokens=end_tokens_of_client(tx, origin.now, client_row_id),
+            access_tokens=living_tokens_of_client(tx, origin.now, client_row_id),
             waiting_requests=sum(
                 self._use_up(tx, origin.now, model, client_row_id) for model in (AuthorizationRequest, PushedRequest)
             ),

@@ -199,7 +199,8 @@ class Clients:
         if client.is_active == active:
             return Ended()
         ended = self._ends.end_all(tx, origin, client.id, "client_disabled")
-        self._change(tx, origin, client, is_active=active, registration_token_hash=None)
+        # Access tokens may be very many: they end by the epoch, which one that is just being minted has read already.
+        self._change(tx, origin, client, is_active=active, registration_token_hash=None, epoch=_TABLE.c.epoch + 1)
         event = AuditEvent.CLIENT_ENABLED if active else AuditEvent.CLIENT_DISABLED
         self._record(tx, origin, event, client, actor, **asdict(ended))
         return ended

@@ -21,7 +21,7 @@ from provider.protocol.messages import Origin
 from provider.protocol.resources import canonical_resource
 from provider.protocol.scopes import IDENTITY_SCOPES, checked_scope
 from provider.tokens.grant_records import GrantRecords
-from provider.tokens.token_records import end_tokens_for
+from provider.tokens.token_records import living_tokens_for
 
 CACHE_SECONDS = 5
 ALGORITHMS = ("RS256", "ES256", "EdDSA")
@@ -153,7 +153,7 @@ class Resources:
         it was removed."""
         return Ended(
             grants=self._grants.revoke_for_resource(tx, origin, uri, "resource_removed"),
-            access_tokens=end_tokens_for(tx, origin.now, uri),
+            access_tokens=living_tokens_for(tx, origin.now, uri),
         )
 
     def _changed(self, tx: Transaction, origin: Origin, event: AuditEvent, uri: str, **details: Any) -> None:

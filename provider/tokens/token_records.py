@@ -1,11 +1,10 @@
-"""The record of an access token: written exactly if everything that the token rests on is alive at that moment, and
-marked when that ends."""
+"""The record of an access token: written exactly if everything that the token rests on is alive at that moment."""
 
 from __future__ import annotations
 
 import datetime
 
-from sqlalchemy import ColumnElement, bindparam, insert, literal, select, true, update
+from sqlalchemy import ColumnElement, bindparam, func, insert, literal, select, true
 from sqlalchemy.sql import Insert
 
 from database.models import Client as ClientRow
@@ -20,7 +19,7 @@ _GRANTS = GrantRecord.__table__
 _USERS = User.__table__
 _OWNERS = User.__table__.alias("owners")
 _TOKENS = IssuedToken.__table__
-# Longer than any access token lives. Of a client that gets many each second, only these few are looked at.
+# Longer than any access token lives: of a client that gets many each second, only these few are looked at.
 _LONGEST = datetime.timedelta(hours=1)
 _ROW = (
     "jti",
@@ -34,6 +33,7 @@ _ROW = (
     "issued_at",
     "expires_at",
     "subject",
+    "client_epoch",
 )
 
 
@@ -41,7 +41,7 @@ def _mint_statement(*, for_user: bool) -> Insert:
     """INSERT … SELECT that records a token exactly if everything it rests on is still alive.
 
     The grant must not be revoked, its user active, the client unchanged since it was read (``version``), usable, and its
-    owner active and still an administrator where the scope needs one.
+    owner active and still an administrator where the scope needs one. The client's epoch is taken down with it.
     """
     now = bindparam("issued_at", type_=UTCDateTime)
     values = [
@@ -56,6 +56,7 @@ def _mint_statement(*, for_user: bool) -> Insert:
         now,
         bindparam("expires_at", type_=UTCDateTime),
         bindparam("subject"),
+        _CLIENTS.c.epoch,
     ]
     source = _CLIENTS.outerjoin(_OWNERS, _OWNERS.c.id == _CLIENTS.c.owner_user_id)
     alive = [
@@ -129,16 +130,18 @@ def record_token(
         raise AuthorizationGone
 
 
-def end_tokens_of_client(tx: Transaction, now: datetime.datetime, client_row_id: str) -> int:
-    """Ends the access tokens of a client, its users' and its own. Returns how many there were."""
-    return _end(tx, now, (_TOKENS.c.client_id == client_row_id) & (_TOKENS.c.issued_at > now - _LONGEST))
+def living_tokens_of_client(tx: Transaction, now: datetime.datetime, client_row_id: str) -> int:
+    """How many access tokens a client has, its users' and its own."""
+    epoch = select(_CLIENTS.c.epoch).where(_CLIENTS.c.id == client_row_id).scalar_subquery()
+    its = (_TOKENS.c.client_id == client_row_id) & (_TOKENS.c.client_epoch == epoch)
+    return _living(tx, now, its & (_TOKENS.c.issued_at > now - _LONGEST))
 
 
-def end_tokens_for(tx: Transaction, now: datetime.datetime, audience: str) -> int:
-    """Ends the access tokens that are for one API. Returns how many there were."""
-    return _end(tx, now, _TOKENS.c.audience == audience)
+def living_tokens_for(tx: Transaction, now: datetime.datetime, audience: str) -> int:
+    """How many access tokens there are for an API."""
+    return _living(tx, now, _TOKENS.c.audience == audience)
 
 
-def _end(tx: Transaction, now: datetime.datetime, which: ColumnElement[bool]) -> int:
+def _living(tx: Transaction, now: datetime.datetime, which: ColumnElement[bool]) -> int:
     living = (which, _TOKENS.c.expires_at > now, _TOKENS.c.revoked_at.is_(None))
-    return tx.execute(update(IssuedToken).where(*living).values(revoked_at=now)).rowcount
+    return int(tx.execute(select(func.count()).select_from(_TOKENS).where(*living)).scalar_one())

@@ -14,7 +14,7 @@ from joserfc import jws
 from joserfc.errors import JoseError
 from sqlalchemy import bindparam, delete, select, true, update
 
-from database.models import Client, GrantRecord, IssuedToken, User
+from database.models import Client, GrantRecord, IssuedToken, Resource, User
 from database.models.columns import UTCDateTime
 from database.transaction import Transaction
 from provider.audit import AuditEvent, AuditRecorder
@@ -34,6 +34,7 @@ _TOKENS = IssuedToken.__table__
 _GRANTS = GrantRecord.__table__
 _CLIENTS = Client.__table__
 _USERS = User.__table__
+_RESOURCES = Resource.__table__
 _OWNERS = User.__table__.alias("owners")
 _ALIVE = (
     select(
@@ -48,10 +49,13 @@ _ALIVE = (
         .outerjoin(_GRANTS, _GRANTS.c.id == _TOKENS.c.grant_id)
         .outerjoin(_USERS, _USERS.c.id == _TOKENS.c.user_id)
         .outerjoin(_OWNERS, _OWNERS.c.id == _CLIENTS.c.owner_user_id)
+        .outerjoin(_RESOURCES, _RESOURCES.c.uri == _TOKENS.c.audience)
     )
     .where(
         _TOKENS.c.jti == bindparam("jti"),
         _TOKENS.c.revoked_at.is_(None),
+        _TOKENS.c.client_epoch == _CLIENTS.c.epoch,
+        (_TOKENS.c.audience == bindparam("issuer")) | (_RESOURCES.c.created_at <= _TOKENS.c.issued_at),
         _CLIENTS.c.is_active == true(),
         _CLIENTS.c.revoked_at.is_(None),
         _CLIENTS.c.expires_at.is_(None) | (_CLIENTS.c.expires_at > bindparam("now", type_=UTCDateTime)),
@@ -102,7 +106,7 @@ class TokenVerifier:
         claims = self._verify(tx, token, "at+jwt", now)
         if claims is None or not self._is_in_time(claims, now) or not isinstance(claims.get("jti"), str):
             return None
-        row = tx.execute(_ALIVE, {"jti": claims["jti"], "now": now}).mappings().first()
+        row = tx.execute(_ALIVE, {"jti": claims["jti"], "now": now, "issuer": self._issuer}).mappings().first()
         if row is None or any(claims.get(name) != value for name, value in _recorded_claims(row).items()):
             return None
         return VerifiedAccessToken(

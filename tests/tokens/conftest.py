@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, insert, select, update
 
 from database.models import AuditRecord
+from database.models import Resource as ResourceRow
 from database.transaction import Transaction
 from provider.accounts.session_ends import SessionEnds
 from provider.accounts.users import User, Users
@@ -166,6 +167,20 @@ def make_known_grant(tokens: Tokens, tx: Transaction, now: datetime.datetime, us
     )
 
 
+def catalogue_row(now: datetime.datetime) -> dict[str, Any]:
+    """``API`` as the catalogue has it."""
+    return {
+        "id": "01900000-0000-7000-8000-0000000000a0",
+        "uri": API.uri,
+        "name": API.name,
+        "scope": " ".join(API.scope),
+        "admin_scope": " ".join(API.admin_scope),
+        "token_alg": API.token_alg,
+        "created_at": now,
+        "updated_at": now,
+    }
+
+
 def signed_in_at(user: User) -> datetime.datetime:
     return user.created_at - datetime.timedelta(seconds=90)
 
@@ -174,6 +189,7 @@ def signed_in_at(user: User) -> datetime.datetime:
 def world(tokens: Tokens, origin: Origin) -> World:
     with tokens.transaction() as tx:
         tokens.keys.ensure(tx, origin.now)
+        tx.execute(insert(ResourceRow), catalogue_row(origin.now))
         user, client = make_user(tokens, tx, origin), make_client(tokens, tx, origin)
         return World(tokens, user, client, make_known_grant(tokens, tx, origin.now, user, client))
 

@@ -68,6 +68,7 @@ def test_an_access_token_of_a_user_says_exactly_this(world: World, origin: Origi
         "expires_at": later(moment, 600).now,
         "revoked_at": None,
         "subject": None,
+        "client_epoch": 0,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import time
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,7 @@ from sqlalchemy import delete
 
 from database.models import AuditRecord, GrantRecord, IssuedToken
 from database.models import Client as ClientRow
+from database.models import Resource as ResourceRow
 from database.models import User as UserRow
 from provider.protocol.messages import Origin
 from provider.tokens.verifier import MAX_TOKEN_CHARACTERS
@@ -74,6 +76,11 @@ EVENTS: dict[str, Callable[[World, str], None]] = {
     "client disabled": lambda w, _: w.tokens.set(ClientRow, w.client.id, is_active=False),
     "client revoked": lambda w, _: w.tokens.set(ClientRow, w.client.id, revoked_at=w.user.created_at),
     "client expired": lambda w, _: w.tokens.set(ClientRow, w.client.id, expires_at=w.user.created_at),
+    "epoch of the client over": lambda w, _: w.tokens.set(ClientRow, w.client.id, epoch=1),
+    "API removed": _delete_row(ResourceRow, lambda w: w.tokens.rows(ResourceRow)[0]["id"]),
+    "API added later": lambda w, t: w.tokens.set(
+        ResourceRow, w.tokens.rows(ResourceRow)[0]["id"], created_at=w.user.created_at + datetime.timedelta(seconds=1)
+    ),
     "client gone": _delete_row(ClientRow, lambda w: w.client.id),
 }
 
