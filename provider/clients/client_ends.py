@@ -41,6 +41,10 @@ class ClientEnds:
             ),
         )
 
+    def end_for_other_subjects(self, tx: Transaction, origin: Origin, client_row_id: str) -> None:
+        """Ends what was granted to a client that knows people by other identifiers from now on."""
+        self._grants.end_for_other_subjects(tx, origin, client_row_id)
+
     def _use_up(
         self,
         tx: Transaction,

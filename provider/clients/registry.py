@@ -180,7 +180,7 @@ class Clients:
         self._record(tx, origin, AuditEvent.CLIENT_UPDATED, client, actor, name=metadata.name)
         changed = self.get_by_row(tx, client.id)
         if changed is not None and pairwise_sector(changed) != pairwise_sector(client):
-            self._grants.end_for_other_subjects(tx, origin, client.id)
+            self._ends.end_for_other_subjects(tx, origin, client.id)
         return None if changed is None else (changed, secret)
 
     def set_document_fresh_until(self, tx: Transaction, client: Client, until: datetime.datetime) -> None:

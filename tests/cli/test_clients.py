@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from typing import Any
 
 import pytest
+from sqlalchemy import insert
 
+from database.models import IssuedToken
 from tests.cli.conftest import Terminal
 
 CALLBACK = "https://files.example/callback"
@@ -141,6 +144,26 @@ def test_a_name_cannot_pass_for_words_of_the_terminal(terminal: Terminal) -> Non
     shown = terminal.ok("client", "disable", made)
     assert shown == f'"All is well\' (app_x) is enabled. NAME x…" ({made}) is disabled.\n'
     assert terminal.json("client", "show", made)["name"] == name, "programs get it as it is"
+
+
+def test_disabling_says_what_has_ended_for_good(terminal: Terminal) -> None:
+    name = create(terminal, "--redirect-uri", CALLBACK)["client_id"]
+    terminal.ok("resource", "add", "https://api.example", "--name", "API", "--scope", "files.read")
+    engine, now = terminal.engine(), datetime.datetime.now(datetime.UTC)
+    with engine.begin() as connection:
+        row_id = connection.exec_driver_sql("SELECT id FROM oauth_clients").scalar_one()
+        for number in range(3):
+            token = {"jti": f"{number:036}", "client_id": row_id, "grant_type": "client_credentials", "scope": ""}
+            times = {"issued_at": now, "expires_at": now + datetime.timedelta(seconds=600)}
+            connection.execute(insert(IssuedToken), {**token, **times, "audience": "https://api.example"})
+    engine.dispose()
+    removed = terminal.ok("resource", "remove", "https://api.example")
+    assert removed == "Removed https://api.example. Ended for good: access tokens 3.\n"
+    assert terminal.ok("client", "disable", name) == f'"Files" ({name}) is disabled. Ended for good: access tokens 3.\n'
+    assert terminal.ok("client", "disable", name) == f'"Files" ({name}) was disabled already.\n'
+    assert terminal.ok("client", "enable", name) == f'"Files" ({name}) is enabled.\n'
+    assert terminal.ok("client", "enable", name) == f'"Files" ({name}) was enabled already.\n'
+    assert len(terminal.audit("client.disabled")) == 1
 
 
 @pytest.mark.parametrize("command", ["show", "disable", "enable", "delete", "rotate-secret"])

@@ -129,6 +129,15 @@ def test_disable_and_enable_say_what_is_and_change_it_once(terminal: Terminal) -
     assert [len(terminal.audit(f"user.{word}")) for word in ("disabled", "enabled")] == [1, 1]
 
 
+def test_disabling_says_what_has_ended_for_good(terminal: Terminal) -> None:
+    terminal.user("ana")
+    key = terminal.json("api-key", "create", "--user", "ana", "--name", "nightly")["key_id"]
+    assert terminal.ok("user", "disable", "ana") == "ana is disabled. Ended for good: api keys 1.\n"
+    assert terminal.ok("user", "enable", "ana") == "ana is enabled.\n"
+    (listed,) = terminal.json("api-key", "list", "--user", "ana")
+    assert (listed["key_id"], listed["state"]) == (key, "revoked")
+
+
 def test_the_last_active_administrator_cannot_be_disabled(terminal: Terminal) -> None:
     terminal.user("ana", "--admin")
     terminal.user("bora", "--admin")
