@@ -12,7 +12,8 @@ from dotenv import dotenv_values
 from sqlalchemy import URL, Engine
 from sqlalchemy.orm import Session
 
-from database.engines import ConfigurationError, create_engine_for
+from database.engines import create_engine_for
+from database.faults import ConfigurationError
 from database.row_encoding import let_fastapi_encode_rows
 from database.server_checks import check_server
 
@@ -54,7 +55,7 @@ def database_url_from_environment(environ: Mapping[str, str]) -> URL:
         host=environ.get("MYSQL_HOST") or "localhost",
         port=_port(environ.get("MYSQL_PORT") or "3306"),
         database=environ["MYSQL_DATABASE"],
-        query={"charset": "utf8mb4", **_tls_query(environ)},
+        query={"charset": "utf8mb4", **_tls_query(environ), **_cluster_query(environ)},
     )
 
 
@@ -74,6 +75,15 @@ def _tls_query(environ: Mapping[str, str]) -> dict[str, str]:
     if not Path(authority).is_file():
         raise ConfigurationError(f"MYSQL_SSL_CA names a file that is not there: {authority}")
     return {"ssl_ca": authority, **({"ssl_verify_identity": verify} if verify else {})}
+
+
+def _cluster_query(environ: Mapping[str, str]) -> dict[str, str]:
+    level = environ.get("MYSQL_WSREP_SYNC_WAIT")
+    if not level:
+        return {}
+    if not (level.isascii() and level.isdigit() and int(level) <= 15):
+        raise ConfigurationError("MYSQL_WSREP_SYNC_WAIT must be a number from 0 to 15")
+    return {"wsrep_sync_wait": str(int(level))}
 
 
 class DatabaseConnection:

@@ -5,40 +5,34 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-import ssl
 import time
 import weakref
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import InvalidatePoolError
 
+from database.breaker import BREAKERS, Breaker
+from database.faults import NO_QUORUM, ConfigurationError, is_timeout, without_values
+from database.patience import LOCK_WAIT_SECONDS
+from database.server_connections import LOOPBACK_HOSTS, OWN_QUERY, Connector, connect_arguments, wait_for_other_nodes
 from database.transaction import ASKING, COMMITTED, TURNS
 from database.turns import Turns
+from database.waits import SHORTENED, limit_answers, restore_lock_wait
 
-SQL_MODE = (
-    "ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,"
-    "ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
-)
-CHECKOUT_SECONDS = 5
-LOCK_WAIT_SECONDS = 5
-CONNECT_SECONDS = 5
-GREETING_SECONDS = 10
+CHECKOUT_SECONDS = 3
+PING_SECONDS = 2
 IO_SECONDS = 30
 POOL_SIZE = 8
 TRUSTED_SECONDS = 1
 PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "wal_autocheckpoint=4000")
 _USED_AT = "mcp_core_used_at"
 POOL_OVERFLOW = 8
-LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
 # Without blanks and escapes: an emoji takes four bytes in place of twelve.
 _JSON = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 _URLS: weakref.WeakKeyDictionary[Engine, URL] = weakref.WeakKeyDictionary()
-
-
-class ConfigurationError(Exception):
-    """The database settings cannot be used. The text says what to change."""
 
 
 def create_engine_for(url: URL | str, *, io_seconds: int | None = IO_SECONDS) -> Engine:
@@ -48,7 +42,8 @@ def create_engine_for(url: URL | str, *, io_seconds: int | None = IO_SECONDS) ->
     as READ COMMITTED does elsewhere; writers wait for each other instead of failing. On a server, the query parameter
     ``ssl_ca`` asks for TLS with a certificate by that authority, and ``ssl_verify_identity`` (``true`` or ``false``)
     says whether the certificate must name the host as well: by default everywhere but on loopback.
-    ``io_seconds`` bounds the wait for an answer to one statement, None does not. Raises ``ConfigurationError``.
+    ``wsrep_sync_wait`` is what sessions on a Galera node set, 1 unless given, 0 for nothing. ``io_seconds`` bounds the
+    wait for an answer to one statement, None does not; a ``Patience`` shortens it. Raises ``ConfigurationError``.
     """
     url = make_url(url)
     engine = _sqlite_engine(url) if url.get_backend_name() == "sqlite" else _server_engine(url, io_seconds)
@@ -72,15 +67,31 @@ def _sqlite_engine(url: URL) -> Engine:
         pool_timeout=CHECKOUT_SECONDS,
         pool_use_lifo=True,
         json_serializer=_JSON.encode,
+        hide_parameters=True,
     )
-    TURNS[engine] = Turns(LOCK_WAIT_SECONDS)
+    TURNS[engine] = Turns()
+    breaker = BREAKERS[engine] = Breaker(lambda: _read_file(str(url.database)))
 
     @event.listens_for(engine, "connect")
     def prepare(connection: sqlite3.Connection, _record: Any) -> None:
         for pragma in PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
 
+    @event.listens_for(engine, "checkin")
+    def come_back(connection: sqlite3.Connection | None, record: Any) -> None:
+        breaker.answered()
+        if record.info.pop(SHORTENED, False) and connection is not None:
+            restore_lock_wait(connection)
+
     return engine
+
+
+def _read_file(path: str) -> None:
+    connection = sqlite3.connect(path)
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    finally:
+        connection.close()
 
 
 def _make_private_file(path: Path) -> None:
@@ -93,21 +104,9 @@ def _make_private_file(path: Path) -> None:
 
 
 def _server_engine(url: URL, io_seconds: int | None) -> Engine:
-    authority = url.query.get("ssl_ca")
-    verify = url.query.get("ssl_verify_identity")
-    arguments: dict[str, Any] = {
-        "connect_timeout": CONNECT_SECONDS,
-        "read_timeout": GREETING_SECONDS,
-        "write_timeout": GREETING_SECONDS,
-        "init_command": f"SET time_zone='+00:00', sql_mode='{SQL_MODE}', innodb_lock_wait_timeout={LOCK_WAIT_SECONDS}",
-    }
-    if url.password:
-        arguments["password"] = url.password.encode()  # PyMySQL would take text for Latin-1
-    if authority:
-        must_verify = verify == "true" if verify else url.host not in LOOPBACK_HOSTS
-        arguments["ssl"] = _tls_context(str(authority), verify_identity=must_verify)
+    arguments = connect_arguments(url, io_seconds)
     engine = create_engine(
-        url.difference_update_query(("ssl_ca", "ssl_verify_identity")).update_query_dict({"charset": "utf8mb4"}),
+        url.difference_update_query(OWN_QUERY).update_query_dict({"charset": "utf8mb4"}),
         connect_args=arguments,
         isolation_level="READ COMMITTED",
         pool_use_lifo=True,
@@ -117,84 +116,72 @@ def _server_engine(url: URL, io_seconds: int | None) -> Engine:
         pool_timeout=CHECKOUT_SECONDS,
         pool_reset_on_return=None,
         json_serializer=_JSON.encode,
+        hide_parameters=True,
     )
+    connector = Connector(may_be_plain="ssl" not in arguments and url.host in LOOPBACK_HOSTS)
+    event.listen(engine, "do_connect", connector)
+    dialect = engine.dialect
+    positional, named = dialect.create_connect_args(engine.url)
+    breaker = BREAKERS[engine] = Breaker(lambda: connector.ask(dialect, positional, {**named, **arguments}))
+    sync_wait = str(url.query.get("wsrep_sync_wait", "1"))
 
-    if not authority and url.host in LOOPBACK_HOSTS:
-        event.listen(engine, "do_connect", _PlainConnections())
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        if sync_wait != "0":
+            wait_for_other_nodes(connection, sync_wait)
+        limit_answers(connection, io_seconds)
 
     @event.listens_for(engine, "checkout")
     def ping(connection: Any, record: Any, _fairy: Any) -> None:
         # What ``pool_pre_ping`` does, but for requests of ours only after a pause: they are repeated when a connection
         # turns out to be dead (``run_in_transaction``). A new connection has no time yet, and needs no ping.
         used_at = record.info.pop(_USED_AT, None)
-        if used_at is None or (ASKING.retries and time.monotonic() - used_at < TRUSTED_SECONDS):
-            return
-        try:
-            engine.dialect.do_ping(connection)
-        except engine.dialect.loaded_dbapi.Error as error:
-            raise InvalidatePoolError from error
+        if used_at is not None and not (ASKING.retries and time.monotonic() - used_at < TRUSTED_SECONDS):
+            limit_answers(connection, PING_SECONDS)
+            try:
+                engine.dialect.do_ping(connection)
+            except engine.dialect.loaded_dbapi.Error as error:
+                if is_timeout(error):
+                    breaker.timed_out()
+                raise InvalidatePoolError from error
+        limit_answers(connection, io_seconds)
 
     @event.listens_for(engine, "reset")
     def roll_back(connection: Any, record: Any, state: Any) -> None:
         record.info[_USED_AT] = time.monotonic()
+        breaker.answered()
         # What SQLAlchemy does with every connection that comes back. After a commit it would be a round trip for nothing.
         if not state.terminate_only and not record.info.pop(COMMITTED, False):
             connection.rollback()
 
-    @event.listens_for(engine, "connect")
-    def wait_for_statements(connection: Any, _record: Any) -> None:
-        # PyMySQL has one limit for statements and for the greeting, where what is no MySQL server may keep silent.
-        connection._read_timeout = connection._write_timeout = io_seconds  # noqa: SLF001 - it has no public name
+    @event.listens_for(engine, "handle_error")
+    def look_at(fault: ExceptionContext) -> None:
+        if is_timeout(fault.original_exception):
+            breaker.timed_out()
+            fault.invalidate_pool_on_disconnect = False  # the others may be well; who takes one after a pause pings it
+        if fault.original_exception.args[:1] == (NO_QUORUM,):
+            fault.is_disconnect = True  # another connection may lead to another node
+        if fault.statement is not None:
+            _hide_values(fault)
 
     return engine
 
 
-class _PlainConnections:
-    """Connects without TLS, within this machine and where no authority is named, unless the server wants it.
-
-    PyMySQL would speak TLS with whoever offers it, and check nobody: on loopback that costs a sixth of each token and
-    keeps nothing from anybody.
-    """
-
-    _NEEDS_TLS = (
-        1045,
-        1251,
-        2061,
-        3159,
-    )  # a user or a server that demands it; the first one is a wrong password as well
-
-    def __init__(self) -> None:
-        self._is_refused = False
-
-    def __call__(self, dialect: Any, _record: Any, arguments: Any, named: dict[str, Any]) -> Any:
-        """The connection, or None, which leaves it to the driver."""
-        if self._is_refused:
-            return None
-        try:
-            return dialect.connect(*arguments, **named, ssl_disabled=True)
-        except dialect.loaded_dbapi.Error as error:
-            if error.args[:1] not in [(code,) for code in self._NEEDS_TLS]:
-                raise
-        connection = dialect.connect(*arguments, **named)
-        self._is_refused = True
-        return connection
-
-
-def _tls_context(authority: str, *, verify_identity: bool) -> ssl.SSLContext:
-    # PyMySQL's own ssl_ca option encrypts without checking who is at the other end.
-    try:
-        context = ssl.create_default_context(cafile=authority)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigurationError(f"MYSQL_SSL_CA is no file of PEM certificates: {authority} ({error})") from error
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # certificates that MySQL makes itself are not strict
-    context.check_hostname = verify_identity
-    return context
+def _hide_values(fault: ExceptionContext) -> None:
+    """What a statement was given stays out of logs: the server repeats it in some of its errors."""
+    original, wrapped = fault.original_exception, fault.sqlalchemy_exception
+    if wrapped is None or len(original.args) < 2:
+        return
+    original.args = (original.args[0], without_values(str(original.args[1])), *original.args[2:])
+    wrapped.args = (f"({type(original).__module__}.{type(original).__name__}) {original}",)
 
 
 def _forget_connections_of_the_parent() -> None:
     """A forked worker must never speak on a connection that its parent also holds."""
     for engine in list(_URLS):
         engine.dispose(close=False)
+    for breaker in list(BREAKERS.values()):
+        breaker.forget()
 
 
 os.register_at_fork(after_in_child=_forget_connections_of_the_parent)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import DBAPIError
 
-from database.engines import LOCK_WAIT_SECONDS, patient_engine
+from database.engines import patient_engine
+from database.patience import LOCK_WAIT_SECONDS
 from database.sql_files import SqlFile
 
 LEDGER = "schema_migrations"

@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult, Engine
+from sqlalchemy import ColumnElement, Connection, CursorResult, Engine, select
 from sqlalchemy.sql import Executable
 
+from database.breaker import BREAKERS
+from database.faults import DATABASE_ERRORS, CommitUnknown, DatabaseUnavailable, is_undone
+from database.patience import DATABASE_SECONDS, LOCK_WAIT_SECONDS, Patience
 from database.prepared import Prepared
 from database.turns import Turns
+from database.waits import limit_answers, limit_lock_wait
+
+log = logging.getLogger("mcp_core.database")
 
 
 class _Asking(threading.local):
     """Who is just asking the pool for a connection: ``retries`` is whether it bears one that is dead."""
 
     retries = False
+    patience: Patience | None = None
 
 
 COMMITTED = "mcp_core_committed"  # in a connection's ``info``: nothing has been asked of it since its commit
+FIND_OUT_SECONDS = 2
+FIND_OUT_PAUSES = (0.0, 0.1, 0.3, 0.6)
 ASKING = _Asking()
 TURNS: weakref.WeakKeyDictionary[Engine, Turns] = weakref.WeakKeyDictionary()  # of engines with one writer at a time
 
@@ -31,14 +42,19 @@ class Transaction:
 
     Nothing is checked out of the pool before the first statement, so a request that needs no database works without
     one. ``commit`` and ``rollback`` give the connection back; a later statement begins a new transaction, which is how
-    password hashing stays outside of one.
+    password hashing stays outside of one. ``patience`` bounds all its waits together; without one each answer may take as
+    long as the engine says.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, patience: Patience | None = None) -> None:
         self._engine = engine
+        self._patience = patience
         self._connection: Connection | None = None
+        self._driver: Any = None  # the connection's own one, where answers come from a server
         self._turns: Turns | None = TURNS.get(engine)
         self._has_turn = False
+        self._has_written = False
+        self._marked: tuple[ColumnElement[Any], object] | None = None
         self._after_commit: list[Callable[[], None]] = []
 
     @property
@@ -50,68 +66,150 @@ class Transaction:
         """For the rare statement that SQL servers and SQLite spell differently."""
         return self._engine.dialect.name == "sqlite"
 
+    def beside(self, seconds: float) -> Transaction:
+        """Another one on the same database that waits for ``seconds`` at most: for what this one must not wait for."""
+        return Transaction(self._engine, Patience(seconds))
+
     def execute(
         self, statement: Executable, parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
     ) -> CursorResult[Any]:
-        return self._opened(is_write=bool(getattr(statement, "is_dml", False))).execute(statement, parameters)
+        connection = self._opened(is_write=bool(getattr(statement, "is_dml", False)))
+        self._has_written = self._has_written or not statement.is_select
+        return connection.execute(statement, parameters)
 
     def count(self, statement: Prepared, values: Mapping[str, Any]) -> int:
         """Runs a prepared statement and returns how many rows it wrote."""
-        return statement.count(self._opened(is_write=statement.is_write), values)
+        connection = self._opened(is_write=statement.is_write)
+        self._has_written = self._has_written or statement.is_write
+        return statement.count(connection, values)
 
     def first(self, statement: Prepared, values: Mapping[str, Any]) -> tuple[Any, ...] | None:
         """The first row that a prepared statement finds, or None."""
         return statement.first(self._opened(is_write=statement.is_write), values)
 
     def _opened(self, *, is_write: bool) -> Connection:
+        if self._connection is None and self._patience is not None:
+            self._patience.begin()
+        lock_wait: float = LOCK_WAIT_SECONDS
         if is_write and not self._has_turn and self._turns is not None:
             # Before the connection: the next of several writers then gets the last one's, with its pages in memory.
-            self._turns.take()
+            lock_wait = self._turns.take(self._at_most(LOCK_WAIT_SECONDS))
             self._has_turn = True
-        if self._connection is None:
-            ASKING.retries = True
-            try:
-                self._connection = self._engine.connect()
-            except BaseException:
-                self._give_turn()
-                raise
-            finally:
-                ASKING.retries = False
+        connection = self._connection or self._connected()
+        if lock_wait < LOCK_WAIT_SECONDS:
+            limit_lock_wait(connection, lock_wait)
+        if self._patience is not None:
+            left = self._patience.left
+            if left <= 0:
+                raise DatabaseUnavailable("the time of this request is over")
+            self._limit_answers(left)
+        return connection
+
+    def _connected(self) -> Connection:
+        ASKING.retries, ASKING.patience = True, self._patience
+        try:
+            breaker = BREAKERS.get(self._engine)
+            if breaker is not None:
+                breaker.check()
+            self._connection = self._engine.connect()
+        except BaseException:
+            self._give_back()
+            raise
+        finally:
+            ASKING.retries, ASKING.patience = False, None
+        if self._patience is not None and not self.is_sqlite:
+            self._driver = self._connection.connection.dbapi_connection
         return self._connection
+
+    def _at_most(self, seconds: float) -> float:
+        return seconds if self._patience is None else min(seconds, self._patience.left)
+
+    def _limit_answers(self, left: float) -> None:
+        """In whole seconds, which mostly are those of the statement before, and then cost nothing."""
+        if self._driver is not None:
+            limit_answers(self._driver, max(1, int(left)))
+
+    def mark(self, column: ColumnElement[Any], value: object) -> None:
+        """Names a row that this transaction alone writes: it tells what became of a COMMIT whose answer is lost."""
+        self._marked = (column, value)
 
     def on_commit(self, action: Callable[[], None]) -> None:
         """Calls ``action`` once the transaction is committed, never if it is rolled back (log lines, cache evictions)."""
         self._after_commit.append(action)
 
     def commit(self) -> None:
+        """Ends the transaction for good.
+
+        When the answer is lost, what was marked is looked for: the transaction has been committed as asked, or the fault is
+        raised and nothing of it was kept. Raises ``CommitUnknown`` when neither is certain.
+        """
+        actions, self._after_commit = self._after_commit, []
         if self._connection is not None:
+            has_written, marked = self._has_written, self._marked
             try:
+                self._limit_answers(self._at_most(DATABASE_SECONDS))
                 self._connection.commit()
                 self._connection.info[COMMITTED] = True
-            except BaseException:
-                self._after_commit.clear()
-                raise
+            except DATABASE_ERRORS as fault:
+                self._connection.invalidate()  # nothing of it may be alive when another connection looks
+                self._release()
+                if is_undone(fault) or (has_written and not self._has_happened(marked)):
+                    raise
             finally:
                 self._release()
-        actions, self._after_commit = self._after_commit, []
         for action in actions:
             action()
+
+    def _has_happened(self, marked: tuple[ColumnElement[Any], object] | None) -> bool:
+        """Whether a COMMIT happened: by a read that waits until the lost connection's transaction has ended either way."""
+        if marked is None:
+            raise CommitUnknown("the answer to COMMIT was lost, and nothing tells what became of it")
+        column, value = marked
+        patience = Patience(max(1.0, self._at_most(FIND_OUT_SECONDS)))
+        for pause in FIND_OUT_PAUSES:
+            time.sleep(pause)
+            other = Transaction(self._engine, patience)
+            try:
+                return other.execute(select(column).where(column == value).with_for_update()).first() is not None
+            except DatabaseUnavailable:
+                break
+            except DATABASE_ERRORS:
+                continue
+            finally:
+                other.abandon()
+        raise CommitUnknown("the answer to COMMIT was lost, and the database does not tell what became of it")
 
     def rollback(self) -> None:
         self._after_commit.clear()
         if self._connection is not None:
             try:
+                self._limit_answers(self._at_most(DATABASE_SECONDS))
                 self._connection.rollback()
             finally:
                 self._release()
+        self._give_back()
+
+    def abandon(self) -> None:
+        """Rolls back after a fault, without letting a broken connection hide it."""
+        try:
+            self.rollback()
+        except Exception:
+            log.warning("a rollback failed", exc_info=True)
 
     def _release(self) -> None:
-        connection, self._connection = self._connection, None
+        connection, self._connection, self._driver = self._connection, None, None
+        self._has_written, self._marked = False, None
         try:
             if connection is not None:
                 connection.close()
         finally:
-            self._give_turn()
+            self._give_back()
+
+    def _give_back(self) -> None:
+        """The turn, and the rest of the caller's time."""
+        self._give_turn()
+        if self._patience is not None:
+            self._patience.end()
 
     def _give_turn(self) -> None:
         if self._has_turn and self._turns is not None:

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections import deque
 
 from sqlalchemy.exc import OperationalError
+
+MOMENT_SECONDS = 0.1
 
 
 class Turns:
     """A lock that is handed on: who waits longest is next, and nobody can come in between."""
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self.is_taken = False
         self._waiting: deque[threading.Lock] = deque()
@@ -27,20 +29,25 @@ class Turns:
         """How many threads wait."""
         return len(self._waiting)
 
-    def take(self) -> None:
-        """Waits for this thread's turn. When it does not come in time, raises what SQLite would."""
+    def take(self, seconds: float) -> float:
+        """Waits for this thread's turn, and returns how much of ``seconds`` is left to wait for other processes.
+
+        When it does not come in time, raises what SQLite would. Less than a moment is no wait.
+        """
         with self._lock:
             if not self.is_taken:
                 self.is_taken = True
-                return
+                return seconds
             call = threading.Lock()
             call.acquire()
             self._waiting.append(call)
-        if call.acquire(timeout=self._seconds):
-            return
+        began = time.monotonic()
+        if call.acquire(timeout=max(0.0, seconds)):
+            waited = time.monotonic() - began
+            return seconds if waited < MOMENT_SECONDS else seconds - waited
         with self._lock:
             if call not in self._waiting:  # it was called in the last moment
-                return
+                return 0.0
             self._waiting.remove(call)
         raise OperationalError("BEGIN IMMEDIATE", None, sqlite3.OperationalError("database is locked"))
 

@@ -20,6 +20,7 @@ log = logging.getLogger("mcp_core.audit")
 _FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
 # Keys are column names: a key that names no column (an attribute's name, for one) is left out silently.
 _INSERT = insert(AuditRecord)
+_ID = AuditRecord.__table__.c.id
 
 
 class AuditEvent(StrEnum):
@@ -114,6 +115,7 @@ class AuditRecorder:
             "created_at": origin.now,
         }
         tx.execute(_INSERT, row)
+        tx.mark(_ID, row["id"])
         line = json.dumps({**row, "created_at": origin.now.isoformat()}, ensure_ascii=True)
         tx.on_commit(lambda: log.info("%s", line))
 

@@ -41,7 +41,7 @@ def install(app: Flask, services: Services, server: object, doorway: Doorway) ->
     dispatch = app.dispatch_request
 
     def dispatch_in_transaction() -> ResponseReturnValue:
-        return transactions.surround(app, lambda: Transaction(services.engine), dispatch)
+        return transactions.surround(app, lambda patience: Transaction(services.engine, patience), dispatch)
 
     app.dispatch_request = dispatch_in_transaction  # type: ignore[method-assign]
 

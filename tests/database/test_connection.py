@@ -16,8 +16,9 @@ from database.connection import (
     ConfigurationError,
     create_engine_for,
 )
-from database.engines import POOL_OVERFLOW, POOL_SIZE, SQL_MODE
+from database.engines import POOL_OVERFLOW, POOL_SIZE
 from database.models import RateCounter
+from database.server_connections import SQL_MODE
 from tests.database.test_schema import ROW_TIME
 from tests.database_servers import MariaDBServer
 
@@ -162,8 +163,8 @@ def test_a_saturated_pool_gives_up_instead_of_waiting_for_ever(
     sqlite_engine.connect().close()
 
 
-def test_a_checkout_waits_five_seconds_at_most(engine: Engine) -> None:
-    assert engine.pool._timeout == 5  # type: ignore[attr-defined]
+def test_a_checkout_waits_three_seconds_at_most(engine: Engine) -> None:
+    assert engine.pool._timeout == 3  # type: ignore[attr-defined]
 
 
 def test_an_engine_recovers_by_itself_when_the_server_comes_back() -> None:

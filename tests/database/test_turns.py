@@ -36,13 +36,13 @@ def wait_until(is_so: Callable[[], bool]) -> None:
 
 
 def test_turns_are_given_in_the_order_of_asking() -> None:
-    turns, order = Turns(PATIENCE_SECONDS), []
-    turns.take()
+    turns, order = Turns(), []
+    turns.take(PATIENCE_SECONDS)
     threads = []
     for number in range(4):
 
         def work(number: int = number) -> None:
-            turns.take()
+            turns.take(PATIENCE_SECONDS)
             order.append(number)
             turns.give()
 
@@ -53,17 +53,17 @@ def test_turns_are_given_in_the_order_of_asking() -> None:
     for thread in threads:
         thread.join(PATIENCE_SECONDS)
     assert order == [0, 1, 2, 3]
-    turns.take()
+    turns.take(PATIENCE_SECONDS)
 
 
 def test_a_turn_that_does_not_come_is_a_locked_database_and_leaves_the_queue() -> None:
-    turns = Turns(0.01)
-    turns.take()
+    turns = Turns()
+    turns.take(PATIENCE_SECONDS)
     with pytest.raises(OperationalError) as caught:
-        turns.take()
+        turns.take(0.01)
     assert is_passing_fault(caught.value)
     turns.give()
-    turns.take()
+    turns.take(PATIENCE_SECONDS)
 
 
 def waiting(engine: Engine) -> int:
@@ -114,4 +114,4 @@ def test_a_turn_without_a_connection_is_given_back(tmp_path: Path) -> None:
     for _ in range(2):
         with pytest.raises(OperationalError, match="unable to open"):
             Transaction(engine).execute(insert(RateCounter), counter("b"))
-    TURNS[engine].take()
+    TURNS[engine].take(PATIENCE_SECONDS)
