@@ -41,7 +41,7 @@ class Breaker:
         pause: Callable[[float], None] = time.sleep,
         start: Callable[[Callable[[], None]], None] | None = None,
     ) -> None:
-        """``ask`` returns when the server answers. Otherwise it raises, ``TimeoutError`` after ``ASK_SECONDS`` of silence."""
+        """``ask`` returns when the server answers, or raises: ``TimeoutError`` after ``ASK_SECONDS`` of silence."""
         self._ask = ask
         self._clock = clock
         self._pause = pause

@@ -37,6 +37,9 @@ ASKING = _Asking()
 TURNS: weakref.WeakKeyDictionary[Engine, Turns] = weakref.WeakKeyDictionary()  # of engines with one writer at a time
 
 
+_Row = tuple[tuple[ColumnElement[Any], object], ...]
+
+
 class Transaction:
     """A lazily opened connection with one transaction.
 
@@ -54,7 +57,7 @@ class Transaction:
         self._turns: Turns | None = TURNS.get(engine)
         self._has_turn = False
         self._has_written = False
-        self._marked: tuple[ColumnElement[Any], object] | None = None
+        self._marked: _Row = ()
         self._after_commit: list[Callable[[], None]] = []
 
     @property
@@ -129,9 +132,9 @@ class Transaction:
         if self._driver is not None:
             limit_answers(self._driver, max(1, int(left)))
 
-    def mark(self, column: ColumnElement[Any], value: object) -> None:
-        """Names a row that this transaction alone writes: it tells what became of a COMMIT whose answer is lost."""
-        self._marked = (column, value)
+    def mark(self, *values: tuple[ColumnElement[Any], object]) -> None:
+        """Names a row as only this transaction leaves it: it tells what became of a COMMIT whose answer is lost."""
+        self._marked = values
 
     def on_commit(self, action: Callable[[], None]) -> None:
         """Calls ``action`` once the transaction is committed, never if it is rolled back (log lines, cache evictions)."""
@@ -160,17 +163,17 @@ class Transaction:
         for action in actions:
             action()
 
-    def _has_happened(self, marked: tuple[ColumnElement[Any], object] | None) -> bool:
+    def _has_happened(self, marked: _Row) -> bool:
         """Whether a COMMIT happened: by a read that waits until the lost connection's transaction has ended either way."""
-        if marked is None:
+        if not marked:
             raise CommitUnknown("the answer to COMMIT was lost, and nothing tells what became of it")
-        column, value = marked
+        row = select(marked[0][0]).where(*(column == value for column, value in marked)).with_for_update()
         patience = Patience(max(1.0, self._at_most(FIND_OUT_SECONDS)))
         for pause in FIND_OUT_PAUSES:
             time.sleep(pause)
             other = Transaction(self._engine, patience)
             try:
-                return other.execute(select(column).where(column == value).with_for_update()).first() is not None
+                return other.execute(row).first() is not None
             except DatabaseUnavailable:
                 break
             except DATABASE_ERRORS:
@@ -198,7 +201,7 @@ class Transaction:
 
     def _release(self) -> None:
         connection, self._connection, self._driver = self._connection, None, None
-        self._has_written, self._marked = False, None
+        self._has_written, self._marked = False, ()
         try:
             if connection is not None:
                 connection.close()

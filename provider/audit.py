@@ -115,7 +115,7 @@ class AuditRecorder:
             "created_at": origin.now,
         }
         tx.execute(_INSERT, row)
-        tx.mark(_ID, row["id"])
+        tx.mark((_ID, row["id"]))
         line = json.dumps({**row, "created_at": origin.now.isoformat()}, ensure_ascii=True)
         tx.on_commit(lambda: log.info("%s", line))
 

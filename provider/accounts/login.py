@@ -142,6 +142,7 @@ class Login:
             "expires_at": origin.now + datetime.timedelta(seconds=STEP_SECONDS),
         }
         tx.execute(insert(LoginAttempt), row)
+        tx.mark((_TABLE.c.token_hash, row["token_hash"]))
         return token
 
     def find_step(self, tx: Transaction, now: datetime.datetime, step_token: str) -> User | None:

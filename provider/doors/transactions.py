@@ -54,7 +54,7 @@ def _ended(tx: Transaction, response: ProtocolResponse) -> ProtocolResponse:
 
 
 def may_be_repeated(error: Exception, attempt: int, patience: Patience) -> bool:
-    """Whether a call that ended with this fault may be tried again: it passes, and there is time for a whole wait for a lock.
+    """Whether a call that ended with this fault may be tried again: it passes, and there is time to wait for a lock again.
 
     Never after a wait in vain for an answer, and never when a COMMIT may have happened (``CommitUnknown``).
     """

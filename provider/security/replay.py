@@ -25,6 +25,7 @@ class ReplayGuard:
             tx.execute(insert(GuardRow), row)
         except IntegrityError:
             return False
+        tx.mark((_TABLE.c.value_hash, row["value_hash"]))
         return True
 
     def purge(self, tx: Transaction, now: datetime.datetime, limit: int = 1000) -> int:

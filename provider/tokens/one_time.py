@@ -180,6 +180,7 @@ class AuthorizationRequests:
                 "expires_at": now + self._life,
             },
         )
+        tx.mark((_REQUESTS.c.handle_hash, self._hash(handle)))
         return handle
 
     def find(self, tx: Transaction, now: datetime.datetime, handle: str, browser: str) -> StoredRequest | None:
@@ -211,6 +212,7 @@ class AuthorizationRequests:
             .where(_REQUESTS.c.handle_hash == self._hash(handle), _REQUESTS.c.used_at.is_(None))
             .values(consented_at=now, consented_session_id=session_id, consented_digest=digest)
         )
+        tx.mark((_REQUESTS.c.handle_hash, self._hash(handle)), (_REQUESTS.c.consented_at, now))
         return tx.execute(statement).rowcount == 1
 
     def consume(self, tx: Transaction, now: datetime.datetime, handle: str) -> bool:

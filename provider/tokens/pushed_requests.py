@@ -70,6 +70,7 @@ class PushedRequests:
             "expires_at": now + datetime.timedelta(seconds=self.seconds),
         }
         tx.execute(insert(PushedRequest), row)
+        tx.mark((_TABLE.c.handle_hash, row["handle_hash"]))
         return PUSHED_PREFIX + handle
 
     def find(self, tx: Transaction, now: datetime.datetime, client_row_id: str, request_uri: str) -> StoredPush | None:

@@ -7,7 +7,6 @@ comes to the same answer from the same rows.
 from __future__ import annotations
 
 import datetime
-import hashlib
 import json
 import logging
 import threading
@@ -17,22 +16,26 @@ from typing import Any
 
 from joserfc.jwk import KeySet
 from sqlalchemy import delete, insert, select, update
-from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from database.faults import OUT_OF_REACH
 from database.models import SigningKey as KeyRow
 from database.transaction import Transaction
 from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.messages import Origin
 from provider.security.crypto import Keyring
 from provider.tokens.compact import CompactSigner
+from provider.tokens.jwks_document import JwksDocument
 from provider.tokens.key_pairs import AsymmetricKey, generate_key, import_key
 
 log = logging.getLogger("mcp_core.keys")
 
 RELOAD_SECONDS = 30
+RELOAD_WAIT_SECONDS = 1
+RETRY_SECONDS = 5
+KNOWN_SECONDS = 3600
 SETTLE_SECONDS = RELOAD_SECONDS + 5  # by then every worker shows a new key, also one that reads while it is written
 KEPT = datetime.timedelta(days=1)  # how long a retired key is kept, for hints alone
+_LONG_AGO = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _TABLE = KeyRow.__table__
 _ALL = select(_TABLE).where(_TABLE.c.revoked_at.is_(None)).order_by(_TABLE.c.activates_at, _TABLE.c.kid)
 
@@ -58,14 +61,6 @@ class SigningKey:
         return "retiring" if now < self.retires_at else "retired"
 
 
-@dataclass(frozen=True, slots=True)
-class JwksDocument:
-    """A JSON Web Key Set (RFC 7517 §5) as prepared bytes."""
-
-    body: bytes
-    etag: str
-
-
 @dataclass(frozen=True)
 class _Loaded:
     at: datetime.datetime
@@ -77,6 +72,10 @@ class SigningKeys:
 
     ``publish_seconds`` is how long a new key is in the JWKS before it signs, ``retire_seconds`` how long an old one stays
     after it stopped: the longest life of what it signed.
+
+    Keys are read again every ``RELOAD_SECONDS``. While that fails, or another thread is at it, the known ones go on by
+    their own times, for ``KNOWN_SECONDS`` at most: for so long a process that is cut off from the database may show a key
+    that was revoked meanwhile. It signs nothing by it, since a token is recorded in the database before it is signed.
     """
 
     def __init__(
@@ -94,9 +93,11 @@ class SigningKeys:
         self._publish = datetime.timedelta(seconds=publish_seconds)
         self._retire = datetime.timedelta(seconds=retire_seconds)
         self._loaded: _Loaded | None = None
+        self._failed_at = _LONG_AGO
         self._parsed: dict[str, SigningKey] = {}
         self._document: tuple[tuple[str, ...], JwksDocument] | None = None
         self._lock = threading.Lock()
+        self._renewing = threading.Lock()
 
     def ensure(self, tx: Transaction, now: datetime.datetime) -> list[str]:
         """Makes a key for each algorithm that has none, usable at once. Returns the new key ids.
@@ -164,7 +165,7 @@ class SigningKeys:
         ``may_be_retired`` is for what counts after its time, and finds a key for a day longer.
         """
         for fresh in (False, True):
-            if fresh and self._loaded is not None and (now - self._loaded.at).total_seconds() < 1:
+            if fresh and self._loaded is not None and _seconds(now, self._loaded.at) < 1:
                 return None
             for key in self._load(tx, now, fresh=fresh, kept=KEPT if may_be_retired else None):
                 if key.kid == kid:
@@ -183,8 +184,7 @@ class SigningKeys:
         kids = tuple(key.kid for key in keys)
         document = self._document
         if document is None or document[0] != kids:
-            body = json.dumps({"keys": [dict(key.public_jwk) for key in keys]}, separators=(",", ":")).encode()
-            document = (kids, JwksDocument(body, f'"{hashlib.sha256(body).hexdigest()[:32]}"'))
+            document = (kids, JwksDocument.of(key.public_jwk for key in keys))
             self._document = document
         return document[1]
 
@@ -210,23 +210,42 @@ class SigningKeys:
     ) -> tuple[SigningKey, ...]:
         """The keys that count now, or did ``kept`` ago."""
         loaded = self._loaded
-        if loaded is None or fresh or abs((now - loaded.at).total_seconds()) >= RELOAD_SECONDS:
-            loaded = self._reload(tx, now, loaded)
+        if loaded is None or fresh or _seconds(now, loaded.at) > KNOWN_SECONDS:
+            loaded = self._read(tx, now)
+        elif self._is_due(now, loaded):
+            loaded = self._renewed(tx, now, loaded)
         moment = now if kept is None else now - kept
         return tuple(key for key in loaded.keys if key.retires_at is None or moment < key.retires_at)
 
-    def _reload(self, tx: Transaction, now: datetime.datetime, before: _Loaded | None) -> _Loaded:
+    def _is_due(self, now: datetime.datetime, known: _Loaded) -> bool:
+        return _seconds(now, known.at) >= RELOAD_SECONDS and _seconds(now, self._failed_at) >= RETRY_SECONDS
+
+    def _renewed(self, tx: Transaction, now: datetime.datetime, known: _Loaded) -> _Loaded:
+        """The keys read again. While another thread reads them, what is known goes on, unless it would break a promise."""
+        wait = 0 if _seconds(now, known.at) < SETTLE_SECONDS else RELOAD_WAIT_SECONDS
+        if not self._renewing.acquire(timeout=wait):
+            return known
         was_open = tx.is_open
         try:
-            rows = tx.execute(_ALL).mappings().all()
-        except (OperationalError, InterfaceError, PoolTimeout):
-            if before is None or was_open:  # what was done in the transaction is lost: nothing may be signed for it
+            latest = self._loaded or known
+            if not self._is_due(now, latest):  # another thread was at it
+                return latest
+            if was_open:
+                return self._read(tx, now)
+            with tx.beside(RELOAD_WAIT_SECONDS) as other:
+                return self._read(other, now)
+        except OUT_OF_REACH:
+            if was_open:  # what was done in the transaction is lost: nothing may be signed for it
                 raise
             log.warning("the signing keys could not be read again; the known ones go on")
-            tx.rollback()
-            retry_at = now - datetime.timedelta(seconds=RELOAD_SECONDS - 5)
-            self._loaded = _Loaded(max(before.at, retry_at), before.keys)
-            return self._loaded
+            self._failed_at = now
+            return known
+        finally:
+            self._renewing.release()
+
+    def _read(self, tx: Transaction, now: datetime.datetime) -> _Loaded:
+        was_open = tx.is_open
+        rows = tx.execute(_ALL).mappings().all()
         if not was_open:
             tx.commit()  # a read-only look at the keys must not hold a connection for the rest of the request
         with self._lock:
@@ -267,6 +286,10 @@ class SigningKeys:
         }
         tx.execute(insert(KeyRow), row)
         return kid
+
+
+def _seconds(one: datetime.datetime, other: datetime.datetime) -> float:
+    return abs((one - other).total_seconds())  # a clock may be set back
 
 
 def _context(kid: str) -> dict[str, str]:

@@ -128,7 +128,7 @@ def record_token(
         }
     if tx.count(statement, values) != 1:
         raise AuthorizationGone
-    tx.mark(_TOKENS.c.jti, jti)
+    tx.mark((_TOKENS.c.jti, jti))
 
 
 def living_tokens_of_client(tx: Transaction, now: datetime.datetime, client_row_id: str) -> int:

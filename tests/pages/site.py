@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pyotp
-from sqlalchemy import URL, select
+from sqlalchemy import URL, Engine, select
 from werkzeug.test import Client as WsgiClient
 from werkzeug.test import TestResponse
 
@@ -54,11 +54,14 @@ class Account:
 
 
 class Site:
-    def __init__(self, folder: Path, migrated: Path, keyring: Keyring, **settings: Any) -> None:
+    def __init__(
+        self, folder: Path, migrated: Path, keyring: Keyring, *, engine: Engine | None = None, **settings: Any
+    ) -> None:
+        """On a copy of the ``migrated`` SQLite file, or on ``engine``, which its giver closes."""
         folder.mkdir(parents=True, exist_ok=True)
         database = folder / "mcp-core.db"
         shutil.copyfile(migrated, database)
-        self.engine = create_engine_for(URL.create("sqlite", database=str(database)))
+        self.engine = engine or create_engine_for(URL.create("sqlite", database=str(database)))
         self.now = START
         chosen = load_settings({}, **{"issuer": f"{ORIGIN}/oauth", "home": folder, **settings})
         self.app = create_app(chosen, self.engine, keyring, clock=lambda: self.now)
