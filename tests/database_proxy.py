@@ -31,10 +31,12 @@ class DatabaseProxy:
         self.is_away = False
         self.is_silent = False
         self._sockets: list[socket.socket] = []
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._acceptor = threading.Thread(target=self._accept, daemon=True)
+        self._acceptor.start()
 
     def close(self) -> None:
-        self._listener.close()
+        _close(self._listener)
+        self._acceptor.join(10)
         for each in self._sockets:
             _close(each)
 
