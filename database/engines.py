@@ -158,7 +158,6 @@ def _server_engine(url: URL, io_seconds: int | None) -> Engine:
     def look_at(fault: ExceptionContext) -> None:
         if is_timeout(fault.original_exception):
             breaker.timed_out()
-            fault.invalidate_pool_on_disconnect = False  # the others may be well; who takes one after a pause pings it
         if fault.original_exception.args[:1] == (NO_QUORUM,):
             fault.is_disconnect = True  # another connection may lead to another node
         if fault.statement is not None:

@@ -5,19 +5,21 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from typing import Literal
 
 COMMIT = b"\x07\x00\x00\x00\x03COMMIT"
-Loss = Literal["request", "answer"]
+Loss = Literal["request", "answer", "late"]
+LATE_SECONDS = 0.3
 
 
 class DatabaseProxy:
     """Passes bytes on to a server on this machine, both ways, until it is told otherwise.
 
     ``losses`` are what happens to the next COMMITs, one after another: the connection breaks before its ``request`` comes
-    to the server, or before its ``answer`` comes back; None lets one pass. ``goes_with_loss`` says that the server cannot
-    be reached after that: ``is_away`` then. ``is_silent`` keeps every connection open, new ones as well, and lets nothing
-    through. ``accepted`` counts connections.
+    to the server, or before its ``answer`` comes back, or at once while the request comes to the server ``late``; None lets
+    one pass. ``cuts_after_loss`` is how many connections that are made after that are cut at once. ``is_silent`` keeps every
+    connection open, new ones as well, and lets nothing through.
     """
 
     def __init__(self, server_port: int) -> None:
@@ -26,9 +28,7 @@ class DatabaseProxy:
         self.port: int = self._listener.getsockname()[1]
         self.losses: list[Loss | None] = []
         self.lost: list[Loss] = []
-        self.accepted = 0
-        self.goes_with_loss = False
-        self.is_away = False
+        self.cuts_after_loss = 0
         self.is_silent = False
         self._sockets: list[socket.socket] = []
         self._acceptor = threading.Thread(target=self._accept, daemon=True)
@@ -44,9 +44,9 @@ class DatabaseProxy:
         with contextlib.suppress(OSError):  # closed
             while True:
                 client, _ = self._listener.accept()
-                self.accepted += 1
                 self._sockets.append(client)
-                if self.is_away:
+                if self.lost and self.cuts_after_loss:
+                    self.cuts_after_loss -= 1
                     _close(client)
                     continue
                 if self.is_silent:
@@ -63,9 +63,11 @@ class DatabaseProxy:
                 loss = self.losses.pop(0) if sent.startswith(COMMIT) and self.losses else None
                 if loss is not None:
                     self.lost.append(loss)
-                    self.is_away = self.goes_with_loss
                 if loss == "request":
                     break
+                if loss == "late":
+                    _close(client)
+                    time.sleep(LATE_SECONDS)
                 if loss == "answer":
                     is_answer_lost.set()
                 if not self.is_silent:

@@ -85,6 +85,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
     from sqlalchemy.exc import SQLAlchemyError
 
     from database import DatabaseConnection
+    from database.cluster_checks import check_cluster
     from database.connection import ConfigurationError, check_server
     from database.faults import explain_database_error
     from database.init_db import pending_files
@@ -98,7 +99,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
             return
         DatabaseConnection.initialize()
         engine = DatabaseConnection.get_engine()
-        problems, pending = check_server(engine), pending_files(engine)
+        problems, remarks, pending = check_server(engine), check_cluster(engine), pending_files(engine)
     except (ConfigurationError, MigrationError, SqlFileError) as error:
         yield Finding("database", "fail", str(error))
         return
@@ -108,6 +109,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
     try:
         yield Finding("database", "ok", engine.url.render_as_string(hide_password=True))
         yield from (Finding("database", "fail", problem) for problem in problems)
+        yield from (Finding("database", *remark) for remark in remarks)
         if engine.dialect.name == "sqlite" and not settings.is_loopback:
             yield Finding("database", "warn", "SQLite serves one machine; use MySQL or MariaDB for more (MYSQL_…)")
         if pending:

@@ -71,10 +71,8 @@ def settings() -> Settings:
 @contextlib.contextmanager
 def refusals() -> Iterator[None]:
     """Turns what services raise into refusals: names, limits, missing files, a database that does not answer."""
-    from sqlalchemy.exc import DBAPIError
-
     from database.connection import ConfigurationError
-    from database.faults import explain_database_error
+    from database.faults import DATABASE_ERRORS, explain_database_error
     from database.ledger import MigrationError
     from database.sql_files import SqlFileError
     from provider.key_files import KeyFilesError
@@ -91,7 +89,7 @@ def refusals() -> Iterator[None]:
         refuse(
             "The stored keys do not open with these key files. Restore the folder of keys that belongs to the database."
         )
-    except DBAPIError as error:
+    except DATABASE_ERRORS as error:
         refuse(f"The database failed: {explain_database_error(error)}")
 
 

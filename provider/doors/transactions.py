@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from sqlalchemy import Engine
 
-from database.faults import DATABASE_ERRORS, is_database_fault, is_passing_fault, is_timeout
+from database.faults import DATABASE_ERRORS, is_database_fault, is_passing_fault
 from database.patience import LOCK_WAIT_SECONDS, Patience
 from database.transaction import Transaction
 from provider.protocol.errors import OAuthError
@@ -56,10 +56,9 @@ def _ended(tx: Transaction, response: ProtocolResponse) -> ProtocolResponse:
 def may_be_repeated(error: Exception, attempt: int, patience: Patience) -> bool:
     """Whether a call that ended with this fault may be tried again: it passes, and there is time to wait for a lock again.
 
-    Never after a wait in vain for an answer, and never when a COMMIT may have happened (``CommitUnknown``).
+    Never when a COMMIT may have happened (``CommitUnknown``).
     """
-    is_worth_it = is_passing_fault(error) and not is_timeout(error)
-    return is_worth_it and attempt < DATABASE_TRIES and patience.left >= LOCK_WAIT_SECONDS
+    return is_passing_fault(error) and attempt < DATABASE_TRIES and patience.left >= LOCK_WAIT_SECONDS
 
 
 def pause_before_retry(attempt: int) -> None:

@@ -260,3 +260,12 @@ def test_a_database_whose_clock_is_elsewhere_fails(mariadb_server: MariaDBServer
     engine.dispose()
     assert (finding.check, finding.state) == ("clock", state)
     assert (f"{abs(seconds)} s apart" in finding.text) == (state == "fail")
+
+
+def test_what_is_to_be_said_of_a_cluster_is_said_of_the_database(
+    quiet: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quiet.run("setup-link")
+    remarks = [("warn", "sessions do not wait for the other nodes"), ("ok", "one node of 3")]
+    monkeypatch.setattr("database.cluster_checks.check_cluster", lambda _engine: remarks)
+    assert findings(quiet, "database")[-2:] == remarks

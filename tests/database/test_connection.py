@@ -16,7 +16,7 @@ from database.connection import (
     ConfigurationError,
     create_engine_for,
 )
-from database.engines import POOL_OVERFLOW, POOL_SIZE
+from database.engines import POOL_OVERFLOW, POOL_SIZE, patient_engine
 from database.models import RateCounter
 from database.server_connections import SQL_MODE
 from tests.database.test_schema import ROW_TIME
@@ -32,11 +32,19 @@ def test_a_server_connection_is_strict_utc_utf8_and_read_committed(mariadb_engin
         found = connection.execute(
             text(
                 "SELECT @@sql_mode, @@time_zone, @@character_set_client, @@character_set_results, @@tx_isolation, "
-                "@@innodb_lock_wait_timeout, @@autocommit"
+                "@@innodb_lock_wait_timeout, @@lock_wait_timeout, @@autocommit, @@max_statement_time"
             )
         ).one()
     assert set(found[0].split(",")) == set(SQL_MODE.split(","))
-    assert tuple(found[1:]) == ("+00:00", "utf8mb4", "utf8mb4", "READ-COMMITTED", 5, 0)
+    assert tuple(found[1:]) == ("+00:00", "utf8mb4", "utf8mb4", "READ-COMMITTED", 5, 5, 0, 30)
+
+
+def test_a_change_of_tables_is_cut_off_by_nobody(mariadb_engine: Engine) -> None:
+    patient = patient_engine(mariadb_engine)
+    with patient.connect() as connection:
+        assert connection.execute(text("SELECT @@max_statement_time")).scalar_one() == 0
+        assert connection.connection.dbapi_connection._read_timeout is None  # type: ignore[union-attr]
+    patient.dispose()
 
 
 def test_a_sqlite_connection_has_a_write_ahead_log_foreign_keys_and_patience(sqlite_engine: Engine) -> None:

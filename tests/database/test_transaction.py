@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from sqlalchemy import Engine, insert, select
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from database import Transaction
 from database.connection import create_engine_for
+from database.faults import CommitUnknown, is_passing_fault
 from database.models import RateCounter
 from tests.database.test_connection import counter
 from tests.database_servers import free_port
@@ -99,17 +102,19 @@ def test_what_waits_for_the_commit_is_forgotten_by_a_rollback(engine: Engine) ->
     assert done == []
 
 
-def test_a_commit_that_fails_does_not_run_what_waits_for_it(
-    mariadb_engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("is_marked", [True, False])
+def test_a_commit_that_fails_does_not_run_what_waits_for_it(mariadb_engine: Engine, *, is_marked: bool) -> None:
+    """Whether it is known that nothing was kept (by a row that is not there), or nothing is known."""
     done: list[str] = []
     tx = Transaction(mariadb_engine)
     number = tx.execute(select(RateCounter.bucket)).connection.exec_driver_sql("SELECT connection_id()").scalar_one()
     tx.execute(insert(RateCounter), counter("lost"))
     tx.on_commit(lambda: done.append("never"))
+    if is_marked:
+        tx.mark((RateCounter.__table__.c.bucket, "lost"))
     with mariadb_engine.connect() as other:
         other.exec_driver_sql(f"KILL {number}")
-    with pytest.raises(OperationalError):
+    with pytest.raises(OperationalError if is_marked else CommitUnknown):
         tx.commit()
     assert (done, tx.is_open, checked_out(mariadb_engine)) == ([], False, 0)
     assert stored(mariadb_engine) == []
@@ -128,3 +133,36 @@ def test_a_refused_insert_leaves_the_transaction_usable(engine: Engine) -> None:
     tx.execute(insert(RateCounter), counter("second"))
     tx.commit()
     assert stored(engine) == ["first", "second"]
+
+
+def test_a_commit_whose_answer_is_lost_runs_what_waits_for_it_when_it_has_happened(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def commit_and_lose(connection: Any) -> None:
+        connection.commit()
+        raise engine.dialect.loaded_dbapi.OperationalError(2013, "Lost connection to MySQL server during query")
+
+    done: list[str] = []
+    tx = Transaction(engine)
+    tx.execute(insert(RateCounter), counter("kept"))
+    tx.mark((RateCounter.__table__.c.bucket, "kept"))
+    tx.on_commit(lambda: done.append("done"))
+    monkeypatch.setattr(engine.dialect, "do_commit", commit_and_lose)
+    tx.commit()
+    assert (done, stored(engine), checked_out(engine)) == (["done"], ["kept"], 0)
+
+
+@pytest.mark.parametrize("number,text", [(1213, "Deadlock found"), (3101, "Plugin instructed"), (1205, "Lock wait")])
+def test_a_commit_that_was_refused_is_not_looked_for(
+    mariadb_engine: Engine, monkeypatch: pytest.MonkeyPatch, number: int, text: str
+) -> None:
+    def refuse(_connection: Any) -> None:
+        raise mariadb_engine.dialect.loaded_dbapi.OperationalError(number, text)
+
+    tx = Transaction(mariadb_engine)
+    tx.execute(insert(RateCounter), counter("lost"))
+    monkeypatch.setattr(mariadb_engine.dialect, "do_commit", refuse)
+    with pytest.raises(OperationalError) as caught:
+        tx.commit()
+    assert is_passing_fault(caught.value)
+    assert (stored(mariadb_engine), checked_out(mariadb_engine)) == ([], 0)

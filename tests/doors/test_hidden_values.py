@@ -88,7 +88,7 @@ def test_a_statement_that_fails_leaves_no_value_in_the_log(
     [
         ("Duplicate entry 'a@b.example' for key 'users.name'", "Duplicate entry '…' for key 'users.name'"),
         ("Duplicate entry 'o'Brien' for key 'x'' for key 'PRIMARY'", "Duplicate entry '…' for key 'PRIMARY'"),
-        ("Incorrect integer value: 'x' for column `a`.`b`.`c` at row 1", "Incorrect integer value: '…' for column `a`.`b`.`c` at row 1"),
+        ("Incorrect integer value: 'x' for column `b` at row 1", "Incorrect integer value: '…' for column `b` at row 1"),
         ("Truncated incorrect DOUBLE value: 'x'", "Truncated incorrect DOUBLE value: '…'"),
         ("syntax to use near 'x' AND y = 'z'' at line 1", "syntax to use near '…' at line 1"),
         ("Invalid utf8mb4 character string: '\\xFF'", "Invalid utf8mb4 character string: '…'"),

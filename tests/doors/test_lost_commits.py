@@ -14,11 +14,12 @@ from database.models import AuthorizationCode, GrantRecord, IssuedToken, Refresh
 from provider.security.crypto import Keyring
 from tests.database_proxy import DatabaseProxy, Loss
 from tests.database_servers import MariaDBServer
+from tests.doors.test_database_faults import is_unavailable
 from tests.endpoints.provider import Provider, ProviderFactory
 from tests.endpoints.wsgi import Answer
 from tests.pages.site import Site, Visitor
 
-LOSSES: list[Loss] = ["request", "answer"]
+LOSSES: list[Loss] = ["request", "answer", "late"]
 
 
 @pytest.fixture
@@ -85,16 +86,15 @@ def test_a_token_request_of_whose_commit_nobody_can_tell_is_not_run_again(
     prepare: Callable[[Provider], Callable[[], Answer]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The server is gone as well after the COMMIT: nothing is known, and nothing is repeated."""
+    """Who could tell cannot be reached just then, though a repetition would succeed again."""
     monkeypatch.setattr("database.transaction.FIND_OUT_PAUSES", (0.0,))
     ask = prepare(provider)
     before = len(provider.rows(IssuedToken))
-    proxy.losses, proxy.goes_with_loss = ["answer"], True
-    answer = ask()
-    assert answer.error == (503, "temporarily_unavailable")
-    assert answer.header("Retry-After")
-    proxy.is_away = proxy.goes_with_loss = False
+    proxy.losses, proxy.cuts_after_loss = ["answer"], 1
+    assert is_unavailable(ask())
+    assert proxy.cuts_after_loss == 0
     assert len(provider.rows(IssuedToken)) == before + 1, "the server did commit, once"
+    assert all(row["revoked_at"] is None for row in provider.rows(GrantRecord))
 
 
 def test_a_refresh_of_whose_commit_nobody_can_tell_goes_on_by_the_same_token(
@@ -103,11 +103,17 @@ def test_a_refresh_of_whose_commit_nobody_can_tell_goes_on_by_the_same_token(
     """Decision 2: the successor is derived, so who asks again within the grace window gets what was lost."""
     monkeypatch.setattr("database.transaction.FIND_OUT_PAUSES", (0.0,))
     ask = refresh(provider)
-    proxy.losses, proxy.goes_with_loss = ["answer"], True
-    assert ask().status == 503
-    proxy.is_away = proxy.goes_with_loss = False
+    proxy.losses, proxy.cuts_after_loss = ["answer"], 1
+    assert is_unavailable(ask())
     assert ask().status == 200
     assert [row["revoked_at"] for row in provider.rows(GrantRecord)] == [None]
+
+
+def test_the_commit_is_asked_after_until_somebody_can_tell(provider: Provider, proxy: DatabaseProxy) -> None:
+    ask = redemption(provider)
+    proxy.losses, proxy.cuts_after_loss = ["answer"], 2
+    assert ask().status == 200
+    assert proxy.cuts_after_loss == 0
 
 
 def test_what_was_only_read_needs_no_answer_to_its_commit(provider: Provider, proxy: DatabaseProxy) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pymysql
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 
 from database.breaker import ANSWERS, FAILS, Breaker
 from database.faults import NO_QUORUM
@@ -111,8 +111,11 @@ def test_a_node_without_quorum_is_a_dead_connection(provider: Provider, node_wit
     """The next connection may lead to another node."""
     client = provider.machine()
     assert provider.token(client, GRANT).status == 200
+    made: list[Any] = []
+    event.listen(provider.engine, "connect", lambda connection, _record: made.append(connection))
     node_without_quorum[0] = 1
     assert provider.token(client, GRANT).status == 200
+    assert len(made) == 1
     node_without_quorum[0] = 1_000
     assert is_unavailable(provider.token(client, GRANT))
     assert provider.get("/health").status == 503

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,7 +19,7 @@ from database.models import SigningKey as KeyRow
 from database.transaction import Transaction
 from provider.protocol.messages import Origin
 from provider.security.crypto import DecryptionFailed, Keyring
-from provider.tokens.signing_keys import RELOAD_SECONDS
+from provider.tokens.signing_keys import KNOWN_SECONDS, RELOAD_SECONDS, SETTLE_SECONDS
 from tests.database_servers import MariaDBServer, create_migrated_database
 from tests.tokens.conftest import Events, Tokens, World, later
 
@@ -202,6 +203,53 @@ def test_with_the_database_away_the_known_keys_go_on(tokens: Tokens, origin: Ori
     assert 2 <= len(seen) <= 4
     new = rotated(tokens, later(origin, 3600))
     assert set(published(tokens, later(origin, 3610))) == {kid, new}
+
+
+def test_known_keys_go_on_for_an_hour_and_no_longer(tokens: Tokens, origin: Origin) -> None:
+    """A process that is cut off must not show a key for ever that may have been revoked meanwhile."""
+    (kid,) = ensured(tokens, origin)
+    assert published(tokens, origin) == [kid]
+    with statements(tokens.engine, fail=True):
+        assert published(tokens, later(origin, KNOWN_SECONDS)) == [kid]
+        with tokens.transaction() as tx, pytest.raises(OperationalError):
+            tokens.keys.jwks(tx, later(origin, KNOWN_SECONDS + 1).now)
+
+
+def test_an_unknown_key_id_is_no_wrong_one_while_the_database_is_away(tokens: Tokens, origin: Origin) -> None:
+    ensured(tokens, origin)
+    current(tokens, origin)
+    with statements(tokens.engine, fail=True), tokens.transaction() as tx, pytest.raises(OperationalError):
+        tokens.keys.find(tx, "unknown", later(origin, 10).now)
+
+
+@pytest.mark.parametrize("seconds,waits", [(RELOAD_SECONDS, False), (SETTLE_SECONDS, True)])
+def test_while_one_thread_reads_the_keys_the_others_wait_only_where_a_new_one_might_be_missed(
+    tokens: Tokens, worker: Tokens, origin: Origin, seconds: int, *, waits: bool
+) -> None:
+    """After ``SETTLE_SECONDS`` every process shows a new key, one that had nothing to do for long as well."""
+    (old,) = ensured(tokens, origin)
+    assert published(tokens, origin) == [old]
+    new, moment = rotated(worker, origin), later(origin, seconds)
+    is_reading, may_go_on, seen = threading.Event(), threading.Event(), []
+
+    def hold(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        if "FROM signing_keys" in statement:
+            is_reading.set()
+            assert may_go_on.wait(10)
+
+    event.listen(tokens.engine, "before_cursor_execute", hold)
+    threads = [threading.Thread(target=lambda: seen.append(set(published(tokens, moment)))) for _ in range(2)]
+    threads[0].start()
+    assert is_reading.wait(10)
+    threads[1].start()
+    threads[1].join(0.3)
+    was_waiting = threads[1].is_alive()
+    may_go_on.set()
+    for thread in threads:
+        thread.join(10)
+    event.remove(tokens.engine, "before_cursor_execute", hold)
+    assert was_waiting == waits
+    assert seen == ([{old, new}, {old, new}] if waits else [{old}, {old, new}])
 
 
 def test_without_a_database_and_nothing_known_the_fault_is_reported(tokens: Tokens, origin: Origin) -> None:
