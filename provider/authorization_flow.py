@@ -69,9 +69,8 @@ class AuthorizationFlow:
             raise OAuthError(
                 "unmet_authentication_requirements", "The user did not sign in in the way that is asked for."
             )
-        if asked.consented_session_id == session.id and asked.consented_digest == digest_of_request(
-            asked, resource, scope
-        ):
+        digest = digest_of_request(asked, resource, scope)
+        if asked.consented_session_id == session.id and asked.consented_digest == digest:
             return Ready(session, user, resource, scope, None, is_decided=True)
         consent_id = self._remembered_consent(tx, asked, user, resource, consented_scope(asked, scope))
         wants_page = {"consent", "select_account"} & set(asked.parameters.prompt)

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Engine, update
 
 from database.models import AuthorizationCode, Consent
+from database.models import Client as ClientRow
 from database.models import Resource as ResourceRow
 from database.models import User as UserRow
 from provider.accounts.users import User
@@ -175,13 +176,15 @@ def test_a_waiting_request_ends_with_its_redirect_uri(browser: Browser, ada: Use
     assert browser.provider.rows(AuthorizationCode) == []
 
 
-def test_a_decision_on_a_changed_page_is_not_remembered_for_the_new_registration(browser: Browser, ada: User) -> None:
-    """A trusted client gets its code all the same; what the person allowed was something else."""
-    client = browser.provider.client(is_trusted=True)
-    resumed = browser.decide(consent_page(browser, client, prompt="consent"), "allow").location
+def test_a_decision_is_not_remembered_for_a_registration_that_it_was_not_about(browser: Browser, ada: User) -> None:
+    """An operator trusts the client meanwhile, so it gets its code all the same; the person allowed something else."""
+    client = browser.provider.client()
+    resumed = browser.decide(consent_page(browser, client), "allow").location
     registers(name="Your bank")(browser.provider, client, ada)
-    page_of(browser.get(resumed), "/consent")
+    writes(ClientRow, is_trusted=True)(browser.provider, client, ada)
+    code_of(browser.get(resumed))
     assert browser.provider.rows(Consent) == []
+    assert browser.provider.events("consent.given") == []
 
 
 @pytest.mark.parametrize("changes", [

@@ -246,13 +246,14 @@ def test_a_request_is_used_up_by_one_and_can_be_consented_to_no_more(world: Worl
     handle, untouched = store(world, origin, browser), store(world, origin, browser)
     requests = world.tokens.requests
     with world.tokens.transaction() as tx:
-        assert requests.mark_consented(tx, origin.now, handle, "01900000-0000-7000-8000-00000000000a")
+        assert requests.mark_consented(tx, origin.now, handle, "01900000-0000-7000-8000-00000000000a", "d" * 64)
         found = requests.find(tx, origin.now, handle, browser)
         assert found is not None
         assert found.consented_session_id == "01900000-0000-7000-8000-00000000000a"
+        assert found.consented_digest == "d" * 64
         assert requests.consume(tx, origin.now, handle)
         assert not requests.consume(tx, origin.now, handle)
-        assert not requests.mark_consented(tx, origin.now, handle, "01900000-0000-7000-8000-00000000000b")
+        assert not requests.mark_consented(tx, origin.now, handle, "01900000-0000-7000-8000-00000000000b", "e" * 64)
         assert requests.find(tx, origin.now, handle, browser) is None
         other = requests.find(tx, origin.now, untouched, browser)
         assert other is not None
