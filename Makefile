@@ -1,5 +1,5 @@
 # Everything happens in .venv. Nothing else on this machine is touched, except that `make test` installs what
-# .ci/system-packages lists when it is missing and may be installed.
+# .ci/system-packages lists when it is missing and may be installed, and unpacks MySQL into the user's cache folder.
 
 PYTHON ?= python3.11
 VENV := .venv
@@ -19,6 +19,7 @@ run: $(VENV)/.runtime ## make the environment and start the server: mcp-core ser
 
 test: $(VENV)/.development ## install what tests need, then run the checks and all tests
 	@.ci/system-packages
+	@.ci/mysql-server
 	@$(MAKE) --no-print-directory check coverage
 
 check: $(VENV)/.development ## lint, format, types, layers; no tests

@@ -1,7 +1,8 @@
 """Fixtures that every test may use: databases, a fixed time, an origin, keys.
 
-A test that takes ``engine`` runs once on each database. ``MYSQL_TEST_URL`` (a ``mysql+pymysql://`` URL whose user may
-create databases) adds a server that is not started here, such as MySQL proper.
+A test that takes ``engine`` runs once on SQLite and once on MariaDB; where SQL itself is the subject (``ON_MYSQL_TOO``:
+the schema, migrations, whatever is consumed once) on MySQL as well. Elsewhere the statements are the same, and the minute
+that a third round takes goes to other tests; ``MYSQL_TEST_URL`` asks for it (``tests/mysql_server.py``).
 """
 
 from __future__ import annotations
@@ -21,9 +22,17 @@ from database.init_db import migrate
 from provider.protocol.messages import Origin
 from provider.security.crypto import Keyring
 from tests.database_servers import MariaDBServer, create_migrated_database, empty_tables
+from tests.mysql_server import TEST_URL, MySQLServer, need_mysql
 
-TEST_URL = os.environ.get("MYSQL_TEST_URL")
-DATABASES = ["sqlite", "mariadb", *(["mysql"] if TEST_URL else [])]
+DATABASES = ("sqlite", "mariadb")
+ON_MYSQL_TOO = ("database", "tokens")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "engine" in metafunc.fixturenames:
+        is_sql = metafunc.definition.path.parent.name in ON_MYSQL_TOO
+        names = (*DATABASES, "mysql") if is_sql or TEST_URL else DATABASES
+        metafunc.parametrize("engine", names, indirect=True)
 
 
 @pytest.fixture(scope="session")
@@ -47,10 +56,17 @@ def mariadb_url(mariadb_server: MariaDBServer) -> URL:
 
 
 @pytest.fixture(scope="session")
-def mysql_url(worker_name: str) -> URL:
-    if not TEST_URL:
-        pytest.fail("MYSQL_TEST_URL is not set")
-    return create_migrated_database(make_url(TEST_URL), f"mcp_core_test_{worker_name}")
+def mysql_server() -> Iterator[MySQLServer]:
+    need_mysql()
+    server = MySQLServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def mysql_url(worker_name: str, request: pytest.FixtureRequest) -> URL:
+    url = make_url(TEST_URL) if TEST_URL else request.getfixturevalue("mysql_server").url()
+    return create_migrated_database(url, f"mcp_core_test_{worker_name}")
 
 
 @pytest.fixture(scope="session")
@@ -89,9 +105,16 @@ def _emptied(url: URL) -> Iterator[Engine]:
     engine.dispose()
 
 
-@pytest.fixture(params=DATABASES)
+@pytest.fixture(params=["mariadb", "mysql"])
+def server_engine(request: pytest.FixtureRequest) -> Engine:
+    """The same, for what SQLite has nothing of."""
+    made: Engine = request.getfixturevalue(f"{request.param}_engine")
+    return made
+
+
+@pytest.fixture
 def engine(request: pytest.FixtureRequest) -> Engine:
-    """A migrated, empty database: the test runs once on each kind."""
+    """A migrated, empty database; ``pytest_generate_tests`` says on which kinds the test runs."""
     made: Engine = request.getfixturevalue(f"{request.param}_engine")
     return made
 

@@ -1,4 +1,4 @@
-"""A MariaDB server of the tests' own, on loopback, gone when they end; and fresh databases on it."""
+"""Database servers of the tests' own, on loopback, gone when they end; and fresh databases on them."""
 
 from __future__ import annotations
 
@@ -50,28 +50,33 @@ def free_port() -> int:
         return port
 
 
-class MariaDBServer:
-    """One mariadbd in a folder of its own. Durable over ``kill`` and ``start``, as a real one is.
+class DatabaseServer:
+    """One server in a folder of its own. Durable over ``kill`` and ``start``, as a real one is.
 
     It speaks TLS with a certificate by ``authority``, for the name ``localhost`` and for 127.0.0.1. Its defaults are
-    deliberately poor (latin1, no strict mode), so that whatever we need has to be asked for by us.
+    deliberately poor (latin1, no strict mode), so that whatever we need has to be asked for by us. ``options`` are
+    further ones of its command line, which win.
     """
 
-    def __init__(self) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="mcp-mariadb-"))
+    product: str
+
+    def __init__(self, *options: str) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix=f"mcp-{self.product}-"))
         self._process: subprocess.Popen[bytes] | None = None
+        self._options = options
         self.port = free_port()
         self.socket = self._folder / "server.sock"
+        self.data = self._folder / "data"
         self.authority = self._folder / "ca.pem"
         self.log = self._folder / "server.log"
         try:
-            self._install()
+            self._prepare()
             self.start()
         except BaseException:
             self.close()
             raise
 
-    def _install(self) -> None:
+    def _prepare(self) -> None:
         make_certificates(self._folder)
         quoted = PASSWORD.replace("'", "''")
         (self._folder / "init.sql").write_text(
@@ -80,36 +85,22 @@ class MariaDBServer:
             f"GRANT ALL PRIVILEGES ON *.* TO {USER}@'%';\n",
             encoding="utf-8",
         )
-        data = self._folder / "data"
-        command = [
-            program("mariadb-install-db"),
-            "--no-defaults",
-            f"--datadir={data}",
-            "--auth-root-authentication-method=normal",
-            "--skip-test-db",
-            *self._as_root(),
-        ]
-        # Its bootstrap process gives up now and then on a machine that is very busy; what it says is kept for that case.
-        for attempt in range(1, INSTALL_TRIES + 1):
-            done = subprocess.run(command, capture_output=True, text=True, timeout=START_SECONDS)
-            if done.returncode == 0:
-                return
-            shutil.rmtree(data, ignore_errors=True)
-            if attempt == INSTALL_TRIES:
-                raise RuntimeError(f"mariadb-install-db ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
+        self._make_data()
 
-    @staticmethod
-    def _as_root() -> list[str]:
-        return ["--user=root"] if os.geteuid() == 0 else []
+    def _make_data(self) -> None:
+        raise NotImplementedError
+
+    def _command(self) -> list[str]:
+        """The program with what only this product knows."""
+        raise NotImplementedError
 
     def start(self) -> None:
         """Returns when the server answers."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [
-                    program("mariadbd"),
-                    "--no-defaults",
-                    f"--datadir={self._folder / 'data'}",
+                    *self._command(),
+                    f"--datadir={self.data}",
                     f"--socket={self.socket}",
                     f"--pid-file={self._folder / 'server.pid'}",
                     "--bind-address=127.0.0.1,127.0.0.2",
@@ -125,9 +116,9 @@ class MariaDBServer:
                     "--performance-schema=OFF",
                     "--innodb-flush-log-at-trx-commit=2",
                     "--innodb-buffer-pool-size=64M",
-                    "--innodb-log-file-size=16M",
                     "--innodb-fast-shutdown=2",
-                    *self._as_root(),
+                    *_as_root(),
+                    *self._options,
                 ],
                 stdout=log,
                 stderr=log,
@@ -139,8 +130,9 @@ class MariaDBServer:
                 self.connect().close()
             except pymysql.err.MySQLError as error:
                 if self._process.poll() is not None or time.monotonic() > deadline:
+                    said = self.log.read_text(errors="replace")[-2000:]
                     self.close()
-                    raise RuntimeError(f"mariadbd did not start: {error}") from error
+                    raise RuntimeError(f"{self.product} did not start: {error}\n{said}") from error
                 time.sleep(0.05)
             else:
                 return
@@ -192,8 +184,39 @@ class MariaDBServer:
         self._process = None
 
     def close(self) -> None:
-        self.stop()
+        self.kill()  # what it would still write goes with its folder
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _as_root() -> list[str]:
+    return ["--user=root"] if os.geteuid() == 0 else []
+
+
+class MariaDBServer(DatabaseServer):
+    """The mariadbd that is installed here."""
+
+    product = "mariadb"
+
+    def _make_data(self) -> None:
+        command = [
+            program("mariadb-install-db"),
+            "--no-defaults",
+            f"--datadir={self.data}",
+            "--auth-root-authentication-method=normal",
+            "--skip-test-db",
+            *_as_root(),
+        ]
+        # Its bootstrap process gives up now and then on a machine that is very busy; what it says is kept for that case.
+        for attempt in range(1, INSTALL_TRIES + 1):
+            done = subprocess.run(command, capture_output=True, text=True, timeout=START_SECONDS)
+            if done.returncode == 0:
+                return
+            shutil.rmtree(self.data, ignore_errors=True)
+            if attempt == INSTALL_TRIES:
+                raise RuntimeError(f"mariadb-install-db ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
+
+    def _command(self) -> list[str]:
+        return [program("mariadbd"), "--no-defaults", "--innodb-log-file-size=16M"]
 
 
 def create_database(url: URL, name: str, *, charset: str = "utf8mb4", collation: str = "utf8mb4_unicode_ci") -> URL:

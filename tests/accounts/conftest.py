@@ -68,10 +68,10 @@ def services(engine: Engine, keyring: Keyring) -> Services:
     return accounts_on(engine, keyring)
 
 
-@pytest.fixture
-def on_mariadb(mariadb_engine: Engine, keyring: Keyring) -> Services:
+@pytest.fixture(params=["mariadb", "mysql"])
+def on_server(request: pytest.FixtureRequest, keyring: Keyring) -> Services:
     """For what only a server's threads can show."""
-    return accounts_on(mariadb_engine, keyring)
+    return accounts_on(request.getfixturevalue(f"{request.param}_engine"), keyring)
 
 
 @pytest.fixture

@@ -301,9 +301,9 @@ def test_two_who_ask_for_one_name_at_once_get_one_user(services: Services, origi
     ],
 )
 def test_a_name_that_is_taken_at_the_last_moment_is_the_one_that_is_refused(
-    on_mariadb: Services, origin: Origin, rival: tuple[str, str], field: str
+    on_server: Services, origin: Origin, rival: tuple[str, str], field: str
 ) -> None:
-    services, engine = on_mariadb, on_mariadb.engine
+    services, engine = on_server, on_server.engine
     tries: list[str] = []
 
     def take(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:

@@ -17,7 +17,7 @@ from database.init_db import drop_all, migrate, pending_files
 from database.ledger import LEDGER, MigrationError, only_runner
 from database.models import metadata
 from database.sql_files import sql_files
-from tests.database_servers import MariaDBServer, create_database
+from tests.database_servers import DatabaseServer, create_database
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = [
@@ -33,21 +33,22 @@ FIRST = "CREATE TABLE one (\n  id INTEGER NOT NULL\n);\nCREATE INDEX ix_one ON o
 SECOND = "ALTER TABLE one ADD COLUMN name VARCHAR(9);\nINSERT INTO one (id, name) VALUES (1, '100%');\n"
 
 
-@pytest.fixture(params=["sqlite", "mariadb"])
+@pytest.fixture(params=["sqlite", "mariadb", "mysql"])
 def bare_engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     """A database with nothing in it."""
     if request.param == "sqlite":
         engine = create_engine_for(f"sqlite:///{tmp_path}/bare.db")
     else:
-        server: MariaDBServer = request.getfixturevalue("mariadb_server")
+        server: DatabaseServer = request.getfixturevalue(f"{request.param}_server")
         engine = create_engine_for(create_database(server.url(), "bare"))
     yield engine
     engine.dispose()
 
 
-@pytest.fixture
-def bare_mariadb(mariadb_server: MariaDBServer) -> Iterator[Engine]:
-    engine = create_engine_for(create_database(mariadb_server.url(), "bare"))
+@pytest.fixture(params=["mariadb", "mysql"])
+def bare_server(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    server: DatabaseServer = request.getfixturevalue(f"{request.param}_server")
+    engine = create_engine_for(create_database(server.url(), "bare"))
     yield engine
     engine.dispose()
 
@@ -134,23 +135,23 @@ def test_on_sqlite_a_failure_undoes_the_whole_run(tmp_path: Path, folder: Path) 
     engine.dispose()
 
 
-def test_on_a_server_what_was_applied_before_a_failure_may_not_be_edited(bare_mariadb: Engine, folder: Path) -> None:
+def test_on_a_server_what_was_applied_before_a_failure_may_not_be_edited(bare_server: Engine, folder: Path) -> None:
     name = "migrations/20260702_0000_three.sql"
     write(folder, name, "INSERT INTO one (id) VALUES (2);\nINSERT INTO nowhere (id) VALUES (1);\n")
     with pytest.raises(MigrationError):
-        migrate(bare_mariadb, folder=folder)
+        migrate(bare_server, folder=folder)
     write(folder, name, "INSERT INTO one (id) VALUES (20);\nINSERT INTO one (id) VALUES (3);\n")
     with pytest.raises(MigrationError, match="leave its first 1 statements as they were"):
-        migrate(bare_mariadb, folder=folder)
-    assert rows(bare_mariadb, "SELECT count(*) FROM one WHERE id > 1") == [(1,)]
+        migrate(bare_server, folder=folder)
+    assert rows(bare_server, "SELECT count(*) FROM one WHERE id > 1") == [(1,)]
 
 
 @pytest.mark.parametrize("lost", range(5))
-def test_a_crash_between_a_statement_and_its_record_is_survived(bare_mariadb: Engine, folder: Path, lost: int) -> None:
+def test_a_crash_between_a_statement_and_its_record_is_survived(bare_server: Engine, folder: Path, lost: int) -> None:
     """MySQL commits a change of a table at once; the ledger's line for it can then be missing."""
     write(folder, "schemas/001_one.sql", FIRST + "CREATE TABLE three (\n  id INTEGER\n);\n")
-    migrate(bare_mariadb, folder=folder)
-    with bare_mariadb.begin() as connection:
+    migrate(bare_server, folder=folder)
+    with bare_server.begin() as connection:
         for file_name, count in (("schemas/001_one.sql", 3), ("migrations/20260701_1200_two.sql", 1)):
             done = max(min(count, lost), 0)
             lost -= count
@@ -162,9 +163,9 @@ def test_a_crash_between_a_statement_and_its_record_is_survived(bare_mariadb: En
                 {"done": done, "hash": file.done_sha256(done), "name": file_name},
             )
         connection.execute(text("DELETE FROM one"))
-    migrate(bare_mariadb, folder=folder)
-    assert rows(bare_mariadb, "SELECT name FROM one") == [("100%",)]
-    assert migrate(bare_mariadb, folder=folder, dry_run=True).pending == []
+    migrate(bare_server, folder=folder)
+    assert rows(bare_server, "SELECT name FROM one") == [("100%",)]
+    assert migrate(bare_server, folder=folder, dry_run=True).pending == []
 
 
 def test_tables_made_by_hand_are_adopted_with_what_is_in_them(bare_engine: Engine, folder: Path) -> None:
@@ -213,7 +214,7 @@ def test_threads_that_migrate_together_do_the_work_once(bare_engine: Engine) -> 
 
 
 def test_two_processes_started_together_do_the_work_once(
-    mariadb_server: MariaDBServer, tmp_path: Path, request: pytest.FixtureRequest
+    mariadb_server: DatabaseServer, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     create_database(mariadb_server.url(), "bare")
     for environment in (mariadb_server.environment("bare"), {"MCP_HOME": str(tmp_path / "home")}):
@@ -234,17 +235,17 @@ def test_two_processes_started_together_do_the_work_once(
         assert sum(output.count("current ") for output, _ in outputs) == 2 * len(FILES)
 
 
-def test_a_runner_that_waits_in_vain_says_so(bare_mariadb: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_runner_that_waits_in_vain_says_so(bare_server: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("database.ledger.LOCK_SECONDS", 1)
-    with only_runner(bare_mariadb), pytest.raises(MigrationError, match="another migration holds the lock"):
-        migrate(bare_mariadb)
+    with only_runner(bare_server), pytest.raises(MigrationError, match="another migration holds the lock"):
+        migrate(bare_server)
 
 
-def test_a_runner_that_dies_gives_the_lock_back(bare_mariadb: Engine) -> None:
-    with pytest.raises(ZeroDivisionError), only_runner(bare_mariadb):
+def test_a_runner_that_dies_gives_the_lock_back(bare_server: Engine) -> None:
+    with pytest.raises(ZeroDivisionError), only_runner(bare_server):
         raise ZeroDivisionError
     started = time.monotonic()
-    migrate(bare_mariadb)
+    migrate(bare_server)
     assert time.monotonic() - started < 30
 
 

@@ -34,30 +34,30 @@ def kill_pooled(engine: Engine) -> int:
     return number
 
 
-def test_requests_of_ours_ping_after_a_pause_only(mariadb_engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = pings(mariadb_engine)
-    assert pings(mariadb_engine) == before
+def test_requests_of_ours_ping_after_a_pause_only(server_engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = pings(server_engine)
+    assert pings(server_engine) == before
     monkeypatch.setattr(engines, "TRUSTED_SECONDS", 0)
-    assert pings(mariadb_engine) == before + 1
+    assert pings(server_engine) == before + 1
 
 
-def test_sessions_of_others_ping_each_time(mariadb_engine: Engine) -> None:
-    before = pings(mariadb_engine)
+def test_sessions_of_others_ping_each_time(server_engine: Engine) -> None:
+    before = pings(server_engine)
     for _ in range(3):
-        with Session(mariadb_engine) as session:
+        with Session(server_engine) as session:
             session.execute(NUMBER)
-    assert pings(mariadb_engine) == before + 3
+    assert pings(server_engine) == before + 3
 
 
-def test_a_session_of_others_never_meets_a_dead_connection(mariadb_engine: Engine) -> None:
-    number = kill_pooled(mariadb_engine)
-    with Session(mariadb_engine) as session:
+def test_a_session_of_others_never_meets_a_dead_connection(server_engine: Engine) -> None:
+    number = kill_pooled(server_engine)
+    with Session(server_engine) as session:
         assert session.execute(NUMBER).scalar_one() != number
 
 
-def test_a_request_of_ours_finds_it_by_a_fault_that_passes(mariadb_engine: Engine) -> None:
-    number = kill_pooled(mariadb_engine)
-    tx = Transaction(mariadb_engine)
+def test_a_request_of_ours_finds_it_by_a_fault_that_passes(server_engine: Engine) -> None:
+    number = kill_pooled(server_engine)
+    tx = Transaction(server_engine)
     with pytest.raises(OperationalError) as caught:
         tx.execute(NUMBER)
     tx.rollback()
@@ -67,9 +67,9 @@ def test_a_request_of_ours_finds_it_by_a_fault_that_passes(mariadb_engine: Engin
 
 
 def test_after_a_pause_it_is_replaced_before_a_request_of_ours_meets_it(
-    mariadb_engine: Engine, monkeypatch: pytest.MonkeyPatch
+    server_engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    number = kill_pooled(mariadb_engine)
+    number = kill_pooled(server_engine)
     monkeypatch.setattr(engines, "TRUSTED_SECONDS", 0)
-    with Transaction(mariadb_engine) as tx:
+    with Transaction(server_engine) as tx:
         assert tx.execute(NUMBER).scalar_one() != number

@@ -19,20 +19,20 @@ def rollbacks(engine: Engine) -> int:
     return int(found[1])
 
 
-def test_after_a_commit_nothing_is_rolled_back(mariadb_engine: Engine) -> None:
-    before = rollbacks(mariadb_engine)
-    with Transaction(mariadb_engine) as tx:
+def test_after_a_commit_nothing_is_rolled_back(server_engine: Engine) -> None:
+    before = rollbacks(server_engine)
+    with Transaction(server_engine) as tx:
         tx.execute(ADD)
-    assert rollbacks(mariadb_engine) == before
-    with Transaction(mariadb_engine) as tx:
+    assert rollbacks(server_engine) == before
+    with Transaction(server_engine) as tx:
         assert tx.execute(COUNT).scalar_one() == 1
 
 
-def test_what_was_only_read_is_rolled_back(mariadb_engine: Engine) -> None:
-    before = rollbacks(mariadb_engine)
-    with Session(mariadb_engine) as session:
+def test_what_was_only_read_is_rolled_back(server_engine: Engine) -> None:
+    before = rollbacks(server_engine)
+    with Session(server_engine) as session:
         session.execute(COUNT)
-    assert rollbacks(mariadb_engine) > before
+    assert rollbacks(server_engine) > before
 
 
 def test_a_commit_counts_for_its_own_use_of_the_connection_only(engine: Engine) -> None:

@@ -202,8 +202,8 @@ def test_a_time_without_a_zone_is_refused(engine: Engine) -> None:
         connection.execute(insert(RateCounter), {"bucket": "b" * 64, "count": 1, "expires_at": naive})
 
 
-def test_a_value_that_does_not_fit_is_refused_and_not_cut_off(mariadb_engine: Engine) -> None:
-    with mariadb_engine.connect() as connection, pytest.raises(DataError):
+def test_a_value_that_does_not_fit_is_refused_and_not_cut_off(server_engine: Engine) -> None:
+    with server_engine.connect() as connection, pytest.raises(DataError):
         connection.execute(insert(User), user("kim", username="k" * 65))
 
 

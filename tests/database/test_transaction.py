@@ -103,24 +103,24 @@ def test_what_waits_for_the_commit_is_forgotten_by_a_rollback(engine: Engine) ->
 
 
 @pytest.mark.parametrize("is_marked", [True, False])
-def test_a_commit_that_fails_does_not_run_what_waits_for_it(mariadb_engine: Engine, *, is_marked: bool) -> None:
+def test_a_commit_that_fails_does_not_run_what_waits_for_it(server_engine: Engine, *, is_marked: bool) -> None:
     """Whether it is known that nothing was kept (by a row that is not there), or nothing is known."""
     done: list[str] = []
-    tx = Transaction(mariadb_engine)
+    tx = Transaction(server_engine)
     number = tx.execute(select(RateCounter.bucket)).connection.exec_driver_sql("SELECT connection_id()").scalar_one()
     tx.execute(insert(RateCounter), counter("lost"))
     tx.on_commit(lambda: done.append("never"))
     if is_marked:
         tx.mark((RateCounter.__table__.c.bucket, "lost"))
-    with mariadb_engine.connect() as other:
+    with server_engine.connect() as other:
         other.exec_driver_sql(f"KILL {number}")
     with pytest.raises(OperationalError if is_marked else CommitUnknown):
         tx.commit()
-    assert (done, tx.is_open, checked_out(mariadb_engine)) == ([], False, 0)
-    assert stored(mariadb_engine) == []
+    assert (done, tx.is_open, checked_out(server_engine)) == ([], False, 0)
+    assert stored(server_engine) == []
     tx.execute(insert(RateCounter), counter("again"))
     tx.commit()
-    assert stored(mariadb_engine) == ["again"]
+    assert stored(server_engine) == ["again"]
     assert done == []
 
 

@@ -130,10 +130,11 @@ def test_a_connection_that_the_server_has_closed_is_replaced(
     assert answer.status == 200
 
 
-def test_the_loser_of_a_deadlock_tries_again(mariadb_engine: Engine, make_provider: ProviderFactory) -> None:
+def test_the_loser_of_a_deadlock_tries_again(server_engine: Engine, make_provider: ProviderFactory) -> None:
     """A real one: each holds the row that the other wants next. The heavier transaction wins it, so the request loses."""
-    with mariadb_engine.begin() as connection:
-        connection.execute(text("CREATE OR REPLACE TABLE deadlock (id INT PRIMARY KEY, n INT NOT NULL) ENGINE=InnoDB"))
+    with server_engine.begin() as connection:
+        connection.execute(text("DROP TABLE IF EXISTS deadlock"))
+        connection.execute(text("CREATE TABLE deadlock (id INT PRIMARY KEY, n INT NOT NULL) ENGINE=InnoDB"))
         connection.execute(text("INSERT INTO deadlock VALUES (1, 0), (2, 0)"))
     both_hold_one, attempts = threading.Barrier(2, timeout=20), []
     step = text("UPDATE deadlock SET n = n + 1 WHERE id = :id")
@@ -147,8 +148,10 @@ def test_the_loser_of_a_deadlock_tries_again(mariadb_engine: Engine, make_provid
         return ProtocolResponse.json({})
 
     def rival() -> None:
-        with mariadb_engine.begin() as connection:
-            connection.execute(text("INSERT INTO deadlock SELECT seq, 0 FROM seq_10_to_500"))
+        with server_engine.begin() as connection:
+            connection.execute(
+                text("INSERT INTO deadlock VALUES (:id, 0)"), [{"id": number} for number in range(10, 500)]
+            )
             connection.execute(step, {"id": 2})
             both_hold_one.wait()
             connection.execute(step, {"id": 1})
@@ -156,14 +159,14 @@ def test_the_loser_of_a_deadlock_tries_again(mariadb_engine: Engine, make_provid
     thread = threading.Thread(target=rival)
     thread.start()
     try:
-        doorway = Doorway(mariadb_engine)
+        doorway = Doorway(server_engine)
         endpoint = Endpoint("/x", ("GET",), handle)
         request = doorway.request("GET", "/x", "", {}, b"", "192.0.2.10")
         answer = doorway.answer(endpoint, request)
     finally:
         thread.join()
     assert (answer.status, len(attempts)) == (200, 2)
-    with mariadb_engine.begin() as connection:
+    with server_engine.begin() as connection:
         assert connection.execute(text("SELECT n FROM deadlock WHERE id < 3")).scalars().all() == [2, 2]
         connection.execute(text("DROP TABLE deadlock"))
 

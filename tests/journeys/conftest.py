@@ -1,4 +1,4 @@
-"""Running servers for the journeys: one for each test file, on SQLite or on MariaDB with the documented variables."""
+"""Running servers for the journeys: one for each test file, on SQLite, MariaDB or MySQL with the documented variables."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from pathlib import Path
 
 import pytest
 
-from tests.database_servers import MariaDBServer, create_database
+from tests.database_servers import DatabaseServer, create_database
 from tests.journeys.mcp_world import World, mcp_world
 from tests.serving import Server, serving
 
 
-def documented_variables(server: MariaDBServer, worker: str, story: str) -> dict[str, str]:
+def documented_variables(server: DatabaseServer, worker: str, story: str) -> dict[str, str]:
     """``MYSQL_*`` of a new, empty database for this story; the server migrates it at its first start."""
     name = re.sub(r"\W", "_", f"journey_{worker}_{story}")
     create_database(server.url(), name)
     return server.environment(name)
 
 
-@pytest.fixture(scope="module", params=["sqlite", "mariadb"])
+@pytest.fixture(scope="module", params=["sqlite", "mariadb", "mysql"])
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, worker_name: str
 ) -> Iterator[Server]:
     """The server with nobody in it, on each database in turn."""
     home: Path = tmp_path_factory.mktemp("home")
     database = {}
-    if request.param == "mariadb":
-        mariadb: MariaDBServer = request.getfixturevalue("mariadb_server")
-        database = documented_variables(mariadb, worker_name, request.module.__name__.rpartition(".")[2])
+    if request.param != "sqlite":
+        chosen: DatabaseServer = request.getfixturevalue(f"{request.param}_server")
+        database = documented_variables(chosen, worker_name, request.module.__name__.rpartition(".")[2])
     with serving(home, database=database) as running:
         yield running
 

@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from tests.browser import Browser, Page
-from tests.database_servers import MariaDBServer
+from tests.database_servers import DatabaseServer
 from tests.journeys.application import Application, at_once, is_refusal
 from tests.journeys.conftest import documented_variables
 from tests.journeys.person import Person
@@ -25,14 +25,14 @@ from tests.serving import ROOT, Server, serving
 SIX = 6
 
 
-@pytest.fixture(scope="module", params=["mariadb", "sqlite"])
+@pytest.fixture(scope="module", params=["mariadb", "mysql", "sqlite"])
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, worker_name: str
 ) -> Iterator[Server]:
     database = {}
-    if request.param == "mariadb":
-        mariadb: MariaDBServer = request.getfixturevalue("mariadb_server")
-        database = documented_variables(mariadb, worker_name, "races")
+    if request.param != "sqlite":
+        chosen: DatabaseServer = request.getfixturevalue(f"{request.param}_server")
+        database = documented_variables(chosen, worker_name, "races")
     with serving(tmp_path_factory.mktemp("home"), database=database, workers=2) as running:
         yield running
         assert running.traces == ""
