@@ -58,6 +58,12 @@ def explain_database_error(error: Exception) -> str:
     return f"{detail}\n{_HINTS[code]}" if code in _HINTS else f"{detail} ({code})"
 
 
+def error_code(error: DBAPIError) -> int | None:
+    """The number that MySQL or MariaDB gave the error."""
+    arguments: tuple[object, ...] = getattr(error.orig, "args", ())
+    return arguments[0] if arguments and isinstance(arguments[0], int) else None
+
+
 def is_database_fault(error: Exception) -> bool:
     """Whether the database could not be reached or could not go on, as opposed to a wrong statement."""
     return isinstance(error, OUT_OF_REACH)

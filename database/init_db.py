@@ -7,6 +7,7 @@ the file's checksum and, since MySQL commits each DDL statement at once, how man
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime
 import sys
 import time
@@ -22,18 +23,22 @@ from sqlalchemy.exc import DBAPIError
 
 from database.after_restore import end_what_was_issued
 from database.connection import ConfigurationError, create_engine_for, database_url_from_environment, environment
-from database.faults import explain_database_error
+from database.faults import error_code, explain_database_error
 from database.ledger import (
     LEDGER,
     Entry,
     MigrationError,
+    OvertakenError,
     begin_file,
     create_ledger,
-    only_runner,
     read_ledger,
     record_progress,
 )
+from database.runner import only_runner
 from database.sql_files import FOLDER, SqlFile, SqlFileError, added_column, created_index, created_table, sql_files
+
+TRIES = 3
+MADE_BY_ANOTHER = {1050, 1060, 1061, 1213, 1684}  # it is there already, or gave way to another node's
 
 
 @dataclass
@@ -49,28 +54,36 @@ class MigrationReport:
 def migrate(engine: Engine, *, folder: Path = FOLDER, dry_run: bool = False) -> MigrationReport:
     """Brings the database to the newest version. Raises ``MigrationError``, ``SqlFileError``, ``DBAPIError``."""
     files = sql_files(folder)
-    report = MigrationReport()
-    if dry_run:
-        with engine.connect() as connection:
-            entries = read_ledger(connection)
-        _check_ledger(files, entries)
-        for file in files:
-            entry = entries.get(file.name)
-            (report.current if entry is not None and entry.finished_at else report.pending).append(file.name)
+    with engine.connect() as connection:
+        report = _compare(files, read_ledger(connection))
+    if dry_run or not report.pending:
         return report
+    for _ in range(TRIES - 1):
+        with contextlib.suppress(OvertakenError):
+            return _migrate(engine, files)
+    return _migrate(engine, files)
+
+
+def _compare(files: Sequence[SqlFile], entries: Mapping[str, Entry]) -> MigrationReport:
+    _check_ledger(files, entries)
+    report = MigrationReport()
+    for file in files:
+        entry = entries.get(file.name)
+        (report.current if entry is not None and entry.finished_at else report.pending).append(file.name)
+    return report
+
+
+def _migrate(engine: Engine, files: Sequence[SqlFile]) -> MigrationReport:
     with only_runner(engine) as connection:
         create_ledger(connection)
         entries = read_ledger(connection)
-        _check_ledger(files, entries)
+        report = _compare(files, entries)
+        pending, report.pending = report.pending, []
         later = {added_column(statement) for file in files for statement in file.statements}
         for file in files:
-            entry = entries.get(file.name)
-            if entry is not None and entry.finished_at:
-                report.current.append(file.name)
-            elif _apply(connection, file, entry, later):
-                report.applied.append(file.name)
-            else:
-                report.adopted.append(file.name)
+            if file.name in pending:
+                ran = _apply(connection, file, entries.get(file.name), later)
+                (report.applied if ran else report.adopted).append(file.name)
     return report
 
 
@@ -119,7 +132,7 @@ def _apply(
     done = 0 if entry is None else entry.statements_done
     ran = entry is not None
     if done == len(file.statements):
-        record_progress(connection, file, done, 0)
+        record_progress(connection, file, done, done, 0)
     for index, statement in enumerate(file.statements[done:], done + 1):
         started = time.monotonic()
         try:
@@ -127,10 +140,11 @@ def _apply(
                 is_sqlite = connection.dialect.name == "sqlite"
                 connection.exec_driver_sql(statement if is_sqlite else statement.replace("%", "%%"))
                 ran = True
+            record_progress(connection, file, index - 1, index, int((time.monotonic() - started) * 1000))
         except DBAPIError as error:
+            kind = OvertakenError if error_code(error) in MADE_BY_ANOTHER else MigrationError
             place = f"{file.name}, statement {index} of {len(file.statements)}"
-            raise MigrationError(f"{place}: {explain_database_error(error)}") from error
-        record_progress(connection, file, index, int((time.monotonic() - started) * 1000))
+            raise kind(f"{place}: {explain_database_error(error)}") from error
     return ran
 
 
