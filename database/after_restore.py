@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 
-from sqlalchemy import Engine, delete, func, insert, select, update
+from sqlalchemy import Engine, delete, func, insert, inspect, select, update
 
+from database.ledger import MigrationError, read_ledger
 from database.models import (
     AuditRecord,
     AuthorizationRequest,
@@ -20,9 +22,26 @@ from database.models import (
     UserSession,
 )
 from database.models.columns import new_id
+from database.sql_files import SqlFile, created_table
 
 REASON = "database_restored"
 PENDING = (AuthorizationRequest, LoginAttempt, PasswordResetToken, EmailVerificationToken, SetupLink)
+
+
+def check_is_restored(engine: Engine, files: Sequence[SqlFile]) -> None:
+    """Raises ``MigrationError`` where a backup was empty or cut off: its ledger, or a table that this tells of, is missing.
+
+    Such a backup restores without a word of complaint. It has to be noticed before empty tables are made in its place.
+    """
+    with engine.connect() as connection:
+        done = read_ledger(connection)
+        if not done:
+            raise MigrationError("nothing was restored into this database: it has no record of applied files")
+        there = set(inspect(connection).get_table_names())
+    made = [created_table(statement) for file in files if file.name in done for statement in file.statements]
+    missing = sorted(table[0] for table in made if table is not None and table[0] not in there)
+    if missing:
+        raise MigrationError(f"the backup was not restored completely, these tables are missing: {', '.join(missing)}")
 
 
 def end_what_was_issued(engine: Engine, now: datetime.datetime) -> dict[str, int]:

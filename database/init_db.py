@@ -21,7 +21,7 @@ if __package__ in (None, ""):  # run as a script: make the project importable fr
 from sqlalchemy import URL, Connection, Engine, inspect
 from sqlalchemy.exc import DBAPIError
 
-from database.after_restore import end_what_was_issued
+from database.after_restore import check_is_restored, end_what_was_issued
 from database.connection import ConfigurationError, create_engine_for, database_url_from_environment, environment
 from database.faults import error_code, explain_database_error
 from database.ledger import (
@@ -38,6 +38,15 @@ from database.runner import only_runner
 from database.sql_files import FOLDER, SqlFile, SqlFileError, added_column, created_index, created_table, sql_files
 
 TRIES = 3
+DISPOSABLE = (
+    "",
+    "dev",
+    "development",
+    "local",
+    "test",
+    "testing",
+    "ci",
+)  # production has more spellings than one can list
 MADE_BY_ANOTHER = {1050, 1060, 1061, 1213, 1684}  # it is there already, or gave way to another node's
 
 
@@ -205,10 +214,14 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     shown = url.render_as_string(hide_password=True)
     if options.status or options.dry_run:
         return _show(url, shown, with_current=options.status)
+    if options.after_restore and _is_absent(url):
+        raise MigrationError(f"nothing was restored: there is no {url.database}")
     engine = create_engine_for(url)
     if options.drop_existing:
-        if environ.get("ENV") == "production":
-            print("Not done: ENV is production, where tables are not dropped.", file=sys.stderr)
+        place = environ.get("ENV", "")
+        if place.strip().lower() not in DISPOSABLE:
+            allowed = ", ".join(filter(None, DISPOSABLE))
+            print(f"Not done: ENV is {place}; tables are dropped only where it is unset or {allowed}.", file=sys.stderr)
             return 1
         with engine.connect():
             pass  # an unreachable server is reported before anything is asked
@@ -216,6 +229,8 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
             print("Nothing was changed.", file=sys.stderr)
             return 1
         print(f"Dropped {len(drop_all(engine))} tables.")
+    if options.after_restore:
+        check_is_restored(engine, sql_files())
     report = migrate(engine)
     if options.after_restore:
         for name, count in end_what_was_issued(engine, datetime.datetime.now(datetime.UTC)).items():
@@ -230,7 +245,7 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 def _show(url: URL, shown: str, *, with_current: bool) -> int:
     """Looks only: a SQLite file that is not there is not made."""
-    if url.get_backend_name() == "sqlite" and not Path(str(url.database)).exists():
+    if _is_absent(url):
         report = MigrationReport(pending=[file.name for file in sql_files()])
     else:
         report = migrate(create_engine_for(url), dry_run=True)
@@ -240,6 +255,11 @@ def _show(url: URL, shown: str, *, with_current: bool) -> int:
         print(f"pending  {name}")
     print(f"{shown}: {len(report.pending)} to apply.")
     return 0
+
+
+def _is_absent(url: URL) -> bool:
+    """Whether it names a SQLite file that is not there, which connecting would make."""
+    return url.get_backend_name() == "sqlite" and not Path(str(url.database)).exists()
 
 
 if __name__ == "__main__":

@@ -18,9 +18,10 @@ from collections.abc import Iterator
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from database.engines import LOCK_WAIT_SECONDS, patient_engine
+from database.engines import patient_engine
 from database.faults import DATABASE_ERRORS, error_code
 from database.ledger import MigrationError
+from database.patience import LOCK_WAIT_SECONDS
 
 RUNNER = "schema_runner"
 WAIT_SECONDS = 60

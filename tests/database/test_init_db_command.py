@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import socket
 import subprocess
@@ -12,13 +13,16 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, inspect, text
 
+from database import init_db
 from database.connection import create_engine_for
+from database.ledger import LEDGER
 from database.models import metadata
+from database.runner import RUNNER
 from tests.database.test_migrations import FILES
 from tests.database_servers import PASSWORD, USER, MariaDBServer, create_database, free_port
 
 SCRIPT = Path(__file__).resolve().parents[2] / "database/init_db.py"
-TABLES = len(metadata.tables) + 1
+TABLES = {*metadata.tables, LEDGER}
 
 
 class Done:
@@ -58,8 +62,9 @@ def target(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[dic
     engine.dispose()
 
 
-def table_count(engine: Engine) -> int:
-    return len(inspect(engine).get_table_names())
+def tables(engine: Engine) -> set[str]:
+    """But for the row by which a server's runners keep out of each other's way."""
+    return set(inspect(engine).get_table_names()) - {RUNNER}
 
 
 def test_it_makes_the_tables_from_any_folder_and_says_so(target: tuple[dict[str, str], Engine], tmp_path: Path) -> None:
@@ -68,7 +73,7 @@ def test_it_makes_the_tables_from_any_folder_and_says_so(target: tuple[dict[str,
     assert (done.code, done.err) == (0, "")
     assert "applied  schemas/001_users_authentication.sql" in done.out
     assert "is up to date" in done.out
-    assert table_count(engine) == TABLES
+    assert tables(engine) == TABLES
     again = run(folder=tmp_path, **variables)
     assert "current  schemas/001_users_authentication.sql" in again.out
     assert "applied" not in again.out
@@ -80,7 +85,7 @@ def test_status_and_dry_run_look_only(target: tuple[dict[str, str], Engine], tmp
         done = run(option, folder=tmp_path, **variables)
         assert (done.code, done.err) == (0, "")
         assert "pending  schemas/001_users_authentication.sql" in done.out
-        assert table_count(engine) == 0
+        assert tables(engine) == set()
     run(folder=tmp_path, **variables)
     assert "current  schemas/002_authorization_server.sql" in run("--status", folder=tmp_path, **variables).out
     assert "0 to apply" in run("--dry-run", folder=tmp_path, **variables).out
@@ -100,6 +105,10 @@ def has_users(engine: Engine) -> bool:
 
 def filled(variables: dict[str, str], engine: Engine, folder: Path) -> None:
     run(folder=folder, **variables)
+    add_user(engine)
+
+
+def add_user(engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(
             text(
@@ -119,7 +128,7 @@ def test_dropping_asks_and_goes_on_only_by_the_word(target: tuple[dict[str, str]
     done = run("--drop-existing", folder=tmp_path, answer="drop\n", **variables)
     assert done.code == 0
     assert not has_users(engine)
-    assert table_count(engine) == TABLES
+    assert tables(engine) == TABLES
 
 
 def test_dropping_with_yes_asks_nothing(target: tuple[dict[str, str], Engine], tmp_path: Path) -> None:
@@ -127,17 +136,42 @@ def test_dropping_with_yes_asks_nothing(target: tuple[dict[str, str], Engine], t
     filled(variables, engine, tmp_path)
     done = run("--drop-existing", "--yes", folder=tmp_path, **variables)
     assert done.code == 0
-    assert f"Dropped {TABLES} tables." in done.out
+    assert f"Dropped {len(TABLES)} tables." in done.out
     assert not has_users(engine)
 
 
-def test_nothing_is_dropped_in_production(target: tuple[dict[str, str], Engine], tmp_path: Path) -> None:
-    variables, engine = target
-    filled(variables, engine, tmp_path)
-    done = run("--drop-existing", "--yes", folder=tmp_path, ENV="production", **variables)
-    assert done.code == 1
-    assert "ENV is production" in done.err
-    assert has_users(engine)
+@pytest.fixture
+def options() -> argparse.Namespace:
+    return argparse.Namespace(drop_existing=True, after_restore=False, status=False, dry_run=False, yes=True)
+
+
+@pytest.mark.parametrize(
+    "place", ["production", "PRODUCTION", " Production ", "prod", "Prod", "prd", "live", "staging", "운영", "0"]
+)
+def test_nothing_is_dropped_where_it_may_be_production(
+    sqlite_engine: Engine, options: argparse.Namespace, capsys: pytest.CaptureFixture[str], place: str
+) -> None:
+    add_user(sqlite_engine)
+    environ = {"MCP_HOME": str(Path(str(sqlite_engine.url.database)).parent), "ENV": place}
+    assert init_db._run(options, environ) == 1
+    assert f"ENV is {place}" in capsys.readouterr().err
+    assert has_users(sqlite_engine)
+
+
+@pytest.mark.parametrize("place", [None, "", "dev", "Development", "TEST", " ci "])
+def test_tables_are_dropped_where_nobody_lives(
+    sqlite_engine: Engine, options: argparse.Namespace, place: str | None
+) -> None:
+    add_user(sqlite_engine)
+    environ = {"MCP_HOME": str(Path(str(sqlite_engine.url.database)).parent)}
+    assert init_db._run(options, environ if place is None else environ | {"ENV": place}) == 0
+    assert not has_users(sqlite_engine)
+
+
+def test_what_the_env_file_says_of_the_place_counts_too(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("ENV=live\n")
+    done = run("--drop-existing", "--yes", folder=tmp_path, MCP_HOME=str(tmp_path))
+    assert (done.code, "ENV is live" in done.err) == (1, True)
 
 
 def test_contradicting_options_are_wrong_usage(tmp_path: Path) -> None:
