@@ -59,6 +59,7 @@ class DatabaseServer:
     """
 
     product: str
+    account = "root"  # that it runs as where tests do
 
     def __init__(self, *options: str) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix=f"mcp-{self.product}-"))
@@ -94,6 +95,9 @@ class DatabaseServer:
         """The program with what only this product knows."""
         raise NotImplementedError
 
+    def _as_root(self) -> list[str]:
+        return [f"--user={self.account}"] if os.geteuid() == 0 else []
+
     def start(self) -> None:
         """Returns when the server answers."""
         with self.log.open("ab") as log:
@@ -117,7 +121,7 @@ class DatabaseServer:
                     "--innodb-flush-log-at-trx-commit=2",
                     "--innodb-buffer-pool-size=64M",
                     "--innodb-fast-shutdown=2",
-                    *_as_root(),
+                    *self._as_root(),
                     *self._options,
                 ],
                 stdout=log,
@@ -188,10 +192,6 @@ class DatabaseServer:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def _as_root() -> list[str]:
-    return ["--user=root"] if os.geteuid() == 0 else []
-
-
 class MariaDBServer(DatabaseServer):
     """The mariadbd that is installed here."""
 
@@ -204,7 +204,7 @@ class MariaDBServer(DatabaseServer):
             f"--datadir={self.data}",
             "--auth-root-authentication-method=normal",
             "--skip-test-db",
-            *_as_root(),
+            *self._as_root(),
         ]
         # Its bootstrap process gives up now and then on a machine that is very busy; what it says is kept for that case.
         for attempt in range(1, INSTALL_TRIES + 1):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,14 +17,15 @@ TRIES = 3
 Call = Callable[[Transaction], Any]
 
 
-def at_once(engine: Engine, calls: Sequence[Call], *, tries: int = TRIES) -> list[Any]:
-    """What each call returned or raised, in their order. All begin at the same moment.
+def at_once(engine: Engine | Sequence[Engine], calls: Sequence[Call], *, tries: int = TRIES) -> list[Any]:
+    """What each call returned or raised, in their order. All begin at the same moment; several engines take turns.
 
     Each ends as a page does: committed also when it refuses, and tried again after a deadlock, up to ``tries`` times.
     """
     barrier = threading.Barrier(len(calls))
+    engines = itertools.cycle([engine] if isinstance(engine, Engine) else engine)
 
-    def run(call: Call) -> Any:
+    def run(engine: Engine, call: Call) -> Any:
         barrier.wait(timeout=30)
         for attempt in range(1, tries + 1):
             tx = Transaction(engine)
@@ -42,4 +44,4 @@ def at_once(engine: Engine, calls: Sequence[Call], *, tries: int = TRIES) -> lis
         raise AssertionError("the last attempt returns")
 
     with ThreadPoolExecutor(len(calls)) as pool:
-        return list(pool.map(run, calls))
+        return list(pool.map(run, engines, calls))
