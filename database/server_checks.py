@@ -7,9 +7,11 @@ import sqlite3
 from sqlalchemy import Connection, Engine, text
 
 OLDEST = {"MySQL": (8, 0, 17), "MariaDB": (10, 6), "SQLite": (3, 35)}
+SMALLEST_PACKET = 1_048_576
 EXACT_COLLATIONS = ("utf8mb4_nopad_bin", "utf8mb4_0900_bin")
 _VARIABLES = text(
-    "SELECT @@character_set_database, @@character_set_connection, @@sql_mode, @@time_zone, @@foreign_key_checks"
+    "SELECT @@character_set_database, @@character_set_connection, @@sql_mode, @@time_zone, @@foreign_key_checks, "
+    "@@global.max_allowed_packet, @@global.read_only"
 )
 _TABLES = text(
     "SELECT table_name AS name, engine AS engine, table_collation AS collation FROM information_schema.tables "
@@ -50,7 +52,7 @@ def _too_old(product: str, version: tuple[int, ...]) -> list[str]:
 
 
 def _check_variables(connection: Connection) -> list[str]:
-    database_charset, charset, mode, zone, foreign_keys = connection.execute(_VARIABLES).one()
+    database_charset, charset, mode, zone, foreign_keys, packet, is_read_only = connection.execute(_VARIABLES).one()
     problems = []
     if database_charset != "utf8mb4":
         problems.append(f"the database has the character set {database_charset}; it must be utf8mb4")
@@ -62,6 +64,10 @@ def _check_variables(connection: Connection) -> list[str]:
         problems.append(f"the connection's time zone is {zone}; it must be +00:00")
     if not foreign_keys:
         problems.append("foreign keys are not enforced")
+    if packet < SMALLEST_PACKET:
+        problems.append(f"max_allowed_packet is {packet} bytes; long values need {SMALLEST_PACKET} (16M is usual)")
+    if is_read_only:
+        problems.append("the server only reads (read_only); MYSQL_HOST must be one that writes")
     return problems
 
 

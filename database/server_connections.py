@@ -18,6 +18,11 @@ SQL_MODE = (
     "ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,"
     "ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
 )
+# What a server's configuration can switch to something that would break or shorten our statements.
+AS_USUAL = (
+    "sql_safe_updates=0, sql_big_selects=1, sql_select_limit=18446744073709551615, sql_auto_is_null=0, "
+    "foreign_key_checks=1, unique_checks=1, completion_type='NO_CHAIN'"
+)
 CONNECT_SECONDS = 3
 GREETING_SECONDS = 5
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
@@ -41,7 +46,7 @@ def connect_arguments(url: URL, io_seconds: int | None) -> dict[str, Any]:
 def _session_variables(io_seconds: int | None) -> str:
     """One statement for both kinds of server. What nobody waits for any longer, the server ends as well."""
     set_them = (
-        f"SET time_zone='+00:00', sql_mode='{SQL_MODE}', "
+        f"SET time_zone='+00:00', sql_mode='{SQL_MODE}', {AS_USUAL}, "
         f"innodb_lock_wait_timeout={LOCK_WAIT_SECONDS}, lock_wait_timeout={LOCK_WAIT_SECONDS}"
     )
     if io_seconds is None:
