@@ -10,7 +10,8 @@ from sqlalchemy import bindparam, delete, insert, select, update
 from database.models import LoginAttempt
 from database.transaction import Transaction
 from provider.accounts.attempts import Attempts
-from provider.accounts.passwords import HashingBusy, Passwords
+from provider.accounts.hashing import HashingBusy
+from provider.accounts.passwords import Passwords
 from provider.accounts.recovery_codes import RecoveryCodes, is_recovery_code
 from provider.accounts.sessions import Sessions
 from provider.accounts.stand_in_hashes import StandInHashes

@@ -5,20 +5,18 @@ from __future__ import annotations
 import base64
 import contextlib
 import secrets
-import threading
 import unicodedata
-from collections.abc import Iterator
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from provider.accounts.common_passwords import COMMON_PASSWORDS, keyboard_spelling
+from provider.accounts.hashing import HashingPool
 
 MAX_CHARACTERS = 256
 MAX_TYPED_CHARACTERS = 4 * MAX_CHARACTERS  # a syllable of Hangul can arrive as three characters
 MIN_WITH_SECOND_FACTOR = 8
 LOWEST_SCORE = 2
-QUEUE_SECONDS = 2
 
 
 class WeakPassword(ValueError):
@@ -29,23 +27,20 @@ class WeakPassword(ValueError):
         self.reason = reason
 
 
-class HashingBusy(Exception):
-    """Too many passwords are being hashed at this moment. Nothing was decided about this one."""
-
-
 class Passwords:
     """Hashes and checks passwords. Never call it with a transaction open: a hash takes tens of milliseconds."""
 
     def __init__(self, *, memory_kib: int, time_cost: int, parallelism: int, concurrency: int, min_length: int) -> None:
         self._hasher = PasswordHasher(time_cost=time_cost, memory_cost=memory_kib, parallelism=parallelism)
-        self._slots = threading.BoundedSemaphore(concurrency)
+        self._pool = HashingPool(concurrency)
         self._min_length = min_length
         self.parameters = f"$argon2id$v=19$m={memory_kib},t={time_cost},p={parallelism}"
         self._nobody = hash_of_nobody(self.parameters)
 
     def hash(self, password: str) -> str:
-        with self._slot():
-            return self._hasher.hash(normalised(password))
+        """Raises ``HashingBusy``."""
+        text = normalised(password)
+        return self._pool.run(lambda: self._hasher.hash(text))
 
     def verify(self, password_hash: str | None, password: str, *, stand_in: str | None = None) -> bool:
         """Whether the password is right. Raises ``HashingBusy``.
@@ -56,16 +51,9 @@ class Passwords:
         text = normalised(password) if len(password) <= MAX_TYPED_CHARACTERS else ""
         is_possible = len(password) <= MAX_TYPED_CHARACTERS and len(text) <= MAX_CHARACTERS
         stand_in = stand_in or self._nobody
-        with self._slot():
-            try:
-                self._hasher.verify(password_hash or stand_in, text if is_possible else "")
-            except InvalidHashError:
-                with contextlib.suppress(VerificationError):
-                    self._hasher.verify(stand_in, "")
-                return False
-            except VerificationError:
-                return False
-        return is_possible and bool(password_hash)
+        typed = text if is_possible else ""
+        is_right = self._pool.run(lambda: self._is_right(password_hash or stand_in, typed, stand_in))
+        return is_right and is_possible and bool(password_hash)
 
     def needs_rehash(self, password_hash: str) -> bool:
         return self._hasher.check_needs_rehash(password_hash)
@@ -91,14 +79,15 @@ class Passwords:
         if zxcvbn.zxcvbn(text[:72], user_inputs=[*own, *known])["score"] < LOWEST_SCORE:
             raise WeakPassword("common")
 
-    @contextlib.contextmanager
-    def _slot(self) -> Iterator[None]:
-        if not self._slots.acquire(timeout=QUEUE_SECONDS):
-            raise HashingBusy
+    def _is_right(self, password_hash: str, text: str, stand_in: str) -> bool:
         try:
-            yield
-        finally:
-            self._slots.release()
+            return self._hasher.verify(password_hash, text)
+        except InvalidHashError:
+            with contextlib.suppress(VerificationError):
+                self._hasher.verify(stand_in, "")
+            return False
+        except VerificationError:
+            return False
 
 
 def hash_of_nobody(parameters: str) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import math
 
 from flask import Flask, Response
 from werkzeug.exceptions import HTTPException
 
 from database.faults import DATABASE_ERRORS, is_database_fault
-from provider.accounts.passwords import QUEUE_SECONDS, HashingBusy
+from provider.accounts.hashing import PATIENCE_SECONDS, HashingBusy
 from provider.web import current
 from provider.web.forms import ForgedForm
 from provider.web.rendering import render
@@ -59,7 +60,7 @@ def _database_failed(error: Exception) -> Response:
 
 def _busy(_error: HashingBusy) -> Response:
     response = show(503)
-    response.headers["Retry-After"] = str(QUEUE_SECONDS)
+    response.headers["Retry-After"] = str(math.ceil(PATIENCE_SECONDS))
     return response
 
 

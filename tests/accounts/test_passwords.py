@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import sys
 import threading
 import time
 import unicodedata
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import argon2
 import pytest
 from sqlalchemy import Engine
 
-from provider.accounts import passwords as module
+from provider.accounts import hashing
 from provider.accounts.common_passwords import COMMON_PASSWORDS, keyboard_spelling
-from provider.accounts.passwords import HashingBusy, Passwords, WeakPassword, hash_of_nobody
+from provider.accounts.hashing import HashingBusy
+from provider.accounts.passwords import Passwords, WeakPassword, hash_of_nobody
+from provider.security import places
 from provider.security.crypto import Keyring
 from provider.services import build_services
 from provider.settings import SettingsError, load_settings
 from tests.accounts.conftest import quick_passwords
+from tests.hashing import every_thread_hashing
 
 UNGUESSABLE = "".join(hashlib.sha512(bytes([number])).hexdigest() for number in range(3))
 HANGUL = "우산없는고양이가크게웃는다정말로그렇다"
@@ -295,9 +301,81 @@ def test_no_more_hashes_than_allowed_are_computed_at_once() -> None:
 
 
 def test_who_waits_too_long_for_a_hash_is_told_so_and_nothing_is_decided(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "QUEUE_SECONDS", 0.05)
+    monkeypatch.setattr(hashing, "PATIENCE_SECONDS", 0.05)
     passwords = Passwords(memory_kib=64, time_cost=1, parallelism=1, concurrency=1, min_length=15)
     stored = passwords.hash(UNGUESSABLE[:20])
-    with passwords._slot(), pytest.raises(HashingBusy):
+    with every_thread_hashing(passwords), pytest.raises(HashingBusy):
         passwords.verify(stored, UNGUESSABLE[:20])
     assert passwords.verify(stored, UNGUESSABLE[:20]), "the slot is free again"
+
+
+def test_who_finds_the_line_full_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One hashes and sixteen wait; the next one does not."""
+    monkeypatch.setattr(hashing, "PATIENCE_SECONDS", 60)
+    passwords = Passwords(memory_kib=64, time_cost=1, parallelism=1, concurrency=1, min_length=15)
+    pool, begun = passwords._pool, threading.Semaphore(0)
+
+    def wait_for_all() -> None:
+        begun.release()
+        assert over.wait(30)
+
+    over = threading.Event()
+    with ThreadPoolExecutor(17) as others:
+        asked = [others.submit(pool.run, wait_for_all) for _ in range(17)]
+        assert begun.acquire(timeout=30)
+        until(lambda: pool._asked == 17)
+        with pytest.raises(HashingBusy):
+            passwords.hash(UNGUESSABLE)
+        over.set()
+        for one in asked:
+            one.result(30)
+    assert passwords.verify(passwords.hash(UNGUESSABLE), UNGUESSABLE)
+
+
+def test_one_source_cannot_take_all_of_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hashing, "PATIENCE_SECONDS", 60)
+    passwords = Passwords(memory_kib=64, time_cost=1, parallelism=1, concurrency=1, min_length=15)
+    pool, over = passwords._pool, threading.Event()
+
+    class Place:
+        def __init__(self, source: str) -> None:
+            self.source = source
+
+        def leave(self) -> None: ...
+
+        def enter(self) -> None: ...
+
+    def ask_for(source: str) -> None:
+        with places.held(Place(source)):
+            pool.run(lambda: over.wait(30))
+
+    with ThreadPoolExecutor(16) as others:
+        asked = [others.submit(ask_for, "greedy") for _ in range(8)]
+        until(lambda: pool._asked == 8)
+        with pytest.raises(HashingBusy):
+            ask_for("greedy")
+        asked.append(others.submit(ask_for, "modest"))
+        until(lambda: pool._asked == 9)
+        over.set()
+        for one in asked:
+            one.result(30)
+    assert (pool._asked, dict(pool._asked_by)) == (0, {})
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux knows the niceness of a thread")
+def test_hashing_lets_all_other_threads_go_first() -> None:
+    passwords = Passwords(memory_kib=64, time_cost=1, parallelism=1, concurrency=1, min_length=15)
+
+    def niceness() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    assert passwords._pool.run(niceness) > niceness()
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    pause = threading.Event()
+    for _ in range(3000):
+        if is_so():
+            return
+        pause.wait(0.01)
+    raise AssertionError("it has not come about")

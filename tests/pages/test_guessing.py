@@ -7,9 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from database.transaction import Transaction
-from provider.accounts import passwords as hashing
+from provider.accounts import hashing
 from provider.accounts.consecutive_failures import Way
 from provider.accounts.passwords import Passwords
+from tests.hashing import every_thread_hashing
 from tests.pages.site import PASSWORD, SESSION, Account, Site, Visitor, close
 
 WRONG = "not the password of anybody"
@@ -182,17 +183,13 @@ def test_a_busy_server_says_so_and_counts_nothing(
     elif path == "/login/code":
         visitor.post("/login", fields)
     counted = site.rows("consecutive_failures", "rate_counters")
-    monkeypatch.setattr(hashing, "QUEUE_SECONDS", 0.01)
+    monkeypatch.setattr(hashing, "PATIENCE_SECONDS", 0.01)
     passwords: Passwords = site.services.passwords
-    held = [passwords._slots.acquire() for _ in range(site.settings.argon2_concurrency)]
-    try:
+    with every_thread_hashing(passwords):
         for _ in range(12):
             page = visitor.post(path, fields)
             assert (page.status, page.headers["Retry-After"]) == (503, "2")
             assert "try again" in page.text.lower()
-    finally:
-        for _ in held:
-            passwords._slots.release()
     after = site.rows("consecutive_failures", "rate_counters")
     assert [row for row in after["consecutive_failures"] if row[3]] == [
         row for row in counted["consecutive_failures"] if row[3]
