@@ -51,39 +51,36 @@ class Fetched:
 class Turn:
     """One requester's time with another server. Whatever is fetched in it is over at one ``deadline``."""
 
-    def __init__(self, requester: Requester, targets: Targets, pauses: Backoff, fetch: Fetch, deadline: float) -> None:
-        self._standing = requester.standing
+    def __init__(
+        self, document: str, standing: Standing, targets: Targets, pauses: Backoff, fetch: Fetch, deadline: float
+    ) -> None:
+        self._document = document
+        self._standing = standing
         self._targets = targets
         self._pauses = pauses
         self._fetch = fetch
         self._deadline = deadline
-        self._document = ""
 
     def get(self, url: str, content_types: Collection[str], *, max_bytes: int) -> Fetched:
         """The body at ``url``: status 200 and one of ``content_types``. Raises ``FetchFailed``, ``Unavailable``."""
         target = self._targets.parse(url, self._standing)
-        self._document, *hosts = _names(url, target, self._standing, content_types)
-        self._pauses.begin(self._document, *hosts)
+        document, *hosts = _names(url, target, self._standing, content_types)
+        self._pauses.begin(document, *hosts)
         try:
             fetched = self._fetch(target, self._standing, self._deadline, content_types, max_bytes)
         except FetchFailed as error:
-            self._pauses.failed(self._document)
+            self._pauses.failed(document)
             (self._pauses.failed if isinstance(error, Unavailable) else self._pauses.succeeded)(*hosts)
             raise
-        self._pauses.succeeded(self._document, *hosts)
+        self._pauses.succeeded(document, *hosts)
         return fetched
 
     def get_json(self, url: str, *, max_bytes: int) -> Any:
         """The JSON value at ``url``. Raises ``FetchFailed``, ``Unavailable``."""
-        fetched = self.get(url, JSON_TYPES, max_bytes=max_bytes)
-        try:
-            return fetched.json()
-        except FetchFailed:
-            self.reject()
-            raise
+        return self.get(url, JSON_TYPES, max_bytes=max_bytes).json()
 
     def reject(self) -> None:
-        """What was fetched last is of no use: it is not asked for again at once."""
+        """The document that the turn is for is of no use, or what it names: it is not asked for again at once."""
         self._pauses.failed(self._document)
 
 
@@ -137,8 +134,10 @@ class Outbound:
         """
         target = self._targets.parse(url, requester.standing)
         with places.lent(), self._turns.take(requester, target.authority, is_patient=is_patient):
-            self._pauses.check(*_names(url, target, requester.standing, content_types))
-            yield Turn(requester, self._targets, self._pauses, self._get, time.monotonic() + self._timeout)
+            document, *hosts = _names(url, target, requester.standing, content_types)
+            self._pauses.check(document, *hosts)
+            deadline = time.monotonic() + self._timeout
+            yield Turn(document, requester.standing, self._targets, self._pauses, self._get, deadline)
 
     def get(self, url: str, requester: Requester, content_types: Collection[str], *, max_bytes: int) -> Fetched:
         """The body at ``url``: status 200 and one of ``content_types``. Raises ``FetchFailed``, ``Unavailable``."""

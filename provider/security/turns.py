@@ -17,7 +17,7 @@ from enum import Enum
 from provider.security.backoff import TooBusy
 
 # Threads that may wait for other servers, of those that answer requests.
-FETCH_THREADS = 24
+FETCH_THREADS = 32
 PATIENCE_SECONDS = 1.0
 
 
@@ -51,11 +51,11 @@ class Share:
 
 
 def shares_of(threads: int, patience_seconds: float) -> Mapping[Standing, Share]:
-    """How ``threads`` are shared out: the last sixth of them, if there are that many, is out of the reach of strangers."""
+    """How ``threads`` are shared out: a quarter of them is out of the reach of strangers."""
     return {
         Standing.VOUCHED: Share(max(1, threads // 3), max(1, threads // 3), 3 * patience_seconds),
-        Standing.KNOWN: Share(max(1, threads // 8), threads // 24, patience_seconds),
-        Standing.NEW: Share(max(1, threads // 4), max(1, threads * 5 // 12), patience_seconds),
+        Standing.KNOWN: Share(max(1, threads // 8), threads // 8, patience_seconds),
+        Standing.NEW: Share(max(1, threads // 4), max(1, threads // 4), patience_seconds),
     }
 
 

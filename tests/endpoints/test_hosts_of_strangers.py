@@ -59,17 +59,22 @@ def request_object(provider: Provider, uri: str, is_vouched: bool) -> None:
 WAYS = [sector, sector_of_a_change, keys, request_object]
 
 
+POLICIES = [{}, {"metadata_documents": "listed", "metadata_document_hosts": "other.example"}]
+
+
 @pytest.mark.parametrize("is_vouched", [True, False])
+@pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("way", WAYS)
 def test_a_trusted_host_is_asked_for_vouched_clients_alone(
     server: HttpsServer,
     sqlite_engine: Engine,
     make_provider: ProviderFactory,
     way: Callable[[Provider, str, bool], None],
+    policy: dict[str, str],
     is_vouched: bool,
 ) -> None:
     trust = {"outbound_allowed_hosts": server.host, "outbound_ca_file": server.authority}
-    way(make_provider(sqlite_engine, **trust), server.url + PATH, is_vouched)
+    way(make_provider(sqlite_engine, **trust, **policy), server.url + PATH, is_vouched)
     assert server.count(PATH) == int(is_vouched)
 
 

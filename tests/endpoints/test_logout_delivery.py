@@ -364,6 +364,20 @@ def test_slow_strangers_hold_up_nobody_that_is_vouched_for(
     goes_on.set()
 
 
+def test_notices_of_strangers_are_taken_by_themselves(
+    browser: Browser, provider: Provider, ada: User, receiver: HttpsServer
+) -> None:
+    strangers = [application(provider, receiver, f"/stranger{number}") for number in range(3)]
+    vouched = application(provider, receiver)
+    ended(browser, ada, *strangers, vouched)
+    vouch_for_no_longer(provider, *strangers)
+    with provider.begin() as tx:
+        claim = provider.services.logout_notices.claim
+        rows = {is_vouched: claim(tx, provider.clock.now, 10, is_vouched=is_vouched) for is_vouched in (True, False)}
+    assert [notice.client_row_id for notice in rows[True]] == [vouched.client.id]
+    assert {notice.client_row_id for notice in rows[False]} == {client.client.id for client in strangers}
+
+
 @pytest.mark.parametrize("is_vouched", [True, False])
 def test_a_host_that_only_operators_trust_gets_no_notice_of_strangers(
     browser: Browser, provider: Provider, ada: User, receiver: HttpsServer, is_vouched: bool

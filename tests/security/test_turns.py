@@ -94,6 +94,10 @@ def test_two_slow_hosts_leave_turns_for_others() -> None:
     assert share.turns + share.waiting >= 2 + 14, "fourteen who come at one moment find a place"
 
 
+def test_several_who_want_what_is_known_wait_for_one_another() -> None:
+    assert shares_of(FETCH_THREADS, PATIENCE_SECONDS)[Standing.KNOWN].waiting >= 4
+
+
 @pytest.mark.parametrize("threads", [*range(1, 65)])
 def test_strangers_cannot_take_all_threads(threads: int) -> None:
     shares = shares_of(threads, PATIENCE_SECONDS)
@@ -102,7 +106,7 @@ def test_strangers_cannot_take_all_threads(threads: int) -> None:
     if threads >= 4:
         assert taken < threads
     if threads >= FETCH_THREADS:
-        assert taken <= threads * 5 / 6
+        assert taken <= threads * 3 / 4
 
 
 def test_who_waits_begins_when_the_other_one_is_done() -> None:
@@ -135,6 +139,16 @@ def test_nobody_waits_longer_than_patience_lasts() -> None:
                 pass
         assert not slow.done.is_set()
     assert turns._waiting[Standing.NEW] == 0
+
+
+def test_turns_of_others_that_begin_meanwhile_prolong_no_wait() -> None:
+    turns = turns_of(turns=1, patience=0.2)
+    with waiter(turns, Standing.NEW, "a", "s1"):
+        turns._running[0].began += LONG
+        began = time.monotonic()
+        with pytest.raises(TooBusy), turns.take(Requester(Standing.NEW, "s2"), "z"):
+            pass
+        assert time.monotonic() - began < LONG / 2
 
 
 @pytest.mark.parametrize("host, source", [("a", "s2"), ("z", "s1"), ("z", "s2")])

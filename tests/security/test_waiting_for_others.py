@@ -20,7 +20,7 @@ from database.transaction import Transaction
 from provider.audit import AuditRecorder
 from provider.clients.assertions import ClientAssertions
 from provider.clients.client_keys import ClientKeys
-from provider.clients.metadata_documents import MetadataDocuments
+from provider.clients.metadata_documents import CONTENT_TYPES, MetadataDocuments
 from provider.clients.registration import Registration
 from provider.clients.registration_tokens import RegistrationTokens
 from provider.clients.registry import Clients
@@ -368,6 +368,22 @@ def test_a_source_of_strangers_has_one_turn_whatever_it_asks_for(
     ):
         way(door, tx, origin, keyring, f"{server.url}/x")
     assert server.count("/x") == int(not is_same_source)
+
+
+def test_a_document_that_claims_the_sector_of_others_makes_it_pause_for_nobody(
+    servers: Callable[[], HttpsServer], sqlite_engine: Engine, keyring: Keyring, origin: Origin, tmp_path: Path
+) -> None:
+    server = servers()
+    uri = server.say_json("/uris", ["https://bank.example/cb"])
+    said = {"client_id": f"{server.url}/c", "client_name": "E", "redirect_uris": ["https://app.example/cb"]}
+    server.say_json("/c", {**said, "sector_identifier_uri": uri})
+    door = door_to(tmp_path, server)
+    with pytest.raises(UntrustedRedirect, match="invalid_request"):
+        read(documents_of(keyring, door), sqlite_engine, origin, f"{server.url}/c")
+    stranger = Requester(Standing.NEW, "192.0.2.99")
+    assert door.get_json(uri, stranger, max_bytes=100) == ["https://bank.example/cb"]
+    with pytest.raises(TooBusy):
+        door.get(f"{server.url}/c", stranger, CONTENT_TYPES, max_bytes=1000)
 
 
 def test_a_document_whose_sector_does_not_answer_is_asked_for_later(
