@@ -99,6 +99,8 @@ def test_tables_are_made_and_tokens_given_whatever_the_configuration_says(
         migrate(engine_of_user)
         assert check_server(engine_of_user) == []
         provider = Provider.build(engine_of_user, keyring)
+        with provider.begin() as tx:
+            provider.services.setup_links.create(tx, provider.clock.now)
         client, machine = provider.client(), provider.machine()
         tokens = provider.tokens(provider.user(), client)
         assert provider.token(machine, {"grant_type": "client_credentials"}).status == 200
@@ -107,7 +109,6 @@ def test_tables_are_made_and_tokens_given_whatever_the_configuration_says(
         assert not provider.is_alive(tokens["access_token"])
         with provider.begin() as tx:
             assert len(provider.services.clients.list(tx)) == 2
-            provider.services.setup_links.create(tx, provider.clock.now)
         assert end_what_was_issued(engine_of_user, provider.clock.now)["pending steps"] == 1
 
 
