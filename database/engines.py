@@ -9,6 +9,7 @@ import time
 import weakref
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.engine import ExceptionContext
@@ -20,7 +21,7 @@ from database.patience import LOCK_WAIT_SECONDS
 from database.server_connections import LOOPBACK_HOSTS, OWN_QUERY, Connector, connect_arguments, wait_for_other_nodes
 from database.transaction import ASKING, COMMITTED, TURNS
 from database.turns import Turns
-from database.waits import SHORTENED, limit_answers, restore_lock_wait
+from database.waits import limit_answers
 
 CHECKOUT_SECONDS = 3
 PING_SECONDS = 2
@@ -70,24 +71,21 @@ def _sqlite_engine(url: URL) -> Engine:
         hide_parameters=True,
     )
     TURNS[engine] = Turns()
-    breaker = BREAKERS[engine] = Breaker(lambda: _read_file(str(url.database)))
+    BREAKERS[engine] = Breaker(lambda: _read_file(url.database))
 
     @event.listens_for(engine, "connect")
     def prepare(connection: sqlite3.Connection, _record: Any) -> None:
         for pragma in PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
 
-    @event.listens_for(engine, "checkin")
-    def come_back(connection: sqlite3.Connection | None, record: Any) -> None:
-        breaker.answered()
-        if record.info.pop(SHORTENED, False) and connection is not None:
-            restore_lock_wait(connection)
-
     return engine
 
 
-def _read_file(path: str) -> None:
-    connection = sqlite3.connect(path)
+def _read_file(path: str | None) -> None:
+    """Whether the file is there and is a database. Makes none."""
+    if not path or path == ":memory:":
+        return
+    connection = sqlite3.connect(f"file:{quote(path)}?mode=rw", uri=True)
     try:
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     finally:
@@ -149,10 +147,10 @@ def _server_engine(url: URL, io_seconds: int | None) -> Engine:
     @event.listens_for(engine, "reset")
     def roll_back(connection: Any, record: Any, state: Any) -> None:
         record.info[_USED_AT] = time.monotonic()
-        breaker.answered()
         # What SQLAlchemy does with every connection that comes back. After a commit it would be a round trip for nothing.
         if not state.terminate_only and not record.info.pop(COMMITTED, False):
             connection.rollback()
+        breaker.answered()
 
     @event.listens_for(engine, "handle_error")
     def look_at(fault: ExceptionContext) -> None:

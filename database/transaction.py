@@ -15,16 +15,16 @@ from sqlalchemy.sql import Executable
 
 from database.breaker import BREAKERS
 from database.faults import DATABASE_ERRORS, CommitUnknown, DatabaseUnavailable, is_undone
-from database.patience import DATABASE_SECONDS, LOCK_WAIT_SECONDS, Patience
+from database.patience import LOCK_WAIT_SECONDS, Patience
 from database.prepared import Prepared
 from database.turns import Turns
-from database.waits import limit_answers, limit_lock_wait
+from database.waits import limit_answers, limit_lock_wait, restore_lock_wait
 
 log = logging.getLogger("mcp_core.database")
 
 
 class _Asking(threading.local):
-    """Who is just asking the pool for a connection: ``retries`` is whether it bears one that is dead."""
+    """Who is just asking the pool for a connection: whether it bears one that is dead, and how long it waits."""
 
     retries = False
     patience: Patience | None = None
@@ -35,8 +35,6 @@ FIND_OUT_SECONDS = 2
 FIND_OUT_PAUSES = (0.0, 0.1, 0.3, 0.6)
 ASKING = _Asking()
 TURNS: weakref.WeakKeyDictionary[Engine, Turns] = weakref.WeakKeyDictionary()  # of engines with one writer at a time
-
-
 _Row = tuple[tuple[ColumnElement[Any], object], ...]
 
 
@@ -56,6 +54,7 @@ class Transaction:
         self._driver: Any = None  # the connection's own one, where answers come from a server
         self._turns: Turns | None = TURNS.get(engine)
         self._has_turn = False
+        self._is_shortened = False
         self._has_written = False
         self._marked: _Row = ()
         self._after_commit: list[Callable[[], None]] = []
@@ -94,25 +93,22 @@ class Transaction:
         if self._connection is None and self._patience is not None:
             self._patience.begin()
         lock_wait: float = LOCK_WAIT_SECONDS
-        if is_write and not self._has_turn and self._turns is not None:
+        if is_write and self._turns is not None and not self._has_turn:
             # Before the connection: the next of several writers then gets the last one's, with its pages in memory.
             lock_wait = self._turns.take(self._at_most(LOCK_WAIT_SECONDS))
             self._has_turn = True
         connection = self._connection or self._connected()
         if lock_wait < LOCK_WAIT_SECONDS:
             limit_lock_wait(connection, lock_wait)
+            self._is_shortened = True
         if self._patience is not None:
-            left = self._patience.left
-            if left <= 0:
-                raise DatabaseUnavailable("the time of this request is over")
-            self._limit_answers(left)
+            self._limit_answers(self._patience)
         return connection
 
     def _connected(self) -> Connection:
         ASKING.retries, ASKING.patience = True, self._patience
         try:
-            breaker = BREAKERS.get(self._engine)
-            if breaker is not None:
+            if self._turns is None and (breaker := BREAKERS.get(self._engine)) is not None:
                 breaker.check()
             self._connection = self._engine.connect()
         except BaseException:
@@ -120,15 +116,18 @@ class Transaction:
             raise
         finally:
             ASKING.retries, ASKING.patience = False, None
-        if self._patience is not None and not self.is_sqlite:
+        if self._turns is None:
             self._driver = self._connection.connection.dbapi_connection
         return self._connection
 
     def _at_most(self, seconds: float) -> float:
         return seconds if self._patience is None else min(seconds, self._patience.left)
 
-    def _limit_answers(self, left: float) -> None:
+    def _limit_answers(self, patience: Patience, *, at_least: int = 0) -> None:
         """In whole seconds, which mostly are those of the statement before, and then cost nothing."""
+        left = max(at_least, patience.left)
+        if left <= 0:
+            raise DatabaseUnavailable("the time of this request is over")
         if self._driver is not None:
             limit_answers(self._driver, max(1, int(left)))
 
@@ -150,7 +149,8 @@ class Transaction:
         if self._connection is not None:
             has_written, marked = self._has_written, self._marked
             try:
-                self._limit_answers(self._at_most(DATABASE_SECONDS))
+                if self._patience is not None:
+                    self._limit_answers(self._patience, at_least=1)
                 self._connection.commit()
                 self._connection.info[COMMITTED] = True
             except DATABASE_ERRORS as fault:
@@ -186,7 +186,8 @@ class Transaction:
         self._after_commit.clear()
         if self._connection is not None:
             try:
-                self._limit_answers(self._at_most(DATABASE_SECONDS))
+                if self._patience is not None:
+                    self._limit_answers(self._patience, at_least=1)
                 self._connection.rollback()
             finally:
                 self._release()
@@ -204,6 +205,9 @@ class Transaction:
         self._has_written, self._marked = False, ()
         try:
             if connection is not None:
+                if self._is_shortened:
+                    self._is_shortened = False
+                    restore_lock_wait(connection)
                 connection.close()
         finally:
             self._give_back()

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
 from typing import Any
 
 from sqlalchemy import Connection
 
 from database.patience import LOCK_WAIT_SECONDS
-
-SHORTENED = "mcp_core_shortened"  # in a connection's ``info``: SQLite waits less than usual for other processes
 
 
 def limit_answers(driver: Any, seconds: float | None) -> None:
@@ -18,11 +15,11 @@ def limit_answers(driver: Any, seconds: float | None) -> None:
 
 
 def limit_lock_wait(connection: Connection, seconds: float) -> None:
-    """How long SQLite waits for another process that writes, until the connection goes back to the pool."""
+    """How long SQLite waits for another process that writes. Who shortens it restores it."""
     driver: Any = connection.connection.dbapi_connection
     driver.execute(f"PRAGMA busy_timeout={max(0, int(seconds * 1000))}")
-    connection.info[SHORTENED] = True
 
 
-def restore_lock_wait(driver: sqlite3.Connection) -> None:
-    driver.execute(f"PRAGMA busy_timeout={LOCK_WAIT_SECONDS * 1000}")
+def restore_lock_wait(connection: Connection) -> None:
+    if not connection.invalidated:
+        limit_lock_wait(connection, LOCK_WAIT_SECONDS)

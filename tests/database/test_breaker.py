@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 
-from database.breaker import ASK_SECONDS, PAUSES, SEEN_SECONDS, SILENCE_SECONDS, Breaker
+from database.breaker import (
+    ANSWERS,
+    ASK_SECONDS,
+    BREAKERS,
+    FAILS,
+    PAUSES,
+    SEEN_SECONDS,
+    SILENCE_SECONDS,
+    Breaker,
+)
+from database.connection import create_engine_for
 from database.faults import DatabaseUnavailable
 
 PATIENCE_SECONDS = 10
@@ -208,3 +221,24 @@ def test_a_forked_process_begins_anew(server: Server) -> None:
     assert not is_refused(server)
     fall_silent(server)
     assert len(server.begun) == 2
+
+
+def test_a_file_that_is_gone_is_no_answer_and_is_not_made(tmp_path: Path) -> None:
+    engine = create_engine_for(f"sqlite:///{tmp_path}/a b%c.db")
+    ask = BREAKERS[engine]._ask
+    ask()
+    (tmp_path / "a b%c.db").unlink()
+    with pytest.raises(sqlite3.OperationalError):
+        ask()
+    assert list(tmp_path.iterdir()) == []
+    engine.dispose()
+
+
+def test_what_comes_back_to_the_pool_has_been_answered(mariadb_engine: Engine) -> None:
+    """Each engine has a breaker of its own, which every caller tells of answers."""
+    breaker = BREAKERS[mariadb_engine]
+    breaker.state = FAILS
+    with mariadb_engine.connect() as connection:
+        connection.exec_driver_sql("SELECT 1")
+    assert breaker.state == ANSWERS
+    assert breaker is not BREAKERS[create_engine_for(mariadb_engine.url)]
