@@ -120,5 +120,8 @@ class _WouldWait(Exception):
 class _NoDatabase(Transaction):
     """For what must not wait: the first statement says so."""
 
+    def beside(self, seconds: float) -> Transaction:  # noqa: ARG002 - what is overridden names it
+        raise _WouldWait
+
     def _opened(self, *, is_write: bool) -> Connection:  # noqa: ARG002 - what is overridden names it
         raise _WouldWait

@@ -10,15 +10,17 @@ import threading
 import time
 from collections.abc import Callable
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, literal, select
 
+from database.patience import Patience
 from database.transaction import Transaction
 
 log = logging.getLogger("mcp_core.doors")
 
 BEAT_SECONDS = 2.0
+ANSWER_SECONDS = 3.0
 MISSED_SECONDS = 6.0
-_QUESTION = text("SELECT 1")
+_QUESTION = select(literal(1))
 
 
 class Pulse:
@@ -72,7 +74,7 @@ class Pulse:
 
     def _beat(self) -> None:
         try:
-            with Transaction(self._engine) as tx:
+            with Transaction(self._engine, Patience(ANSWER_SECONDS)) as tx:
                 tx.execute(_QUESTION)
                 self._renew(tx, self._clock())
             is_answered = True

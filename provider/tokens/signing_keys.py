@@ -222,18 +222,19 @@ class SigningKeys:
 
     def _renewed(self, tx: Transaction, now: datetime.datetime, known: _Loaded) -> _Loaded:
         """The keys read again. While another thread reads them, what is known goes on, unless it would break a promise."""
+        was_open = tx.is_open
+        reader = tx if was_open else tx.beside(RELOAD_WAIT_SECONDS)
         wait = 0 if _seconds(now, known.at) < SETTLE_SECONDS else RELOAD_WAIT_SECONDS
         if not self._renewing.acquire(timeout=wait):
             return known
-        was_open = tx.is_open
         try:
             latest = self._loaded or known
             if not self._is_due(now, latest):  # another thread was at it
                 return latest
             if was_open:
-                return self._read(tx, now)
-            with tx.beside(RELOAD_WAIT_SECONDS) as other:
-                return self._read(other, now)
+                return self._read(reader, now)
+            with reader:
+                return self._read(reader, now)
         except OUT_OF_REACH:
             if was_open:  # what was done in the transaction is lost: nothing may be signed for it
                 raise
