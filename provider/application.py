@@ -20,9 +20,12 @@ from provider.key_files import load_keyring
 from provider.logout_delivery import LogoutDelivery
 from provider.oauth_server import OAuthServer
 from provider.security.crypto import Keyring
+from provider.security.turns import FETCH_THREADS
 from provider.services import Services, build_services
 from provider.settings import Settings, load_settings
 from provider.sweeper import Sweeper
+
+THREADS_OF_OTHERS = 4  # what gunicorn has in the documented command; strangers may hold three of them
 
 
 def utc_now() -> datetime.datetime:
@@ -36,20 +39,21 @@ def create_app(
     *,
     clock: Callable[[], datetime.datetime] = utc_now,
     delivers: bool = False,
-    threads: int = DEFAULT_THREADS,
+    threads: int | None = None,
 ) -> Flask:
     """The whole provider as one WSGI application.
 
     Without arguments everything comes from the environment. ``clock`` gives the time of a request, an aware UTC
     ``datetime``. ``delivers`` starts what a server does unasked: it feels the pulse of the database, sends logout notices
-    and sweeps. ``threads`` is how many machine calls the asynchronous door has answered at once. The database must have been
-    migrated.
+    and sweeps. ``threads`` is how many machine calls the asynchronous door has answered at once; None for another server,
+    which lends us a few threads for everything. The database must have been migrated.
     """
     settings = settings or load_settings()
     if engine is None:
         DatabaseConnection.initialize()
         engine = DatabaseConnection.get_engine()
-    services = build_services(settings, engine, keyring or load_keyring(settings))
+    fetch_threads = FETCH_THREADS if threads else THREADS_OF_OTHERS
+    services = build_services(settings, engine, keyring or load_keyring(settings), fetch_threads=fetch_threads)
     with Transaction(engine) as tx:
         services.signing_keys.ensure(tx, clock())
     app = Flask(__name__, template_folder="../templates", static_folder="static", static_url_path="/static")
@@ -65,7 +69,7 @@ def create_app(
     mounted = [endpoint for mount in endpoints.ALL for endpoint in mount(server)]
     for endpoint in (item for item in mounted if not item.bare):
         mount_in_flask(app, doorway, endpoint, web.render_answer)
-    machines, people = machine_and_page_lanes(threads)
+    machines, people = machine_and_page_lanes(threads or DEFAULT_THREADS)
     app.extensions["mcp_core_door"] = AsynchronousDoor(
         doorway, mounted, app.wsgi_app, machines=machines, pages=people, busy=web.BusyAnswers(app)
     )

@@ -34,6 +34,7 @@ from provider.security.crypto import Keyring
 from provider.security.outbound import Outbound
 from provider.security.rate_limit import RateLimiter
 from provider.security.replay import ReplayGuard
+from provider.security.turns import FETCH_THREADS
 from provider.settings import Settings
 from provider.tokens.grant_records import GrantRecords
 from provider.tokens.issuer import TokenIssuer
@@ -90,15 +91,21 @@ class Services:
 
 
 def build_services(
-    settings: Settings, engine: Engine, keyring: Keyring, *, outbound: Outbound | None = None
+    settings: Settings,
+    engine: Engine,
+    keyring: Keyring,
+    *,
+    outbound: Outbound | None = None,
+    fetch_threads: int = FETCH_THREADS,
 ) -> Services:
-    """``outbound`` takes the place of the guarded door to other servers, in tests."""
+    """``outbound`` takes the place of the guarded door to other servers, in tests. ``fetch_threads`` may wait for those."""
     audit = AuditRecorder()
     rate_limits = RateLimiter(keyring, enabled=settings.rate_limits)
     outbound = outbound or Outbound(
         allowed_hosts=settings.outbound_allowed_hosts.split(),
         open_hosts=settings.outbound_open_hosts,
         ca_file=settings.outbound_ca_file,
+        threads=fetch_threads,
     )
     signing_keys = SigningKeys(
         keyring,

@@ -21,7 +21,7 @@ PATIENCE_SECONDS = 2.0
 MACHINE_LINE = 256
 PAGE_LINE = 64
 # Calls that have lent their place still need a thread: hashing and outbound requests bound how many there can be.
-LENT_PLACES = 64
+LENT_PLACES = 80
 Result = TypeVar("Result")
 
 
