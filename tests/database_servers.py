@@ -9,7 +9,6 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 
 import pymysql
@@ -22,12 +21,11 @@ from sqlalchemy import URL, Engine, text
 from database.connection import create_engine_for
 from database.init_db import migrate
 from database.models import metadata
+from tests.waiting import HANG_SECONDS, eventually
 
 USER = "mcp_user"
 PASSWORD = "a 'test' p@ssword: %&+/비밀"
-START_SECONDS = 60
 INSTALL_TRIES = 3
-STOP_SECONDS = 30
 _SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin", "/usr/local/bin"])
 
 
@@ -128,18 +126,19 @@ class DatabaseServer:
                 stderr=log,
                 start_new_session=True,
             )
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            try:
-                self.connect().close()
-            except pymysql.err.MySQLError as error:
-                if self._process.poll() is not None or time.monotonic() > deadline:
-                    said = self.log.read_text(errors="replace")[-2000:]
-                    self.close()
-                    raise RuntimeError(f"{self.product} did not start: {error}\n{said}") from error
-                time.sleep(0.05)
-            else:
-                return
+        process = self._process
+        eventually(lambda: process.poll() is not None or self._answers(), lambda: f"{self.product} did not start")
+        if process.poll() is not None:
+            said = self.log.read_text(errors="replace")[-4000:]
+            self.close()
+            raise RuntimeError(f"{self.product} did not start:\n{said}")
+
+    def _answers(self) -> bool:
+        try:
+            self.connect().close()
+        except pymysql.err.MySQLError:
+            return False
+        return True
 
     def connect(self, database: str | None = None) -> pymysql.Connection[pymysql.cursors.Cursor]:
         """A plain connection with none of our rules."""
@@ -175,7 +174,7 @@ class DatabaseServer:
         if self._process is not None:
             self._process.terminate()
             try:
-                self._process.wait(STOP_SECONDS)
+                self._process.wait(HANG_SECONDS)
             except subprocess.TimeoutExpired:
                 self.kill()
         self._process = None
@@ -184,7 +183,7 @@ class DatabaseServer:
         """The end that nobody expects: SIGKILL."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait(STOP_SECONDS)
+            self._process.wait(HANG_SECONDS)
         self._process = None
 
     def close(self) -> None:
@@ -208,7 +207,7 @@ class MariaDBServer(DatabaseServer):
         ]
         # Its bootstrap process gives up now and then on a machine that is very busy; what it says is kept for that case.
         for attempt in range(1, INSTALL_TRIES + 1):
-            done = subprocess.run(command, capture_output=True, text=True, timeout=START_SECONDS)
+            done = subprocess.run(command, capture_output=True, text=True, timeout=HANG_SECONDS)
             if done.returncode == 0:
                 return
             shutil.rmtree(self.data, ignore_errors=True)

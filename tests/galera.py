@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.database_servers import START_SECONDS, MariaDBServer, free_port
+from tests.database_servers import MariaDBServer, free_port
+from tests.waiting import eventually
 
 PROVIDER = Path("/usr/lib/galera/libgalera_smm.so")
 
@@ -43,10 +43,7 @@ class GaleraNode(MariaDBServer):
             "--innodb-autoinc-lock-mode=2",
             *(["--init-file="] if first else []),
         )
-        deadline = time.monotonic() + START_SECONDS
-        while self.status("wsrep_ready") != "ON":
-            assert time.monotonic() < deadline, self.log.read_text(errors="replace")[-2000:]
-            time.sleep(0.05)
+        eventually(lambda: self.status("wsrep_ready") == "ON", lambda: self.log.read_text(errors="replace")[-2000:])
 
     def _make_data(self) -> None:
         if os.geteuid() == 0:

@@ -6,9 +6,9 @@ What it refuses, a real client refuses too, so a journey that gets through it sa
 from __future__ import annotations
 
 import base64
+import datetime
 import hashlib
 import secrets
-import time
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
@@ -155,7 +155,7 @@ class RelyingParty:
     def check_id_token(self, token: str, access_token: str, nonce: str | None) -> dict[str, Any]:
         """OpenID Connect Core §3.1.3.7 and §3.1.3.8."""
         decoded = jwt.decode(token, self.keys(), algorithms=[self.id_token_alg])
-        claims, header, now = decoded.claims, decoded.header, time.time()
+        claims, header, now = decoded.claims, decoded.header, datetime.datetime.now(datetime.UTC).timestamp()
         _must(claims["iss"] == self.issuer, "iss")
         _must(claims["aud"] == self.client_id or self.client_id in claims["aud"], "aud")
         _must(claims.get("azp", self.client_id) == self.client_id, "azp")
@@ -175,7 +175,7 @@ class RelyingParty:
         _must(decoded.header.get("typ") == "at+jwt", "typ")
         claims = decoded.claims
         _must(claims["iss"] == self.issuer and claims["aud"] == audience, f"iss or aud: {claims}")
-        _must(claims["iat"] - 5 <= time.time() < claims["exp"], "exp")
+        _must(claims["iat"] - 5 <= datetime.datetime.now(datetime.UTC).timestamp() < claims["exp"], "exp")
         _must({"sub", "client_id", "jti", "scope"} <= set(claims), f"claims: {sorted(claims)}")
         return dict(claims)
 

@@ -12,7 +12,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,12 +20,18 @@ from typing import Any
 import requests
 
 from tests.database_servers import free_port
+from tests.waiting import HANG_SECONDS, eventually
 
 ROOT = Path(__file__).resolve().parents[1]
-START_SECONDS = 60
-STOP_SECONDS = 20
-COMMAND_SECONDS = 60
 _COMMAND = (sys.executable, "-c", "from provider.cli import main; raise SystemExit(main())")
+
+
+def answers(url: str) -> bool:
+    """Whether something at ``url`` says that all is well."""
+    try:
+        return requests.get(url, timeout=HANG_SECONDS).status_code == 200
+    except requests.ConnectionError:
+        return False
 
 
 class CommandFailed(Exception):
@@ -85,15 +90,13 @@ class Server:
                 stderr=log,
                 start_new_session=True,
             )
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            with contextlib.suppress(requests.RequestException):
-                if requests.get(f"{self.origin}/health", timeout=5).status_code == 200:
-                    return
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                self.kill()
+        try:
+            eventually(lambda: self.has_ended or answers(f"{self.origin}/health"), self.log_text)
+            if self.has_ended:
                 raise RuntimeError(f"the server did not start:\n{self.log_text()[-4000:]}")
-            time.sleep(0.05)
+        except BaseException:
+            self.kill()
+            raise
 
     @property
     def pid(self) -> int:
@@ -113,6 +116,15 @@ class Server:
                     found.append(int(entry.name))
         return found
 
+    def processor_ticks(self) -> int:
+        """How much its processes have worked so far: from outside, the sign that a request is in hand."""
+        ticks = 0
+        for pid in self.processes():
+            with contextlib.suppress(OSError):
+                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                ticks += int(fields[11]) + int(fields[12])
+        return ticks
+
     def resident_kib(self) -> int:
         total = 0
         for pid in self.processes():
@@ -121,20 +133,22 @@ class Server:
                 total += int(match[1]) if (match := re.search(r"VmRSS:\s+(\d+)", status)) else 0
         return total
 
-    def stop(self) -> None:
-        """As an operator stops it: SIGTERM, and a bounded wait."""
+    def stop(self) -> int | None:
+        """As an operator stops it: SIGTERM, and a bounded wait. The exit code; None if it had ended or did not end."""
+        code = None
         if self._process is not None:
             self._process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(STOP_SECONDS)
+                code = self._process.wait(HANG_SECONDS)
         self.kill()
+        return code
 
     def kill(self) -> None:
         """SIGKILL to the server and its workers, whatever they are doing."""
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait(STOP_SECONDS)
+            self._process.wait(HANG_SECONDS)
         self._process = None
 
     def log_text(self) -> str:
@@ -163,7 +177,7 @@ class Server:
             input=given,
             capture_output=True,
             text=True,
-            timeout=COMMAND_SECONDS,
+            timeout=HANG_SECONDS,
             check=False,
         )
         if done.returncode:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import datetime
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event, insert, select
+from sqlalchemy import Engine, insert, select
 
 from database.models import AuditRecord, User
 from database.models.columns import new_id
@@ -17,6 +18,7 @@ from provider.audit import AuditRecorder
 from provider.clients.registry import Clients
 from provider.security.crypto import Keyring
 from provider.tokens.grant_records import GrantRecords
+from tests.statements import statements_of
 
 Events = Callable[[], list[dict[str, Any]]]
 Statements = Callable[[], contextlib.AbstractContextManager[list[str]]]
@@ -57,20 +59,7 @@ def events(engine: Engine) -> Events:
 def statements(engine: Engine) -> Statements:
     """Collects the statements that reach the database."""
 
-    @contextlib.contextmanager
-    def collect() -> Iterator[list[str]]:
-        seen: list[str] = []
-
-        def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-            seen.append(statement)
-
-        event.listen(engine, "before_cursor_execute", note)
-        try:
-            yield seen
-        finally:
-            event.remove(engine, "before_cursor_execute", note)
-
-    return collect
+    return partial(statements_of, engine)
 
 
 @pytest.fixture

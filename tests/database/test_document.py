@@ -9,7 +9,6 @@ import select
 import subprocess
 import sys
 import termios
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,9 +24,9 @@ from database.models import GrantRecord, RateCounter, User, metadata
 from database.runner import RUNNER
 from tests.database.test_schema import ROW_TIME, user
 from tests.database_servers import PASSWORD, DatabaseServer, MariaDBServer, create_database
+from tests.waiting import HANG_SECONDS, eventually
 
 ROOT = Path(__file__).resolve().parents[2]
-SECONDS = 60
 
 
 def printed(language: str, containing: str, document: str = "README.md") -> str:
@@ -116,8 +115,8 @@ def test_the_example_path_leaves_the_name_app_to_other_services() -> None:
 # --- the commands, typed into a terminal
 
 
-def read_some(terminal: int, deadline: float) -> bytes:
-    assert select.select([terminal], [], [], deadline - time.monotonic())[0], "the program says nothing more"
+def read_some(terminal: int) -> bytes:
+    assert select.select([terminal], [], [], HANG_SECONDS)[0], "the program says nothing more"
     return os.read(terminal, 1000)
 
 
@@ -139,19 +138,17 @@ def type_into_terminal(command: str, folder: Path, server: DatabaseServer, progr
     )
     os.close(theirs)
     seen = b""
-    deadline = time.monotonic() + SECONDS
     while b"password:" not in seen:
-        seen += read_some(ours, deadline)
-    while termios.tcgetattr(ours)[3] & termios.ECHO:  # what is typed before the program hides it may be thrown away
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
+        seen += read_some(ours)
+    # What is typed before the program hides it may be thrown away.
+    eventually(lambda: not termios.tcgetattr(ours)[3] & termios.ECHO)
     os.write(ours, PASSWORD.encode() + b"\n")
     try:
-        while chunk := read_some(ours, deadline):
+        while chunk := read_some(ours):
             seen += chunk
     except OSError:
         pass  # the terminal's other end is closed
-    code = process.wait(SECONDS)
+    code = process.wait(HANG_SECONDS)
     os.close(ours)  # not sooner: some programs close their ends before they have ended, and would be hung up on
     assert code == 0, seen.decode(errors="replace")
     return seen.decode(errors="replace")
@@ -253,7 +250,11 @@ def test_the_command_of_the_document_makes_the_tables(mariadb_server: MariaDBSer
     assert exports == list(variables)
     command = printed("bash", "# 환경 변수 설정 후").replace("python ", f"{sys.executable} ")
     done = subprocess.run(
-        ["bash", "-c", command], cwd=ROOT, env={"PATH": os.environ["PATH"], **variables}, timeout=SECONDS, check=False
+        ["bash", "-c", command],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **variables},
+        timeout=HANG_SECONDS,
+        check=False,
     )
     assert done.returncode == 0
     engine = create_engine_for(url)

@@ -21,6 +21,7 @@ from database.models import metadata
 from database.runner import RUNNER, only_runner
 from database.sql_files import sql_files
 from tests.database_servers import DatabaseServer, create_database
+from tests.waiting import HANG_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = [
@@ -206,7 +207,7 @@ def test_threads_that_migrate_together_do_the_work_once(bare_engine: Engine) -> 
     start, reports, errors = threading.Barrier(4), [], []
 
     def run() -> None:
-        start.wait(10)
+        start.wait(HANG_SECONDS)
         try:
             reports.append(migrate(bare_engine))
         except Exception as error:
@@ -238,7 +239,7 @@ def test_two_processes_started_together_do_the_work_once(
             )
             for _ in range(3)
         ]
-        outputs = [process.communicate(timeout=60) for process in processes]
+        outputs = [process.communicate(timeout=HANG_SECONDS) for process in processes]
         assert [process.returncode for process in processes] == [0, 0, 0], outputs
         assert sum(output.count("applied ") for output, _ in outputs) == len(FILES)
         assert sum(output.count("current ") for output, _ in outputs) == 2 * len(FILES)

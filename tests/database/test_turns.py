@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,8 +17,7 @@ from database.models import RateCounter
 from database.transaction import TURNS, Transaction
 from database.turns import Turns
 from tests.database.test_connection import counter
-
-PATIENCE_SECONDS = 10
+from tests.waiting import HANG_SECONDS, eventually
 
 
 def started(work: Callable[[], None]) -> threading.Thread:
@@ -28,42 +26,35 @@ def started(work: Callable[[], None]) -> threading.Thread:
     return thread
 
 
-def wait_until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
-
-
 def test_turns_are_given_in_the_order_of_asking() -> None:
     turns, order = Turns(), []
-    turns.take(PATIENCE_SECONDS)
+    turns.take(HANG_SECONDS)
     threads = []
     for number in range(4):
 
         def work(number: int = number) -> None:
-            turns.take(PATIENCE_SECONDS)
+            turns.take(HANG_SECONDS)
             order.append(number)
             turns.give()
 
         threads.append(started(work))
-        wait_until(lambda number=number: turns.waiting == number + 1)  # type: ignore[misc]
+        eventually(lambda number=number: turns.waiting == number + 1)  # type: ignore[misc]
     assert order == []
     turns.give()
     for thread in threads:
-        thread.join(PATIENCE_SECONDS)
+        thread.join(HANG_SECONDS)
     assert order == [0, 1, 2, 3]
-    turns.take(PATIENCE_SECONDS)
+    turns.take(HANG_SECONDS)
 
 
 def test_a_turn_that_does_not_come_is_a_locked_database_and_leaves_the_queue() -> None:
     turns = Turns()
-    turns.take(PATIENCE_SECONDS)
+    turns.take(HANG_SECONDS)
     with pytest.raises(OperationalError) as caught:
         turns.take(0.01)
     assert is_passing_fault(caught.value)
     turns.give()
-    turns.take(PATIENCE_SECONDS)
+    turns.take(HANG_SECONDS)
 
 
 def waiting(engine: Engine) -> int:
@@ -81,11 +72,11 @@ def test_a_second_writer_begins_when_the_first_has_ended(sqlite_engine: Engine) 
             done.set()
 
         thread = started(write)
-        wait_until(lambda: waiting(sqlite_engine) == 1)
+        eventually(lambda: waiting(sqlite_engine) == 1)
         assert not done.is_set()
         ends(first)
-        assert done.wait(PATIENCE_SECONDS)
-        thread.join(PATIENCE_SECONDS)
+        assert done.wait(HANG_SECONDS)
+        thread.join(HANG_SECONDS)
         with Transaction(sqlite_engine) as tx:
             tx.execute(RateCounter.__table__.delete())
 
@@ -114,4 +105,4 @@ def test_a_turn_without_a_connection_is_given_back(tmp_path: Path) -> None:
     for _ in range(2):
         with pytest.raises(OperationalError, match="unable to open"):
             Transaction(engine).execute(insert(RateCounter), counter("b"))
-    TURNS[engine].take(PATIENCE_SECONDS)
+    TURNS[engine].take(HANG_SECONDS)

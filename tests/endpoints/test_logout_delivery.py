@@ -26,6 +26,7 @@ from tests.endpoints.provider import KnownClient, Provider, ProviderFactory, cla
 from tests.endpoints.test_logout import logout
 from tests.endpoints.test_logout_confirmation import confirm
 from tests.https_server import HttpsServer
+from tests.waiting import HANG_SECONDS, eventually
 
 PATH = "/backchannel"
 
@@ -89,13 +90,6 @@ def signed_in(browser: Browser, user: User, client: KnownClient, scope: str = "o
 
 def notices(provider: Provider) -> list[dict[str, Any]]:
     return provider.rows(LogoutNotice)
-
-
-def eventually(holds: Callable[[], object], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it does not come about"
-        time.sleep(0.01)
 
 
 def attempt(provider: Provider) -> int:
@@ -216,7 +210,7 @@ def test_every_end_of_a_session_reaches_its_applications_once(
     deliver: Callable[..., LogoutDelivery],
     how: str,
 ) -> None:
-    deliver(provider, 60)  # woken by the commit alone
+    deliver(provider, 3600)  # woken by the commit alone
     receiver.answers["/second"] = (204, {}, b"")
     tokens = signed_in(browser, ada, application(provider, receiver))
     signed_in(browser, ada, application(provider, receiver, "/second"))
@@ -316,14 +310,14 @@ def test_a_slow_receiver_holds_up_no_other_and_no_transaction(
 
     def slow(handler: BaseHTTPRequestHandler) -> None:
         asked.set()
-        goes_on.wait(10)
+        goes_on.wait(HANG_SECONDS)
         handler.send_response(200)
         handler.end_headers()
 
     receiver.answers["/slow"] = slow
-    deliver(provider, 60)
+    deliver(provider, 3600)
     ended(browser, ada, application(provider, receiver, "/slow"), application(provider, receiver))
-    assert asked.wait(10)
+    assert asked.wait(HANG_SECONDS)
     eventually(lambda: receiver.count(PATH))
     provider.user("written meanwhile".replace(" ", "-"))
     goes_on.set()
@@ -465,11 +459,9 @@ def test_stopping_ends_the_thread_and_begins_nothing_more(
     browser: Browser, provider: Provider, ada: User, receiver: HttpsServer, deliver: Callable[..., LogoutDelivery]
 ) -> None:
     before = threading.active_count()
-    delivery = deliver(provider, 60)
+    delivery = deliver(provider, 3600)
     assert threading.active_count() == before + 1
-    began = time.monotonic()
     delivery.stop()
-    assert time.monotonic() - began < 5
     assert threading.active_count() == before
     ended(browser, ada, application(provider, receiver))
     assert receiver.received == []

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 import re
-import time
 from dataclasses import dataclass, field
 
 import pyotp
 
 from tests.browser import Browser, Page
+from tests.waiting import eventually
 
 STEP_SECONDS = 30
 
@@ -28,12 +29,13 @@ class Person:
         return f"{self.username}@example.com"
 
     def next_code(self) -> str:
-        """A code that was not used before. Steps beside the present one count too, so that nobody has to wait."""
+        """A code that was not used before and is good for a quarter of a minute at least.
+
+        Steps beside the present one count too, so that nobody has to wait for a second or third code.
+        """
         assert self.secret is not None
-        present = int(time.time()) // STEP_SECONDS
-        step = max(self._last_step + 1, present - 1)
-        while step > int(time.time()) // STEP_SECONDS + 1:
-            time.sleep(0.5)
+        step = max(self._last_step + 1, _step(-STEP_SECONDS / 2))
+        eventually(lambda: step <= _step(STEP_SECONDS))
         self._last_step = step
         return pyotp.TOTP(self.secret).at(step * STEP_SECONDS)
 
@@ -77,6 +79,11 @@ class Person:
             page = browser.submit(page.form(action="/consent"), button="allow")
         assert page.status == until, f"{page.status} {page.url}: {page.text}"
         return page
+
+
+def _step(seconds: float) -> int:
+    """The time step of RFC 6238 that many seconds from now."""
+    return int(datetime.datetime.now(datetime.UTC).timestamp() + seconds) // STEP_SECONDS
 
 
 def _origin(browser: Browser) -> str:

@@ -8,24 +8,23 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.database_servers import free_port
 from tests.journeys.person import Person
-from tests.serving import ROOT, Server, serving
+from tests.serving import ROOT, Server, answers, serving
+from tests.waiting import HANG_SECONDS, eventually
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 EXECUTABLE = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 PHONE = {"width": 390, "height": 844}
 LONG_NAME = "Anapplicationnamethatnobodycouldeverbreakintotwolinesbycommonsense"
-START_SECONDS = 30
+expect.set_options(timeout=HANG_SECONDS * 1000)
 # What sticks out to the right, and what is too small for a finger: a link within a sentence may be (WCAG 2.2, 2.5.8).
 MISFITS = """() => {
   const width = document.documentElement.clientWidth, found = [];
@@ -55,7 +54,7 @@ def open_browser() -> Iterator[Open]:
 
         def make(**options: Any) -> BrowserContext:
             context = browser.new_context(locale="en-US", **options)
-            context.set_default_timeout(START_SECONDS * 1000)
+            context.set_default_timeout(HANG_SECONDS * 1000)
             return context
 
         yield make
@@ -89,17 +88,12 @@ def example_application(server: Server, log: Path) -> Iterator[str]:
         command = [sys.executable, str(ROOT / "examples" / "sign_in_with_mcp" / "app.py")]
         process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
         try:
-            deadline = time.monotonic() + START_SECONDS
-            while True:
-                with contextlib.suppress(requests.RequestException):
-                    if requests.get(address, timeout=5).status_code == 200:
-                        break
-                assert process.poll() is None and time.monotonic() < deadline, log.read_text()  # noqa: PT018
-                time.sleep(0.05)
+            eventually(lambda: answers(address) or process.poll() is not None)
+            assert process.poll() is None, log.read_text()
             yield address
         finally:
             process.terminate()
-            process.wait(START_SECONDS)
+            process.wait(HANG_SECONDS)
 
 
 def complaints(page: Page, server: Server) -> list[str]:

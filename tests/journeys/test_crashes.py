@@ -26,20 +26,11 @@ from tests.journeys.application import Application, Code, Storm, is_refusal
 from tests.journeys.conftest import documented_variables
 from tests.journeys.person import Person
 from tests.serving import serving
+from tests.waiting import eventually
 
 CLIENTS = 6
-BACK_SECONDS = 30
 
 Rows = Callable[[str], list[Any]]
-
-
-def wait_until(holds: Callable[[], bool], seconds: float = BACK_SECONDS) -> float:
-    """How long it took until ``holds``."""
-    start = time.monotonic()
-    while not holds():
-        assert time.monotonic() < start + seconds, f"not within {seconds} seconds"
-        time.sleep(0.005)
-    return time.monotonic() - start
 
 
 @pytest.fixture(params=["mariadb", "sqlite"])
@@ -91,7 +82,7 @@ def test_a_killed_server_has_given_each_code_its_tokens_once_or_not_at_all(crash
     for _ in range(2):
         clients = Redemptions(app, app.codes(80))
         with Storm(CLIENTS, clients.step):
-            wait_until(lambda given=clients.given: len(given) >= 20)  # type: ignore[misc]
+            eventually(lambda given=clients.given: len(given) >= 20)  # type: ignore[misc]
             app.server.kill()
         app.server.start()
         assert clients.unanswered, "the server was killed after the storm"
@@ -137,11 +128,11 @@ def test_refreshing_goes_on_after_a_killed_server(crashing: tuple[Application, R
     with Storm(CLIENTS, refresh):
         for _ in range(3):
             goal = seen["refreshed"] + 30
-            wait_until(lambda goal=goal: seen["refreshed"] >= goal)  # type: ignore[misc]
+            eventually(lambda goal=goal: seen["refreshed"] >= goal)  # type: ignore[misc]
             app.server.kill()
             app.server.start()
         goal = seen["refreshed"] + 30
-        wait_until(lambda: seen["refreshed"] >= goal)
+        eventually(lambda: seen["refreshed"] >= goal)
     print(dict(seen))
     assert seen["unanswered"]
     assert seen["lost"]
@@ -161,22 +152,22 @@ class Watched:
     def __init__(self, good: dict[str, int]) -> None:
         self.good = good
         self.seen: Counter[tuple[str, int]] = Counter()
-        self.last: dict[str, float] = {}
 
     def note(self, kind: str, answer: requests.Response | Page) -> bool:
         """Whether it was the good answer. Anything but that or an honest 503 ends the test."""
         status = answer.status if isinstance(answer, Page) else answer.status_code
         self.seen[kind, status] += 1
         if status == self.good[kind]:
-            self.last[kind] = time.monotonic()
             return True
         assert status == 503, f"{kind}: {status}"
         assert int(answer.headers["Retry-After"]) > 0
         time.sleep(0.05)
         return False
 
-    def all_good_since(self, moment: float) -> bool:
-        return all(self.last.get(kind, 0) > moment for kind in self.good)
+    def all_good_from_now_on(self) -> Callable[[], bool]:
+        """Whether every kind has had its good answer after this call."""
+        before = self.seen.copy()
+        return lambda: all(self.seen[answer] > before[answer] for answer in self.good.items())
 
 
 @pytest.fixture(scope="module")
@@ -237,13 +228,11 @@ def test_the_service_comes_back_by_itself_after_its_database(
 
     with Storm(6, step):
         for _ in range(2):
-            moment = time.monotonic()
-            wait_until(lambda moment=moment: watched.all_good_since(moment))  # type: ignore[misc]
+            eventually(watched.all_good_from_now_on())
             own_mariadb.kill()
             time.sleep(2)
             own_mariadb.start()
-            moment = time.monotonic()
-            print(f"back after {wait_until(lambda moment=moment: watched.all_good_since(moment)):.1f} s")  # type: ignore[misc]
+            eventually(watched.all_good_from_now_on())
     print(dict(watched.seen))
     assert {kind for kind, status in watched.seen if status == 503} >= {"refresh", "service", "code", "sign in"}
     for kind in ("metadata", "jwks"):
@@ -301,11 +290,11 @@ def test_sigterm_lets_the_requests_in_hand_be_answered(tmp_path: Path, workers: 
         with Storm(CLIENTS, clients.step), ThreadPoolExecutor(len(browsers)) as pool:
             right = {"username": app.person.username, "password": app.person.password}
             sign_ins = [pool.submit(browser.fill, right) for browser in browsers]
-            wait_until(lambda: len(clients.given) >= 4)
+            eventually(lambda: len(clients.given) >= 4)
             assert not any(sign_in.done() for sign_in in sign_ins), "they are to be under way"
             os.kill(server.pid, signal.SIGTERM)
             assert [sign_in.result().trail[-1][0] for sign_in in sign_ins] == [303] * len(browsers)
-            wait_until(lambda: server.has_ended)
+            eventually(lambda: server.has_ended)
         assert all(browser.cookie("mcp_session") for browser in browsers)
         server.kill()
         server.start()

@@ -7,13 +7,12 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.serving import ROOT
+from tests.waiting import HANG_SECONDS, eventually
 
-START_SECONDS = 60
 EXAMPLES = ROOT / "examples"
 
 
@@ -25,19 +24,17 @@ def running(command: Sequence[str], port: int, log: Path, **settings: str) -> It
     with log.open("ab") as output:
         process = subprocess.Popen(command, env=environment, cwd=log.parent, stdout=output, stderr=output)
     try:
-        deadline = time.monotonic() + START_SECONDS
-        while not _listens(port):
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"{command} did not start:\n{log.read_text()[-4000:]}")
-            time.sleep(0.05)
+        eventually(lambda: _listens(port) or process.poll() is not None)
+        if process.poll() is not None:
+            raise RuntimeError(f"{command} did not start:\n{log.read_text()[-4000:]}")
         yield
     finally:
         process.terminate()
         try:
-            process.wait(10)
+            process.wait(HANG_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait(10)
+            process.wait(HANG_SECONDS)
 
 
 def example(path: str, port: int, home: Path, **settings: str) -> contextlib.AbstractContextManager[None]:

@@ -1,0 +1,24 @@
+"""How tests wait: until something has come about, however slow the machine is.
+
+The only clock of the tests. A limit here ends a hang and says nothing of speed: that is judged in ``bench/``, by ratios
+of one run. What seems to need a stop-watch is mostly another property: that an answer came while the other side had not
+finished, that nothing was asked of the database, that as much was computed for the one as for the other.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+HANG_SECONDS = 120
+Result = TypeVar("Result")
+
+
+def eventually(holds: Callable[[], Result], otherwise: str | Callable[[], str] = "it does not come about") -> Result:
+    """What ``holds`` returns as soon as that is true. An ``AssertionError`` in it ends the wait at once."""
+    deadline = time.monotonic() + HANG_SECONDS
+    while not (result := holds()):
+        assert time.monotonic() < deadline, otherwise() if callable(otherwise) else otherwise
+        time.sleep(0.01)
+    return result
