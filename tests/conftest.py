@@ -21,6 +21,7 @@ from database.connection import create_engine_for
 from database.init_db import migrate
 from provider.protocol.messages import Origin
 from provider.security.crypto import Keyring
+from tests import key_pairs
 from tests.database_servers import MariaDBServer, create_migrated_database, empty_tables
 from tests.mysql_server import TEST_URL, MySQLServer, need_mysql
 
@@ -127,6 +128,15 @@ def now() -> datetime.datetime:
 @pytest.fixture
 def origin(now: datetime.datetime) -> Origin:
     return Origin(source="192.0.2.10", user_agent="pytest", request_id="request-1", now=now)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def known_key_pairs() -> Iterator[None]:
+    """Signing keys of this process are made and read in as ``tests.key_pairs`` says."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("provider.tokens.signing_keys.generate_key", key_pairs.generate_key)
+        patch.setattr("provider.tokens.signing_keys.import_key", key_pairs.import_key)
+        yield
 
 
 @pytest.fixture(scope="session")
