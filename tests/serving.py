@@ -1,6 +1,6 @@
 """The real server: ``mcp-core serve`` in a process of its own, on a free port of 127.0.0.1, with its own folder.
 
-Everything a caller does goes through HTTP or the command line. What is started here is stopped here, by its id.
+Everything a caller does goes through HTTP or a command. What is started here is stopped here, by its id.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 
 import requests
 
+from tests import terminal
 from tests.database_servers import free_port
 from tests.waiting import HANG_SECONDS, eventually
 
@@ -169,19 +170,10 @@ class Server:
         return link
 
     def mcp_core(self, *arguments: str, given: str | None = None) -> str:
-        """What ``mcp-core …`` prints. Raises ``CommandFailed``."""
-        done = subprocess.run(
-            [*_COMMAND, *arguments],
-            cwd=self.home,
-            env=self.environment,
-            input=given,
-            capture_output=True,
-            text=True,
-            timeout=HANG_SECONDS,
-            check=False,
-        )
-        if done.returncode:
-            raise CommandFailed(done.returncode, done.stdout + done.stderr)
+        """What ``mcp-core …`` prints, within this process. Raises ``CommandFailed``."""
+        done = terminal.run(arguments, given=given, environment=self.environment, folder=self.home)
+        if done.exit_code:
+            raise CommandFailed(done.exit_code, done.output)
         return done.stdout
 
     def mcp_core_json(self, *arguments: str, given: str | None = None) -> Any:

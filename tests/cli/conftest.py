@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import json
-import logging
 import os
 import shutil
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from provider.accounts.consecutive_failures import MOST, ConsecutiveFailures, Wa
 from provider.audit import AuditRecorder
 from provider.cli.program import program
 from provider.protocol.messages import Origin
+from tests.terminal import logs_as_before
 
 PASSWORD = "violet kettle 71 harbour paints"
 
@@ -96,15 +96,9 @@ class Terminal:
 
 
 @pytest.fixture(autouse=True)
-def logs_as_before() -> Iterator[None]:
-    """Commands set up logging for their process; here it is pytest's again afterwards."""
-    root, loggers = logging.getLogger(), [logging.getLogger(name) for name in ("mcp_core", "authlib")]
-    handlers, levels = root.handlers[:], [logger.level for logger in (root, *loggers)]
-    yield
-    root.handlers[:] = handlers
-    for logger, level in zip((root, *loggers), levels, strict=True):
-        logger.setLevel(level)
-    logging.captureWarnings(capture=False)
+def logs() -> Iterator[None]:
+    with logs_as_before():
+        yield
 
 
 @pytest.fixture
