@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,11 +22,18 @@ STOP_WATCHES = {
     "os": {"times", "getloadavg", "wait3", "wait4"},
     "resource": {"getrusage"},
 }  # fmt: skip
-WHOLE_MODULES = {"timeit", "psutil", "cProfile", "profile", "pytest_benchmark"}
+WHOLE_MODULES = {"timeit", "psutil", "cProfile", "pytest_benchmark"}
+
+# What a file has to contain before it is worth the parsing.
+SIGN = re.compile(
+    rf"(?:import|from) time\b|{'|'.join({*STOP_WATCHES['os'], *STOP_WATCHES['resource'], *WHOLE_MODULES})}"
+)
 
 
 def stop_watches(source: str) -> Iterator[str]:
     """What in ``source`` could measure how long something takes, with its line."""
+    if not SIGN.search(source):
+        return
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names if alias.name.partition(".")[0] in WHOLE_MODULES]
