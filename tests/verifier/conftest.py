@@ -12,6 +12,7 @@ import requests
 from mcp_core_verifier import Verifier
 from tests.serving import Server, serving
 from tests.verifier.stand_in import AUDIENCE, Clock, StandIn
+from tests.waiting import HANG_SECONDS
 
 MakeVerifier = Callable[..., Verifier]
 
@@ -32,7 +33,7 @@ def make_verifier(provider: StandIn, clock: Clock) -> Iterator[MakeVerifier]:
     made = []
 
     def make(issuer: str | None = None, audience: str = AUDIENCE, **options: Any) -> Verifier:
-        options = {"clock": clock, "monotonic": clock, "timeout_seconds": 5, **options}
+        options = {"clock": clock, "monotonic": clock, "timeout_seconds": HANG_SECONDS, **options}
         made.append(Verifier(issuer or provider.issuer, audience, **options))
         return made[-1]
 
