@@ -23,6 +23,7 @@ from provider.security.crypto import Keyring
 from provider.services import Services, build_services
 from provider.settings import load_settings
 from provider.sweeper import BATCH, INTERVAL_SECONDS, Sweeper
+from tests.waiting import eventually
 
 COUNTERS = RateCounter.__table__
 GUARDS = ReplayGuard.__table__
@@ -81,13 +82,6 @@ def leave(engine: Engine, count: int, *, name: str = "over", expires_at: datetim
 def left(engine: Engine) -> int:
     with engine.connect() as connection:
         return int(connection.execute(select(func.count()).select_from(COUNTERS)).scalar_one())
-
-
-def wait_until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not is_so():
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.02)
 
 
 def test_what_is_over_goes_in_small_transactions_and_the_rest_stays(services: Services, clock: Clock) -> None:
@@ -204,7 +198,7 @@ def test_the_thread_sweeps_again_and_again_and_ends_when_it_is_told(
     sweeper = started(on_sqlite)
     for _ in range(2):
         leave(engine, 5)
-        wait_until(lambda: left(engine) == 0)
+        eventually(lambda: left(engine) == 0)
     sweeper.stop()
     leave(engine, 5)
     time.sleep(0.3)
@@ -225,12 +219,12 @@ def test_a_database_that_is_away_is_survived_and_said_once(
     leave(engine, 5)
     event.listen(engine, "before_cursor_execute", refuse)
     started(on_sqlite)
-    wait_until(lambda: "cannot sweep" in caplog.text)
+    eventually(lambda: "cannot sweep" in caplog.text)
     time.sleep(0.5)
     assert caplog.text.count("cannot sweep") == 1
     assert left(engine) == 5
     away[0] = False
-    wait_until(lambda: left(engine) == 0)
+    eventually(lambda: left(engine) == 0)
 
 
 @pytest.mark.parametrize("delivers", [True, False])

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
+from threading import Thread
 from typing import TypeVar
 
 HANG_SECONDS = 120
@@ -22,3 +24,22 @@ def eventually(holds: Callable[[], Result], otherwise: str | Callable[[], str] =
         assert time.monotonic() < deadline, otherwise() if callable(otherwise) else otherwise
         time.sleep(0.01)
     return result
+
+
+def finishes(call: Callable[[], Result]) -> Result:
+    """What ``call`` returns or raises. One that goes on for longer than any machine needs fails with ``TimeoutError``."""
+    outcome: Future[Result] = Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(call())
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    return outcome.result(HANG_SECONDS)
+
+
+def far_deadline() -> float:
+    """A moment of ``time.monotonic`` for what is told when to give up."""
+    return time.monotonic() + HANG_SECONDS

@@ -96,7 +96,8 @@ class Exchange:
 
         def cut() -> None:
             with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
+                # Of the plain socket: a TLS socket's own begins by forgetting TLS, under the hands of the other thread.
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
         self._watchdog = threading.Timer(self._seconds_left(), cut)
         self._watchdog.daemon = True

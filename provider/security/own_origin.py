@@ -82,7 +82,7 @@ def _hung_up_at(deadline: float, peer: socket.socket) -> Iterator[None]:
 
     def hang_up() -> None:
         with contextlib.suppress(OSError):
-            peer.shutdown(socket.SHUT_RDWR)
+            socket.socket.shutdown(peer, socket.SHUT_RDWR)  # as in exchange.py
 
     timer = threading.Timer(max(0, deadline - time.monotonic()), hang_up)
     timer.start()

@@ -195,6 +195,20 @@ def test_a_form_is_posted_and_only_the_status_is_looked_at(server: HttpsServer, 
     assert (server.received[0].method, server.received[0].body) == ("POST", b"logout_token=a+b%26c")
 
 
+class EndsAtOnce(threading.Timer):
+    def start(self) -> None:
+        self.function()
+
+
+def test_a_deadline_before_the_handshake_is_a_refusal_like_any_other(
+    server: HttpsServer, door: Outbound, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.say_json("/", {})
+    monkeypatch.setattr("provider.security.exchange.threading.Timer", EndsAtOnce)
+    with pytest.raises(FetchFailed, match=r"no answer|TLS failed"):
+        door.get_json(f"{server.url}/", OURS, max_bytes=100)
+
+
 def test_a_host_that_does_not_answer_is_given_up_in_time() -> None:
     given_up = threading.Event()
 

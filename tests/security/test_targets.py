@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from provider.security.exchange import FetchFailed
 from provider.security.targets import Targets
 from provider.security.turns import Standing
+from tests.waiting import far_deadline
 
 ALLOWED = ["keys.corp", "keys.corp:8443", "App.Example:8443", "[fd00::1]:8443", "docs.corp"]
 OPEN = ["Docs.corp"]
@@ -48,7 +47,7 @@ def test_what_operators_trust_is_reached_for_vouched_clients_alone(
     targets = Targets(ALLOWED, OPEN, lambda host, _port: ADDRESSES.get(host, ["10.0.0.1"]))
     try:
         target = targets.parse(url, standing)
-        targets.addresses(target, standing, time.monotonic() + 20)
+        targets.addresses(target, standing, far_deadline())
         is_reached = True
     except FetchFailed:
         is_reached = False

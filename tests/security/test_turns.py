@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 from collections.abc import Iterator
 
 import pytest
 
 from provider.security.backoff import TooBusy
 from provider.security.turns import FETCH_THREADS, PATIENCE_SECONDS, Requester, Share, Standing, Turns, shares_of
+from tests.waiting import HANG_SECONDS, eventually, finishes
 
 LONG = 30.0
+BEYOND_A_HANG = 10.0 * HANG_SECONDS
 STRANGERS = (Standing.NEW, Standing.KNOWN)
 
 
@@ -36,10 +37,7 @@ class Waiter:
         requester = Requester(standing, source)
         before = turns._waiting[standing]
         threading.Thread(target=self._run, args=(turns, requester, host), daemon=True).start()
-        deadline = time.monotonic() + LONG
-        while turns._waiting[standing] == before and not self.began.is_set():
-            assert time.monotonic() < deadline, "the thread does not come"
-            time.sleep(0.001)
+        eventually(lambda: turns._waiting[standing] != before or self.began.is_set(), "the thread does not come")
 
     def _run(self, turns: Turns, requester: Requester, host: str) -> None:
         with contextlib.suppress(TooBusy), turns.take(requester, host):
@@ -120,15 +118,13 @@ def test_who_waits_begins_when_the_other_one_is_done() -> None:
 
 @pytest.mark.parametrize("host, source", [("a", "s9"), ("z", "s1"), ("z", "s9")])
 def test_beyond_the_places_to_wait_everybody_is_refused_at_once(host: str, source: str) -> None:
-    turns = turns_of(turns=1, waiting=2)
+    turns = turns_of(turns=1, waiting=2, patience=BEYOND_A_HANG)
     with contextlib.ExitStack() as held:
         held.enter_context(waiter(turns, Standing.NEW, "a", "s1"))
         for number in (2, 3):
             held.enter_context(waiter(turns, Standing.NEW, host, f"s{number}"))
-        began = time.monotonic()
-        with pytest.raises(TooBusy), turns.take(Requester(Standing.NEW, source), host):
-            pass
-        assert time.monotonic() - began < LONG / 2
+        with pytest.raises(TooBusy):
+            finishes(lambda: turns.take(Requester(Standing.NEW, source), host).__enter__())
 
 
 def test_nobody_waits_longer_than_patience_lasts() -> None:
@@ -154,13 +150,11 @@ def test_turns_of_others_that_begin_meanwhile_prolong_no_wait() -> None:
 @pytest.mark.parametrize("host, source", [("a", "s2"), ("z", "s1"), ("z", "s2")])
 def test_nobody_waits_for_one_that_keeps_somebody_waiting_for_long_already(host: str, source: str) -> None:
     """So those who ask for what is slow take no places to wait either, but for a moment."""
-    turns = turns_of(turns=1, patience=LONG)
+    turns = turns_of(turns=1, patience=BEYOND_A_HANG)
     with waiter(turns, Standing.NEW, "a", "s1"):
         turns._running[0].began -= LONG
-        began = time.monotonic()
-        with pytest.raises(TooBusy), turns.take(Requester(Standing.NEW, source), host):
-            pass
-        assert time.monotonic() - began < LONG / 2
+        with pytest.raises(TooBusy):
+            finishes(lambda: turns.take(Requester(Standing.NEW, source), host).__enter__())
 
 
 def test_a_turn_is_given_back_whatever_happens_in_it() -> None:
