@@ -13,8 +13,9 @@ from urllib.parse import urldefrag, urlencode, urljoin, urlsplit
 
 import requests
 
+from tests.waiting import HANG_SECONDS
+
 MAX_REDIRECTS = 12
-TIMEOUT_SECONDS = 20
 _SILENT = {"script", "style", "template", "head"}
 _ISOLATED = "bdi"  # no blank is seen around it
 
@@ -224,7 +225,7 @@ class Browser:
             if body is not None:
                 headers["Content-Type"] = "application/x-www-form-urlencoded"
             answer = self.session.request(
-                method, url, data=body, headers=headers, allow_redirects=False, timeout=TIMEOUT_SECONDS
+                method, url, data=body, headers=headers, allow_redirects=False, timeout=HANG_SECONDS
             )
             trail.append((answer.status_code, url))
             if answer.status_code in (301, 302, 303, 307, 308) and "Location" in answer.headers:

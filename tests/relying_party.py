@@ -16,7 +16,8 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 import requests
 from joserfc import jwk, jws, jwt
 
-TIMEOUT_SECONDS = 20
+from tests.waiting import HANG_SECONDS
+
 _HASHES = {"RS256": "sha256", "ES256": "sha256", "EdDSA": "sha512", "Ed25519": "sha512"}
 
 
@@ -65,7 +66,7 @@ class RelyingParty:
         self.http = requests.Session()
         self.http.trust_env = False
         self.verifier = self.state = self.nonce = ""
-        answer = self.http.get(f"{self.issuer}/.well-known/openid-configuration", timeout=TIMEOUT_SECONDS)
+        answer = self.http.get(f"{self.issuer}/.well-known/openid-configuration", timeout=HANG_SECONDS)
         _must(answer.status_code == 200, f"discovery: {answer.status_code}")
         self.metadata: dict[str, Any] = answer.json()
         _must(self.metadata["issuer"] == self.issuer, f"issuer {self.metadata['issuer']!r} is not {self.issuer!r}")
@@ -126,7 +127,7 @@ class RelyingParty:
             fields = {**fields, "client_id": self.client_id, "client_secret": self.client_secret}
         else:
             auth = (quote(self.client_id, safe=""), quote(self.client_secret, safe=""))
-        return requests.post(self.metadata["token_endpoint"], data=fields, auth=auth, timeout=TIMEOUT_SECONDS)
+        return requests.post(self.metadata["token_endpoint"], data=fields, auth=auth, timeout=HANG_SECONDS)
 
     def checked(self, answer: requests.Response, *, nonce: str | None = None) -> Tokens:
         """Raises ``TokenError`` for an error response and ``Refused`` for a response that breaks a rule."""
@@ -146,7 +147,7 @@ class RelyingParty:
         return tokens
 
     def keys(self) -> jwk.KeySet:
-        document = self.http.get(self.metadata["jwks_uri"], timeout=TIMEOUT_SECONDS).json()
+        document = self.http.get(self.metadata["jwks_uri"], timeout=HANG_SECONDS).json()
         identifiers = [key["kid"] for key in document["keys"]]
         _must(len(set(identifiers)) == len(identifiers), "every key has its own kid")
         _must(not any({"d", "p", "q", "k"} & set(key) for key in document["keys"]), "public keys only")
@@ -183,7 +184,7 @@ class RelyingParty:
         answer = self.http.get(
             self.metadata["userinfo_endpoint"],
             headers={"Authorization": f"Bearer {tokens.access_token}"},
-            timeout=TIMEOUT_SECONDS,
+            timeout=HANG_SECONDS,
         )
         _must(answer.status_code == 200, f"userinfo: {answer.status_code} {answer.text}")
         profile: dict[str, Any] = answer.json()
@@ -196,7 +197,7 @@ class RelyingParty:
             self.metadata["introspection_endpoint"],
             data={"token": token},
             auth=(self.client_id, self.client_secret),
-            timeout=TIMEOUT_SECONDS,
+            timeout=HANG_SECONDS,
         )
         _must(answer.status_code == 200, f"introspection: {answer.status_code} {answer.text}")
         body: dict[str, Any] = answer.json()

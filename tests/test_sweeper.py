@@ -23,7 +23,7 @@ from provider.security.crypto import Keyring
 from provider.services import Services, build_services
 from provider.settings import load_settings
 from provider.sweeper import BATCH, INTERVAL_SECONDS, Sweeper
-from tests.waiting import eventually
+from tests.waiting import HANG_SECONDS, eventually
 
 COUNTERS = RateCounter.__table__
 GUARDS = ReplayGuard.__table__
@@ -127,7 +127,7 @@ def test_of_processes_on_several_machines_at_once_one_sweeps(
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(HANG_SECONDS)
     assert sorted(swept, key=str) == [5, *[None] * 5]
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 
 from database.faults import DATABASE_ERRORS, is_passing_fault
 from database.transaction import Transaction
+from tests.waiting import HANG_SECONDS
 
 TRIES = 3
 Call = Callable[[Transaction], Any]
@@ -26,7 +27,7 @@ def at_once(engine: Engine | Sequence[Engine], calls: Sequence[Call], *, tries: 
     engines = itertools.cycle([engine] if isinstance(engine, Engine) else engine)
 
     def run(engine: Engine, call: Call) -> Any:
-        barrier.wait(timeout=30)
+        barrier.wait(timeout=HANG_SECONDS)
         for attempt in range(1, tries + 1):
             tx = Transaction(engine)
             try:

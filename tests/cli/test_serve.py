@@ -106,7 +106,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def page_of(link: str) -> requests.Response:
-    return requests.get(link, timeout=20)
+    return requests.get(link, timeout=HANG_SECONDS)
 
 
 def test_the_first_start_makes_everything_and_prints_one_link(server: Server) -> None:
@@ -203,7 +203,7 @@ def test_wsgi_under_gunicorn_answers_discovery(tmp_path: Path) -> None:
     environment = prepared.environment
     migrated = subprocess.run(
         [sys.executable, str(ROOT / "database/init_db.py")],
-        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False,
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=HANG_SECONDS, check=False,
     )  # fmt: skip
     assert migrated.returncode == 0, migrated.stderr
     arguments = ("--bind", f"127.0.0.1:{port}", "--worker-class", "gthread", "--threads", "2", "--no-control-socket")

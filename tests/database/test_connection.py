@@ -21,6 +21,7 @@ from database.models import RateCounter
 from database.server_connections import SQL_MODE
 from tests.database.test_schema import ROW_TIME
 from tests.database_servers import MariaDBServer
+from tests.waiting import HANG_SECONDS
 
 
 def counter(name: str, count: int = 1) -> dict[str, object]:
@@ -102,7 +103,7 @@ def test_one_of_many_writers_wins_a_conditional_update(engine: Engine) -> None:
     won, errors, start = [], [], threading.Barrier(6)
 
     def run() -> None:
-        start.wait(10)
+        start.wait(HANG_SECONDS)
         try:
             with engine.connect() as connection:
                 connection.execute(select(RateCounter.count)).all()
@@ -115,7 +116,7 @@ def test_one_of_many_writers_wins_a_conditional_update(engine: Engine) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(HANG_SECONDS)
     assert errors == []
     assert sorted(won) == [0, 0, 0, 0, 0, 1]
 
@@ -140,7 +141,7 @@ def test_concurrent_writers_lose_nothing(engine: Engine) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(HANG_SECONDS)
     assert errors == []
     with engine.connect() as connection:
         assert connection.execute(select(RateCounter.count).where(RateCounter.bucket == "sum")).scalar() == 60
@@ -156,7 +157,7 @@ def test_a_deadlock_ends_one_side_at_once_with_the_code_that_the_edge_repeats(se
         with server_engine.connect() as connection:
             touch = update(RateCounter).values(count=RateCounter.count + 1)
             connection.execute(touch.where(RateCounter.bucket == first))
-            both_hold_one.wait(10)
+            both_hold_one.wait(HANG_SECONDS)
             try:
                 connection.execute(touch.where(RateCounter.bucket == second))
                 connection.commit()
@@ -168,7 +169,7 @@ def test_a_deadlock_ends_one_side_at_once_with_the_code_that_the_edge_repeats(se
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(HANG_SECONDS)
     assert sorted(codes) == [0, 1213]
 
 

@@ -20,6 +20,7 @@ from database.models import metadata
 from database.runner import RUNNER
 from tests.database.test_migrations import FILES
 from tests.database_servers import PASSWORD, USER, MariaDBServer, create_database, free_port
+from tests.waiting import HANG_SECONDS
 
 SCRIPT = Path(__file__).resolve().parents[2] / "database/init_db.py"
 TABLES = {*metadata.tables, LEDGER}
@@ -42,7 +43,7 @@ def run(*arguments: str, folder: Path, answer: str | None = None, **variables: s
             input=answer or "",
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=HANG_SECONDS,
             check=False,
         )
     )

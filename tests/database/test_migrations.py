@@ -217,7 +217,7 @@ def test_threads_that_migrate_together_do_the_work_once(bare_engine: Engine) -> 
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(HANG_SECONDS)
     assert errors == []
     assert sorted(len(report.applied) for report in reports) == [0, 0, 0, len(FILES)]
     assert [len(report.current) for report in reports].count(len(FILES)) == 3

@@ -15,6 +15,7 @@ from database.connection import (
 )
 from database.models import RateCounter
 from tests.database.test_schema import ROW_TIME
+from tests.waiting import HANG_SECONDS
 
 VARIABLES = {
     "MYSQL_HOST": "db.example.com",
@@ -85,6 +86,6 @@ def test_threads_that_ask_together_get_one_engine(
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(HANG_SECONDS)
     assert len(engines) == 8
     assert len({id(engine) for engine in engines}) == 1

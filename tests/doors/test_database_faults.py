@@ -19,6 +19,7 @@ from provider.protocol.messages import ProtocolRequest, ProtocolResponse
 from tests.database_servers import MariaDBServer, create_migrated_database
 from tests.endpoints.provider import Provider, ProviderFactory
 from tests.endpoints.wsgi import Answer
+from tests.waiting import HANG_SECONDS
 
 GRANT = {"grant_type": "client_credentials"}
 
@@ -136,7 +137,7 @@ def test_the_loser_of_a_deadlock_tries_again(server_engine: Engine, make_provide
         connection.execute(text("DROP TABLE IF EXISTS deadlock"))
         connection.execute(text("CREATE TABLE deadlock (id INT PRIMARY KEY, n INT NOT NULL) ENGINE=InnoDB"))
         connection.execute(text("INSERT INTO deadlock VALUES (1, 0), (2, 0)"))
-    both_hold_one, attempts = threading.Barrier(2, timeout=20), []
+    both_hold_one, attempts = threading.Barrier(2, timeout=HANG_SECONDS), []
     step = text("UPDATE deadlock SET n = n + 1 WHERE id = :id")
 
     def handle(_request: ProtocolRequest, tx: Transaction) -> ProtocolResponse:

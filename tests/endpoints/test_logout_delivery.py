@@ -343,7 +343,7 @@ def test_slow_strangers_hold_up_nobody_that_is_vouched_for(
 
     def slow(handler: BaseHTTPRequestHandler) -> None:
         asked.release()
-        goes_on.wait(20)
+        goes_on.wait(HANG_SECONDS)
         handler.send_response(200)
         handler.end_headers()
 
@@ -352,7 +352,7 @@ def test_slow_strangers_hold_up_nobody_that_is_vouched_for(
     ended(browser, ada, *strangers, application(provider, receiver))
     vouch_for_no_longer(provider, *strangers)
     deliver(provider, 0.02)
-    assert asked.acquire(timeout=20)
+    assert asked.acquire(timeout=HANG_SECONDS)
     eventually(lambda: receiver.count(PATH))
     assert sum(receiver.count(f"/slow{number}") for number in range(6)) <= SENDERS[False]
     goes_on.set()

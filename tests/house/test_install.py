@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import HANG_SECONDS
+
 ROOT = Path(__file__).resolve().parents[2]
 EDITABLE = ("--no-deps", "--no-build-isolation", "--no-index", "--editable")
 
@@ -26,7 +28,9 @@ def told(environment: Path, lock: str) -> list[list[str]]:
     """What pip is asked to install, by one run."""
     log = environment / "told"
     log.write_text("", "utf-8")
-    subprocess.run([ROOT / ".ci/install", environment, lock], cwd=ROOT, check=True, capture_output=True, timeout=60)
+    subprocess.run(
+        [ROOT / ".ci/install", environment, lock], cwd=ROOT, check=True, capture_output=True, timeout=HANG_SECONDS
+    )
     return [line.partition(" install ")[2].split() for line in log.read_text("utf-8").splitlines()]
 
 

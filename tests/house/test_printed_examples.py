@@ -19,6 +19,7 @@ from fastapi.testclient import TestClient
 from tests.cli.conftest import PASSWORD, Terminal, bare_terminal, logs_as_before, terminal
 from tests.database_servers import free_port
 from tests.serving import ROOT, Server, serving
+from tests.waiting import HANG_SECONDS
 
 __all__ = ["bare_terminal", "logs_as_before", "terminal"]
 
@@ -125,7 +126,9 @@ def key(server: Server) -> dict[str, str]:
 
 def token_for(server: Server, key: dict[str, str], resource: str, **fields: str) -> str:
     form = {"grant_type": "client_credentials", "resource": resource, **fields}
-    answer = requests.post(f"{server.issuer}/token", data=form, auth=(key["key_id"], key["key_secret"]), timeout=20)
+    answer = requests.post(
+        f"{server.issuer}/token", data=form, auth=(key["key_id"], key["key_secret"]), timeout=HANG_SECONDS
+    )
     return str(answer.json()["access_token"])
 
 
@@ -186,7 +189,13 @@ def test_curl_gets_a_token_and_introspects_it_as_printed(server: Server, key: di
     def shell(line: str, **variables: str) -> str:
         environment = {"PATH": os.environ["PATH"], **variables}
         return subprocess.run(
-            ["sh", "-c", line], env=environment, capture_output=True, text=True, timeout=60, check=True, cwd=tmp_path
+            ["sh", "-c", line],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=HANG_SECONDS,
+            check=True,
+            cwd=tmp_path,
         ).stdout
 
     answer = requests.models.complexjson.loads(shell(ask, KEY_ID=key["key_id"], KEY_SECRET=key["key_secret"]))

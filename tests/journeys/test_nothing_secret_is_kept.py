@@ -20,6 +20,7 @@ from tests.journeys.conftest import documented_variables
 from tests.journeys.person import Person
 from tests.relying_party import RelyingParty, TokenError
 from tests.serving import Server, serving
+from tests.waiting import HANG_SECONDS
 
 CALLBACK = "https://files.example/callback"
 WRONG_PASSWORD = "a wrong guess with violets 88"
@@ -92,15 +93,17 @@ def play(server: Server) -> dict[str, str]:
         "client_secret": made["client_secret"],
         "access_token": tokens.access_token,
     }
-    requests.post(f"{server.issuer}/token", params=careless, data={"grant_type": "password"}, timeout=20)
-    requests.get(f"{server.issuer}/userinfo", params=careless, timeout=20)
+    requests.post(f"{server.issuer}/token", params=careless, data={"grant_type": "password"}, timeout=HANG_SECONDS)
+    requests.get(f"{server.issuer}/userinfo", params=careless, timeout=HANG_SECONDS)
     grant = {"grant_type": "client_credentials"}
-    requests.post(f"{server.issuer}/token", data={**grant, "client_id": made["client_secret"]}, timeout=20)
-    requests.post(f"{server.issuer}/token", data=grant, auth=(made["client_secret"], party.client_id), timeout=20)
-    requests.post(f"{server.issuer}/token", data=grant, auth=(party.client_id, WRONG_SECRET), timeout=20)
-    requests.get(f"{server.issuer}/authorize", params={"client_id": tokens.access_token}, timeout=20)
-    requests.get(f"{server.origin}/setup/{made['client_secret']}", timeout=20)
-    requests.get(f"{server.origin}/", headers={"User-Agent": f"Agent {tokens.access_token}"}, timeout=20)
+    requests.post(f"{server.issuer}/token", data={**grant, "client_id": made["client_secret"]}, timeout=HANG_SECONDS)
+    requests.post(
+        f"{server.issuer}/token", data=grant, auth=(made["client_secret"], party.client_id), timeout=HANG_SECONDS
+    )
+    requests.post(f"{server.issuer}/token", data=grant, auth=(party.client_id, WRONG_SECRET), timeout=HANG_SECONDS)
+    requests.get(f"{server.issuer}/authorize", params={"client_id": tokens.access_token}, timeout=HANG_SECONDS)
+    requests.get(f"{server.origin}/setup/{made['client_secret']}", timeout=HANG_SECONDS)
+    requests.get(f"{server.origin}/", headers={"User-Agent": f"Agent {tokens.access_token}"}, timeout=HANG_SECONDS)
     known["wrong client secret"] = WRONG_SECRET
     visitor.get(party.logout_url(tokens.id_token or "", "https://files.example/bye"))
 
@@ -110,7 +113,7 @@ def play(server: Server) -> dict[str, str]:
         f"{server.issuer}/token",
         data={"grant_type": "client_credentials"},
         auth=(key["key_id"], key["key_secret"]),
-        timeout=20,
+        timeout=HANG_SECONDS,
     )
     known |= {"key secret": key["key_secret"], "key's token": answer_to_key.json()["access_token"]}
     known["rotated secret"] = server.mcp_core_json("client", "rotate-secret", party.client_id)["client_secret"]

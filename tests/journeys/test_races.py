@@ -21,6 +21,7 @@ from tests.journeys.conftest import documented_variables
 from tests.journeys.person import Person
 from tests.relying_party import RelyingParty
 from tests.serving import ROOT, Server, serving
+from tests.waiting import HANG_SECONDS
 
 SIX = 6
 
@@ -123,7 +124,7 @@ def test_two_programs_share_a_refresh_token(app: Application, tmp_path: Path) ->
             token = answers[0][1]["refresh_token"]
     finally:
         for program in programs:
-            program.communicate(timeout=30)
+            program.communicate(timeout=HANG_SECONDS)
 
 
 @pytest.mark.slow
@@ -202,7 +203,7 @@ def test_one_wrong_secret_by_six_is_counted_and_no_fault(app: Application) -> No
             f"{app.server.issuer}/token",
             data={"grant_type": "client_credentials"},
             auth=("app_nobody", "x" * 40),
-            timeout=30,
+            timeout=HANG_SECONDS,
         )
 
     assert {answer.status_code for answer in at_once([guess] * SIX)} == {401}

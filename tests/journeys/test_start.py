@@ -67,10 +67,10 @@ def test_the_server_is_light_and_its_printed_link_works(tmp_path: Path) -> None:
                     f"{server.issuer}/token",
                     data={"grant_type": "client_credentials"},
                     auth=(service["client_id"], service["client_secret"]),
-                    timeout=20,
+                    timeout=HANG_SECONDS,
                 ),
-                requests.get(f"{server.issuer}/jwks", timeout=20),
-                requests.get(f"{server.issuer}/.well-known/openid-configuration", timeout=20),
+                requests.get(f"{server.issuer}/jwks", timeout=HANG_SECONDS),
+                requests.get(f"{server.issuer}/.well-known/openid-configuration", timeout=HANG_SECONDS),
             ]
             assert {answer.status_code for answer in answers} == {200}, number
             assert browser.get(f"{server.origin}/account").status == 200

@@ -20,6 +20,7 @@ from tests.journeys.mcp_server import SCOPE
 from tests.journeys.mcp_world import ON_THIS_DEVICE, UNREVIEWED, World, says, says_nothing_of
 from tests.serving import ROOT
 from tests.verifier.services import EXAMPLES
+from tests.waiting import HANG_SECONDS
 
 HOSTED = "https://editor.example/callback"
 
@@ -146,7 +147,7 @@ def test_a_document_that_does_not_hold_up_is_an_error_page_and_no_redirect(world
             "resource": world.url,
         },
         allow_redirects=False,
-        timeout=20,
+        timeout=HANG_SECONDS,
     )
     assert answer.status_code == 400, answer.headers.get("Location")
     assert "Location" not in answer.headers

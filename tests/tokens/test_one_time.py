@@ -14,6 +14,7 @@ from provider.protocol.messages import Origin
 from provider.security.crypto import Keyring, is_secret, new_secret
 from provider.tokens.one_time import AuthorizationCodes
 from tests.tokens.conftest import CODE_SECONDS, REQUEST_SECONDS, Events, World, later
+from tests.waiting import HANG_SECONDS
 
 
 def issue(world: World, origin: Origin, **changes: Any) -> str:
@@ -170,7 +171,7 @@ def test_of_many_at_the_same_moment_one_claims_the_code(world: World, origin: Or
     results: list[str] = []
 
     def redeem() -> None:
-        together.wait(10)
+        together.wait(HANG_SECONDS)
         try:
             claim(world, origin, code)
             results.append("claimed")
@@ -181,7 +182,7 @@ def test_of_many_at_the_same_moment_one_claims_the_code(world: World, origin: Or
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(HANG_SECONDS)
     assert sorted(results) == ["claimed", *["invalid_grant"] * 5]
 
 

@@ -12,6 +12,7 @@ from provider.protocol.errors import OAuthError
 from provider.protocol.messages import Origin
 from provider.security.crypto import is_secret, new_secret
 from tests.tokens.conftest import FAMILY_SECONDS, GRACE_SECONDS, IDLE_SECONDS, Events, World, later
+from tests.waiting import HANG_SECONDS
 
 
 def start(world: World, origin: Origin) -> str:
@@ -218,14 +219,14 @@ def test_parallel_refreshes_leave_one_live_chain(world: World, origin: Origin) -
     given: list[str] = []
 
     def refresh() -> None:
-        together.wait(10)
+        together.wait(HANG_SECONDS)
         given.append(redeem(world, origin, token))
 
     threads = [threading.Thread(target=refresh) for _ in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(HANG_SECONDS)
     assert len(given) == 6
     assert len(set(given)) == 1
     assert [row["used_at"] for row in world.tokens.rows(RefreshToken)].count(None) == 1

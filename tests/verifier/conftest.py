@@ -70,7 +70,7 @@ class Real:
     def token(self, audience: str = API, scope: str | None = None) -> str:
         form = {"grant_type": "client_credentials", "resource": audience} | ({"scope": scope} if scope else {})
         auth = (self.key["key_id"], self.key["key_secret"])
-        answer = requests.post(f"{self.issuer}/token", data=form, auth=auth, timeout=20)
+        answer = requests.post(f"{self.issuer}/token", data=form, auth=auth, timeout=HANG_SECONDS)
         assert answer.status_code == 200, answer.text
         token: str = answer.json()["access_token"]
         return token

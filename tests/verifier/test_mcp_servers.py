@@ -23,6 +23,7 @@ from tests.database_servers import free_port
 from tests.serving import serving
 from tests.verifier.conftest import API, Real, bearer, prepared
 from tests.verifier.services import example
+from tests.waiting import HANG_SECONDS
 
 SHORT = "The access token does not allow this."
 HELLO = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
@@ -56,7 +57,7 @@ class Service:
     kind: str
 
     def post(self, headers: dict[str, str] | None = None) -> requests.Response:
-        return requests.post(self.url, json=HELLO, headers={**ACCEPT, **(headers or {})}, timeout=20)
+        return requests.post(self.url, json=HELLO, headers={**ACCEPT, **(headers or {})}, timeout=HANG_SECONDS)
 
 
 @pytest.fixture(scope="module", params=["/oauth", ""], ids=["path", "bare-host"])
@@ -85,7 +86,7 @@ def test_a_client_finds_its_way_from_the_challenge_to_the_tool(service: Service)
 
     async def use() -> Any:
         async with (
-            httpx2.AsyncClient(auth=auth, timeout=20) as http,
+            httpx2.AsyncClient(auth=auth, timeout=HANG_SECONDS) as http,
             Client(streamable_http_client(service.url, http_client=http)) as client,
         ):
             return await client.call_tool("whoami", {})
@@ -101,7 +102,7 @@ def test_the_challenge_says_what_is_needed(service: Service) -> None:
     answer = service.post()
     expected = f'Bearer scope="notes:read", resource_metadata="{base}{path}"'
     assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, expected)
-    document = requests.get(base + path, timeout=20)
+    document = requests.get(base + path, timeout=HANG_SECONDS)
     assert document.json()["resource"] == service.url
     assert document.json()["authorization_servers"] == [service.provider.issuer]
     assert document.json()["scopes_supported"] == ["notes:read"]

@@ -25,6 +25,7 @@ from tests.serving import serving
 from tests.verifier.conftest import ELSEWHERE, Real, bearer, prepared
 from tests.verifier.services import running
 from tests.verifier.test_mcp_servers import ACCEPT, HELLO, Memory
+from tests.waiting import HANG_SECONDS
 
 SCOPE = "notes:read notes:write"
 TITLES = ("FastMCP", "MCP Python SDK", "FastAPI", "Flask")
@@ -56,7 +57,7 @@ def test_what_is_printed_protects_a_server(provider: Real, title: str, tmp_path:
     with running([sys.executable, str(program), str(port)], port, tmp_path / "service.log"):
         metadata_url = f"{address}/.well-known/oauth-protected-resource{path}"
         assert metadata_url in printed
-        document = requests.get(metadata_url, timeout=20).json()
+        document = requests.get(metadata_url, timeout=HANG_SECONDS).json()
         assert (document["resource"], document["authorization_servers"]) == (address + path, [provider.issuer])
         assert document["scopes_supported"] == SCOPE.split()
 
@@ -75,8 +76,8 @@ def test_what_is_printed_protects_a_server(provider: Real, title: str, tmp_path:
 
 def _ask(url: str, is_mcp: bool, headers: dict[str, str]) -> requests.Response:
     if is_mcp:
-        return requests.post(url, json=HELLO, headers={**ACCEPT, **headers}, timeout=20)
-    return requests.get(f"{url}/whoami", headers=headers, timeout=20)
+        return requests.post(url, json=HELLO, headers={**ACCEPT, **headers}, timeout=HANG_SECONDS)
+    return requests.get(f"{url}/whoami", headers=headers, timeout=HANG_SECONDS)
 
 
 async def _tools(provider: Real, url: str) -> list[str]:
@@ -84,7 +85,7 @@ async def _tools(provider: Real, url: str) -> list[str]:
         url, Memory(), provider.key["key_id"], provider.key["key_secret"], issuer=provider.issuer
     )
     async with (
-        httpx2.AsyncClient(auth=auth, timeout=20) as http,
+        httpx2.AsyncClient(auth=auth, timeout=HANG_SECONDS) as http,
         Client(streamable_http_client(url, http_client=http)) as client,
     ):
         return [tool.name for tool in (await client.list_tools()).tools]
@@ -134,7 +135,9 @@ def test_what_the_account_page_shows_first_protects_a_server(provider: Real, lan
     settings = {"FASTMCP_CHECK_FOR_UPDATES": "off"}
     with running([sys.executable, str(tmp_path / "service.py")], port, tmp_path / "service.log", **settings):
         assert _ask(url, True, {}).status_code == 401
-        found = requests.get(f"http://localhost:{port}/.well-known/oauth-protected-resource/mcp", timeout=20).json()
+        found = requests.get(
+            f"http://localhost:{port}/.well-known/oauth-protected-resource/mcp", timeout=HANG_SECONDS
+        ).json()
         assert found["authorization_servers"] == [provider.issuer]
         provider.key = provider.server.mcp_core_json(
             *("api-key", "create", "--user", "ana", "--name", "account", "--scope", f"{SCOPE} mcp:use")

@@ -19,6 +19,7 @@ from tests.relying_party import RelyingParty, unverified_header
 from tests.serving import ROOT, serving
 from tests.verifier.conftest import API, ELSEWHERE, Real, prepared
 from tests.verifier.stand_in import Clock
+from tests.waiting import HANG_SECONDS
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +89,7 @@ def test_keys_are_rotated_under_use_without_a_refused_token(own: Real) -> None:
         used.append(own.token())
         verifier.verify(used[-1])
         stop.set()
-        user.join(60)
+        user.join(HANG_SECONDS)
         verifier.verify(old)
     assert not refused
     assert len({unverified_header(token)["kid"] for token in used}) == 2
@@ -121,7 +122,10 @@ def test_a_revoked_token_is_refused_as_soon_as_the_provider_is_asked(own: Real, 
     token, other = own.token(), own.token()
     assert verifier.verify(token).subject == verifier.verify(other).subject == own.key["key_id"]
     answer = requests.post(
-        f"{own.issuer}/revoke", data={"token": token}, auth=(own.key["key_id"], own.key["key_secret"]), timeout=20
+        f"{own.issuer}/revoke",
+        data={"token": token},
+        auth=(own.key["key_id"], own.key["key_secret"]),
+        timeout=HANG_SECONDS,
     )
     assert answer.status_code == 200
     clock.now += 5
@@ -154,7 +158,7 @@ def test_importing_the_package_imports_no_framework() -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=HANG_SECONDS,
     )
     frameworks = {"fastapi", "starlette", "flask", "werkzeug", "mcp", "fastmcp", "pydantic", "uvicorn", "provider"}
     assert not frameworks & set(done.stdout.split())
