@@ -152,7 +152,7 @@ def test_nobody_waits_for_one_that_keeps_somebody_waiting_for_long_already(host:
     """So those who ask for what is slow take no places to wait either, but for a moment."""
     turns = turns_of(turns=1, patience=BEYOND_A_HANG)
     with waiter(turns, Standing.NEW, "a", "s1"):
-        turns._running[0].began -= LONG
+        turns._running[0].began -= BEYOND_A_HANG
         with pytest.raises(TooBusy):
             finishes(lambda: turns.take(Requester(Standing.NEW, source), host).__enter__())
 
