@@ -15,7 +15,6 @@ from provider.accounts.consecutive_failures import ConsecutiveFailures, Way, Way
 from provider.accounts.users import User
 from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.messages import Origin
-from provider.security.networks import networks_of
 from provider.security.rate_limit import Limit, RateLimiter
 
 # Three limits that stand together are for an address, or an IPv6 network of 64 bits, and for those of 56 and 48 bits.
@@ -80,7 +79,8 @@ class Attempts:
             return self._in_a_row(tx, origin, Attempt(counters, PASSWORD_ON_KNOWN_DEVICE, known))
         user_id = user.id if user is not None else None
         account = user_id or f"no account|{name}"
-        networks = networks_of(origin.source)
+        # Of IPv4 the address alone: neighbours in a /24 are strangers to each other.
+        networks = [network.name for network in origin.networks if ":" in network.name] or [origin.network]
         typed = [*_each(PASSWORD_PER_SOURCE, networks), (PASSWORD_PER_NAME, f"{name}|{networks[0]}")]
         # What is over one limit is counted no further: a network that tries too often uses up nobody's attempts.
         self._count_or_refuse(tx, origin, AuditEvent.LOGIN_THROTTLED, typed, user_id)
