@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import subprocess
 import sys
 import tempfile
 import time
@@ -21,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench.steady import Call, Figures, Steady, back_to_normal, figures
 from bench.troubles import TROUBLES, Stage
 from tests import serving
-from tests.database_servers import MariaDBServer, create_database
+from tests.database_servers import MariaDBServer, create_database, free_port
 from tests.journeys.person import Person
 from tests.serving import Server
 
@@ -31,6 +32,17 @@ HEAD = (
     "| trouble | tokens/s before → during | pages/s before → during | p95 token / page, ms | p99 JWKS / health, ms |"
     " back to normal, s | not 200 |"
 )
+
+
+class ServerOfAnotherTree(Server):
+    """Its commands are that tree's as well."""
+
+    def mcp_core(self, *arguments: str, given: str | None = None) -> str:
+        command = [sys.executable, "-c", "from provider.cli import main; raise SystemExit(main())", *arguments]
+        done = subprocess.run(
+            command, cwd=self.home, env=self.environment, input=given, capture_output=True, text=True, check=True
+        )
+        return done.stdout
 
 
 @contextlib.contextmanager
@@ -44,8 +56,13 @@ def stage(folder: Path, database: str, tree: Path | None) -> Iterator[Stage]:
             mariadb = MariaDBServer()
             stack.callback(mariadb.close)
             create_database(mariadb.url(), "starve")
-        settings = {"MCP_RATE_LIMITS": "false", "MCP_LOG_LEVEL": "error"}
-        server = Server(
+        slow_ports = (free_port(), free_port())
+        settings = {
+            "MCP_RATE_LIMITS": "false",
+            "MCP_LOG_LEVEL": "error",
+            "MCP_OUTBOUND_ALLOWED_HOSTS": " ".join(f"127.0.0.1:{port}" for port in slow_ports),
+        }
+        server = (Server if tree is None else ServerOfAnotherTree)(
             folder, host="127.0.0.1", settings=settings, database=mariadb.environment("starve") if mariadb else {}
         )
         stack.callback(server.stop)
@@ -57,7 +74,7 @@ def stage(folder: Path, database: str, tree: Path | None) -> Iterator[Stage]:
             *("client", "create", "--name", "Machine", "--grant", "client_credentials"),
             *("--resource", "https://api.example/", "--scope", "api:read"),
         )
-        yield Stage(server, mariadb, person, machine["client_id"], machine["client_secret"])
+        yield Stage(server, mariadb, person, machine["client_id"], machine["client_secret"], slow_ports)
 
 
 ES256 = ("--token-alg", "ES256")

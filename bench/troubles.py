@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import datetime
 import http.client
+import itertools
 import os
 import signal
 import socket
@@ -23,6 +25,7 @@ from tests.browser import Browser
 from tests.database_servers import MariaDBServer
 from tests.journeys.person import Person
 from tests.serving import Server
+from tests.signing import assertion_claims, client_key, with_assertion
 
 ELSEWHERE = "127.0.0.2"
 BOTH = ("sqlite", "mariadb")
@@ -36,6 +39,7 @@ class Stage:
     person: Person
     client_id: str
     secret: str
+    slow_ports: tuple[int, ...]
 
     @property
     def basic(self) -> str:
@@ -208,6 +212,36 @@ def writer_elsewhere(stage: Stage) -> Iterator[None]:
         process.wait(20)
 
 
+@contextlib.contextmanager
+def slow_hosts(stage: Stage) -> Iterator[None]:
+    """Two hosts that say nothing, and twenty who prove themselves by keys that are there, over and over."""
+    with contextlib.ExitStack() as stack:
+        clients = []
+        for port in stage.slow_ports:
+            stack.enter_context(socket.create_server(("127.0.0.1", port), backlog=64))
+            made = stage.server.mcp_core_json(
+                *("client", "create", "--name", f"Slow {port}", "--grant", "client_credentials"),
+                *("--auth-method", "private_key_jwt", "--jwks-uri", f"https://127.0.0.1:{port}/jwks"),
+                *("--resource", "https://api.example/", "--scope", "api:read"),
+            )
+            clients.append(made["client_id"])
+        turns = itertools.cycle(clients)
+        key = client_key()
+
+        def ask() -> None:
+            claims = assertion_claims(next(turns), stage.server.issuer, datetime.datetime.now(datetime.UTC))
+            form = {"grant_type": "client_credentials", **with_assertion(key.sign(claims))}
+            connection = http.client.HTTPConnection(
+                "127.0.0.1", stage.server.port, timeout=30, source_address=(ELSEWHERE, 0)
+            )
+            with contextlib.closing(connection):
+                connection.request("POST", f"{stage.server.path}/token", urlencode(form), FORM)
+                connection.getresponse().read()
+
+        stack.enter_context(repeated(20, ask))
+        yield
+
+
 def _mariadb_pid(stage: Stage) -> int:
     assert stage.mariadb is not None
     return int(Path(stage.mariadb.socket).with_suffix(".pid").read_text(encoding="ascii"))
@@ -242,6 +276,7 @@ TROUBLES = {
     "40 wrong passwords at once": Trouble(wrong_passwords),
     "a locked row and five sign-ins": Trouble(locked_row, ("mariadb",)),
     "another process holds the write lock": Trouble(writer_elsewhere, ("sqlite",)),
+    "two slow outbound hosts": Trouble(slow_hosts),
     "frozen database": Trouble(frozen_database, ("mariadb",)),
     "killed database": Trouble(killed_database, ("mariadb",)),
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -33,7 +33,7 @@ def send(
     *,
     query: str = "",
     body: bytes = b"",
-    headers: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | Sequence[tuple[str, str]] | None = None,
     host: str = "localhost:8000",
     scheme: str = "http",
     source: str = "192.0.2.10",
@@ -41,7 +41,8 @@ def send(
 ) -> Answer:
     """One call. Of ``environ`` what a sender decides counts: CONTENT_LENGTH, and ``wsgi.input`` for the body."""
     odd = dict(environ or {})
-    pairs = [("host", host), *((name.lower(), value) for name, value in (headers or {}).items())]
+    given = headers.items() if isinstance(headers, Mapping) else headers or ()
+    pairs = [("host", host), *((name.lower(), value) for name, value in given)]
     length = str(len(body)) if body or method in ("POST", "PUT", "PATCH") else None
     length = odd.get("CONTENT_LENGTH", length)
     if length is not None:

@@ -40,8 +40,8 @@ def encode(pairs: list[tuple[str, str]]) -> str:
 
 
 def through_both(world: World, sent: Sent, may_go_to: list[str]) -> Answer:
-    check(world.through("flask", sent), sent, may_go_to=may_go_to)
-    answer = world.through("bare", sent)
+    check(world.through("asynchronous", sent), sent, may_go_to=may_go_to)
+    answer = world.through("wsgi", sent)
     check(answer, sent, may_go_to=may_go_to)
     return answer
 
@@ -87,11 +87,11 @@ def test_the_request_itself_gets_a_code(world: World) -> None:
         "redirect_uri": CALLBACK,
         "code_verifier": VERIFIER,
     }
-    assert world.through("bare", post("/oauth/token", fields, world.basic("web"))).status == 200
+    assert world.through("wsgi", post("/oauth/token", fields, world.basic("web"))).status == 200
     fields = {"grant_type": "refresh_token", "refresh_token": world.fresh_refresh_token()}
-    assert world.through("bare", post("/oauth/token", fields, world.basic("web"))).status == 200
+    assert world.through("wsgi", post("/oauth/token", fields, world.basic("web"))).status == 200
     assert (
-        world.through("bare", post("/oauth/token", {"grant_type": "client_credentials"}, world.basic("machine"))).status
+        world.through("wsgi", post("/oauth/token", {"grant_type": "client_credentials"}, world.basic("machine"))).status
         == 200
     )
 
@@ -107,7 +107,7 @@ def test_a_code_request_changed_in_one_place(world: World, data: st.DataObject) 
         "code_verifier": VERIFIER,
     }
     name, pairs = data.draw(st.composite(changed)(fields))
-    answer = world.through("bare", post("/oauth/token", pairs, world.basic("web")))
+    answer = world.through("wsgi", post("/oauth/token", pairs, world.basic("web")))
     check(answer, Sent("POST"))
     if name in fields and pairs != list(fields.items()) and name != "redirect_uri":
         assert answer.status == 400
@@ -122,7 +122,7 @@ def test_a_code_request_changed_in_one_place(world: World, data: st.DataObject) 
 def test_a_refresh_changed_in_one_place(world: World, data: st.DataObject) -> None:
     fields = {"grant_type": "refresh_token", "refresh_token": world.fresh_refresh_token(), "scope": "openid"}
     name, pairs = data.draw(st.composite(changed)(fields))
-    answer = world.through("bare", post("/oauth/token", pairs, world.basic("web")))
+    answer = world.through("wsgi", post("/oauth/token", pairs, world.basic("web")))
     check(answer, Sent("POST"))
     if name in ("grant_type", "refresh_token") and pairs != list(fields.items()):
         assert answer.status == 400
@@ -137,7 +137,7 @@ def test_a_credential_changed_in_one_place_proves_nobody(world: World, data: st.
         "client_secret": world.secrets["asks"],
     }
     name, pairs = data.draw(st.composite(changed)(fields))
-    answer = world.through("bare", post("/oauth/token", pairs))
+    answer = world.through("wsgi", post("/oauth/token", pairs))
     check(answer, Sent("POST"))
     assert answer.status in (400, 401)
     if name in ("client_id", "client_secret") and pairs != list(fields.items()):

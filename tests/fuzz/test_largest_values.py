@@ -24,7 +24,7 @@ def furnished(engine: Engine, keyring: Keyring) -> World:
 
 
 def asked(world: World, sent: Sent, *may_go_to: str) -> Answer:
-    answer = world.through("bare", sent)
+    answer = world.through("wsgi", sent)
     check(answer, sent, may_go_to=may_go_to)
     return answer
 
@@ -77,7 +77,7 @@ def test_the_longest_names_are_refused_and_recorded(furnished: World, letter: st
 
 
 def page_form(world: World, path: str, fields: dict[str, str], cookies: str) -> Answer:
-    shown = world.through("flask", Sent("GET", path, headers=[("Cookie", cookies)]))
+    shown = world.through("asynchronous", Sent("GET", path, headers=[("Cookie", cookies)]))
     proof = re.search(r'name="csrf_token" value="([^"]+)"', shown.body.decode())
     browser = re.search(r"mcp_browser=([^;]+)", shown.get("Set-Cookie"))
     assert proof, shown
@@ -86,7 +86,7 @@ def page_form(world: World, path: str, fields: dict[str, str], cookies: str) -> 
     sent = Sent(
         "POST", path, headers=[*headers, ("User-Agent", "\xff" * 600)], body=form({**fields, "csrf_token": proof[1]})
     )
-    answer = world.through("flask", sent)
+    answer = world.through("asynchronous", sent)
     check(answer, sent)
     return answer
 

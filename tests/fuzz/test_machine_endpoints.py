@@ -32,7 +32,7 @@ PATHS = (
 
 
 def both(world: World, sent: Sent) -> None:
-    one, other = world.through("bare", sent), world.through("flask", sent)
+    one, other = world.through("wsgi", sent), world.through("asynchronous", sent)
     check(one, sent, may_go_to=world.registered_redirect_uris())
     check(other, sent, may_go_to=world.registered_redirect_uris())
     if not any(name == "Host" for name, _ in sent.headers):  # which only Flask looks at
@@ -78,7 +78,7 @@ def test_any_query_gets_a_standard_answer(world: World, path: str, query: str, h
 @given(hostile.basic_headers(), hostile.pairs)
 def test_any_basic_header_is_refused(world: World, path: str, header: str, fields: list[tuple[str, str]]) -> None:
     sent = post(path, [("grant_type", "client_credentials"), *fields], ("Authorization", header))
-    assert world.through("bare", sent).status in (400, 401)
+    assert world.through("wsgi", sent).status in (400, 401)
     both(world, sent)
 
 
@@ -86,9 +86,9 @@ def test_any_basic_header_is_refused(world: World, path: str, header: str, field
 @given(hostile.tokens())
 def test_what_only_looks_like_a_token_counts_nowhere(world: World, token: str) -> None:
     asked = post("/oauth/introspect", {"token": token}, world.basic("machine"))
-    assert world.through("bare", asked).body == b'{"active":false}'
+    assert world.through("wsgi", asked).body == b'{"active":false}'
     bearer = Sent("GET", "/oauth/userinfo", headers=[("Authorization", f"Bearer {token}")])
-    assert world.through("bare", bearer).status == 401
+    assert world.through("wsgi", bearer).status == 401
     both(world, bearer)
     both(world, Sent("GET", "/oauth/logout", f"id_token_hint={token}", [world.signed_in]))
     both(world, post("/oauth/revoke", {"token": token}, world.basic("machine")))
@@ -99,7 +99,7 @@ def test_what_only_looks_like_a_token_counts_nowhere(world: World, token: str) -
 @given(hostile.tokens() | hostile.words)
 def test_what_only_looks_like_an_assertion_proves_nothing(world: World, path: str, assertion: str) -> None:
     sent = post(path, {"grant_type": "client_credentials", "token": "x", **with_assertion(assertion)})
-    assert world.through("bare", sent).status in (400, 401)
+    assert world.through("wsgi", sent).status in (400, 401)
     both(world, sent)
 
 
@@ -108,7 +108,7 @@ def test_what_only_looks_like_an_assertion_proves_nothing(world: World, path: st
 def test_anything_that_a_client_signs_as_an_assertion_is_judged(world: World, claims: dict[str, Any]) -> None:
     """Signed by the right key: what is in it is all that can be wrong."""
     right = assertion_claims(world.clients["signer"].client_id, ISSUER, NOW)
-    for door in ("bare", "flask"):
+    for door in ("wsgi", "asynchronous"):
         for made in (claims, {**right, **claims, "jti": secrets.token_hex(8)}):
             for path in ("/oauth/token", "/oauth/par"):
                 fields = with_assertion(SIGNERS_KEY.sign(made))
@@ -142,14 +142,14 @@ def test_a_real_token_changed_in_one_place_counts_nowhere(world: World, name: st
     put = data.draw(hostile.st.sampled_from(("", ".", "=", "A", "-", "é", "\x00", token[at] * 2)))
     changed = token[:at] + put + token[at + 1 :]
     asked = post("/oauth/introspect", {"token": changed}, world.basic("web"))
-    answer = world.through("bare", asked)
+    answer = world.through("wsgi", asked)
     check(answer, asked)
     if put not in ("\x00", token[at]):
         assert answer.body == b'{"active":false}'
 
 
 def test_a_real_token_does_count(world: World) -> None:
-    answer = world.through("bare", post("/oauth/introspect", {"token": world.tokens["access"]}, world.basic("web")))
+    answer = world.through("wsgi", post("/oauth/introspect", {"token": world.tokens["access"]}, world.basic("web")))
     assert b'"active":true' in answer.body
     bearer = Sent("GET", "/oauth/userinfo", headers=[("Authorization", f"Bearer {world.tokens['access']}")])
-    assert world.through("bare", bearer).status == 200
+    assert world.through("wsgi", bearer).status == 200

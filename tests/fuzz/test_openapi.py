@@ -104,7 +104,7 @@ def test_every_other_method_is_refused_with_what_is_allowed(document: dict[str, 
         for name in (*OUR_METHODS, "propfind", "connect"):
             if name not in item:
                 sent = Sent(name.upper(), f"/oauth{path}".replace("{handle}", "x"))
-                for door in ("bare", "flask"):
+                for door in ("wsgi", "asynchronous"):
                     answer = world.through(door, sent)
                     check(answer, sent)
                     assert answer.status == 405, f"{name} {path}"
@@ -146,6 +146,6 @@ def test_what_succeeds_is_as_documented(world: World) -> None:
         ("/authorize", Sent("GET", "/oauth/authorize", form(posted).decode(), [world.signed_in])),
     ]
     for path, sent in succeed:
-        answer = world.through("bare", sent)
+        answer = world.through("wsgi", sent)
         assert answer.status == (201 if path == "/par" else 200), answer
         validated(path, sent, answer)

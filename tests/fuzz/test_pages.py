@@ -31,7 +31,7 @@ def page_paths(world: World) -> list[str]:
 
 def sent_as_a_form(world: World, path: str, query: str, fields: list[tuple[str, str]]) -> Sent:
     """What a browser posts, with our token in it: it gets past the check of forged forms."""
-    shown = world.through("flask", Sent("GET", "/sign-out", headers=[world.signed_in]))
+    shown = world.through("asynchronous", Sent("GET", "/sign-out", headers=[world.signed_in]))
     proof = re.search(r'name="csrf_token" value="([^"]+)"', shown.body.decode())
     assert proof, shown
     browser = re.search(r"mcp_browser=([^;]+)", shown.get("Set-Cookie"))
@@ -43,7 +43,7 @@ def sent_as_a_form(world: World, path: str, query: str, fields: list[tuple[str, 
 
 
 def asked(world: World, sent: Sent) -> Answer:
-    answer = world.through("flask", sent)
+    answer = world.through("asynchronous", sent)
     check(answer, sent)
     assert answer.get("Content-Type") != "application/json"
     return answer

@@ -11,18 +11,18 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import Flask
 from sqlalchemy import Engine
 
 from database.transaction import Transaction
 from provider.accounts.users import User
-from provider.application import create_app, services_of
+from provider.application import asynchronous_door_of, create_app, services_of
 from provider.protocol.client import Client, ClientDetails
 from provider.protocol.messages import Origin
 from provider.security.crypto import Keyring
 from provider.services import Services
 from provider.settings import Settings
 from provider.tokens.authorization import Authorization
+from tests.endpoints import asgi
 from tests.signing import client_key, jwks
 
 ISSUER = "http://localhost:8000/oauth"
@@ -74,10 +74,13 @@ class Sent:
         for name, value in self.headers:
             key = name.upper().replace("-", "_")
             environ[key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"] = value
-        declared = str(len(self.body)) if self.length == "" and self.body else self.length
-        if declared:
-            environ["CONTENT_LENGTH"] = declared
+        if self.declared_length:
+            environ["CONTENT_LENGTH"] = self.declared_length
         return environ
+
+    @property
+    def declared_length(self) -> str | None:
+        return (str(len(self.body)) if self.length == "" and self.body else self.length) or None
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ class Answer:
 
 @dataclass
 class World:
-    """``bare`` and ``flask`` are the two doors to the same database; ``tokens`` are real ones, by what they are."""
+    """``tokens`` are real ones, by what they are."""
 
     engine: Engine
     keyring: Keyring
@@ -106,14 +109,11 @@ class World:
 
     def __post_init__(self) -> None:
         settings = Settings(_env_file=None, issuer=ISSUER, rate_limits=False, argon2_time_cost=1)  # type: ignore[call-arg]
-        self.bare = self.flask = self._app(settings)
-        self.services: Services = services_of(self.bare)
+        self.app = create_app(settings, self.engine, self.keyring, clock=self.clock)
+        self.services: Services = services_of(self.app)
         self.origin = Origin("192.0.2.10", "fuzz", "request", IN_THE_HOUR_BEFORE)
         with Transaction(self.engine) as tx:
             self._furnish(tx)
-
-    def _app(self, settings: Settings) -> Flask:
-        return create_app(settings, self.engine, self.keyring, clock=self.clock)
 
     def _furnish(self, tx: Transaction) -> None:
         services, origin = self.services, self.origin
@@ -226,7 +226,19 @@ class World:
         }
 
     def through(self, door: str, sent: Sent) -> Answer:
-        return call(self.bare if door == "bare" else self.flask, sent)
+        """The answer to ``sent`` at the door that another WSGI server uses, or at our own server's."""
+        if door == "wsgi":
+            return call(self.app, sent)
+        said = asgi.send(
+            asynchronous_door_of(self.app),
+            sent.method,
+            sent.path.encode().decode("latin-1"),
+            query=sent.query,
+            body=sent.body,
+            headers=sent.headers,
+            environ={"CONTENT_LENGTH": sent.declared_length},
+        )
+        return Answer(said.status, said.headers, said.body)
 
 
 def call(app: Callable[..., Any], sent: Sent) -> Answer:
