@@ -7,8 +7,10 @@ finished, that nothing was asked of the database, that as much was computed for 
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from threading import Thread
 from typing import TypeVar
@@ -38,6 +40,22 @@ def finishes(call: Callable[[], Result]) -> Result:
 
     Thread(target=run, daemon=True).start()
     return outcome.result(HANG_SECONDS)
+
+
+@contextlib.contextmanager
+def no_hang() -> Iterator[None]:
+    """The block is over in time, or an alarm ends it with ``TimeoutError``. For the main thread alone."""
+
+    def give_up(_number: int, _frame: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(HANG_SECONDS)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def far_deadline() -> float:

@@ -51,6 +51,9 @@ class Exchange:
         except (OSError, http.client.HTTPException, ValueError) as error:
             self._end()
             raise Unavailable(f"no answer: {type(error).__name__}") from None
+        if time.monotonic() >= self._deadline:  # a head that was cut off passes for one that has ended
+            self._end()
+            raise Unavailable("the answer took too long")
         return self
 
     def read(self, max_bytes: int) -> bytes:

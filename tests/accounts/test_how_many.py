@@ -38,15 +38,15 @@ def test_a_user_has_at_most_fifty_keys_that_work(
 
 
 def test_keys_made_at_once_are_counted_one_after_the_other(
-    on_mariadb: Services, origin: Origin, monkeypatch: pytest.MonkeyPatch
+    on_server: Services, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(api_keys, "MAX_LIVE", 3)
-    ana = added(on_mariadb, origin, "ana")
+    ana = added(on_server, origin, "ana")
 
     def make(tx: Transaction) -> Any:
-        return on_mariadb.api_keys.create(tx, origin, ana, name="Key", scope=None, expires_in_days=None, resource=None)
+        return on_server.api_keys.create(tx, origin, ana, name="Key", scope=None, expires_in_days=None, resource=None)
 
-    answers = at_once(on_mariadb.engine, [make] * 6)
+    answers = at_once(on_server.engine, [make] * 6)
     assert sum(isinstance(answer, TooManyKeys) for answer in answers) == 3
 
 

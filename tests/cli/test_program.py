@@ -35,6 +35,7 @@ api-key list --user --json
 api-key revoke KEY_ID
 resource add URI --name --scope --admin-scope --token-alg --access-token-seconds --json
 resource list --json
+resource set URI --introspection-client --json
 resource remove URI
 keys list --json
 keys rotate --now --revoke --json

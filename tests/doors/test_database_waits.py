@@ -6,7 +6,7 @@ import contextlib
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -29,15 +29,7 @@ from tests.database_servers import MariaDBServer
 from tests.doors.test_database_faults import GRANT, is_unavailable, writer_of
 from tests.endpoints.provider import Provider, ProviderFactory
 from tests.pages.site import PASSWORD, Site, Visitor
-
-HANG_SECONDS = 10
-
-
-@contextlib.contextmanager
-def no_hang() -> Iterator[None]:
-    began = time.monotonic()
-    yield
-    assert time.monotonic() - began < HANG_SECONDS
+from tests.waiting import HANG_SECONDS, eventually, no_hang
 
 
 @contextlib.contextmanager
@@ -52,13 +44,6 @@ def statements(engine: Engine, beginning: str = "") -> Iterator[list[str]]:
     event.listen(engine, "before_cursor_execute", note)
     yield seen
     event.remove(engine, "before_cursor_execute", note)
-
-
-def wait_until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + HANG_SECONDS
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @pytest.fixture
@@ -136,7 +121,7 @@ def behind_proxy(
     yield make_provider(engine)
     engine.dispose()
     proxy.is_silent = False  # the thread that asks goes on until it has an answer
-    wait_until(lambda: BREAKERS[engine].state == ANSWERS)
+    eventually(lambda: BREAKERS[engine].state == ANSWERS)
 
 
 def test_a_frozen_server_is_waited_for_once_and_used_again_when_it_thaws(
@@ -148,7 +133,7 @@ def test_a_frozen_server_is_waited_for_once_and_used_again_when_it_thaws(
     proxy.is_silent = True
     with no_hang():
         assert is_unavailable(provider.token(client, GRANT))
-        wait_until(lambda: breaker.state == SILENT)
+        eventually(lambda: breaker.state == SILENT)
     with no_hang(), statements(provider.engine) as sent:
         for _ in range(20):
             assert is_unavailable(provider.token(client, GRANT))
@@ -160,7 +145,7 @@ def test_a_frozen_server_is_waited_for_once_and_used_again_when_it_thaws(
     assert sent == [], "nobody asked it but the breaker"
     assert not breaker.answers()
     proxy.is_silent = False
-    wait_until(lambda: breaker.state == ANSWERS)
+    eventually(lambda: breaker.state == ANSWERS)
     assert provider.token(client, GRANT).status == 200
     assert breaker.answers()
 
@@ -176,7 +161,7 @@ def test_connections_that_come_to_nothing_are_not_waited_for_one_after_another(
     time.sleep(0.5)  # nobody had an answer for that long
     with no_hang():
         assert is_unavailable(provider.token(client, GRANT))
-        wait_until(lambda: breaker.state == SILENT)
+        eventually(lambda: breaker.state == SILENT)
         for _ in range(20):
             assert is_unavailable(provider.token(client, GRANT))
 
@@ -207,8 +192,7 @@ def test_a_slow_statement_is_cut_off_and_keeps_nobody_else_from_the_database(
         return ProtocolResponse.json({})
 
     def ask(path: str) -> int:
-        request = doorway.read({"REQUEST_METHOD": "GET", "PATH_INFO": path})
-        assert isinstance(request, ProtocolRequest)
+        request = doorway.request("GET", path, "", {}, b"", "192.0.2.10")
         return doorway.answer(Endpoint(path, ("GET",), handle), request).status
 
     with no_hang():

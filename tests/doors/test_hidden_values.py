@@ -71,8 +71,7 @@ def test_a_statement_that_fails_leaves_no_value_in_the_log(
         return ProtocolResponse.json({})
 
     doorway = Doorway(engine)
-    request = doorway.read({"REQUEST_METHOD": "GET", "PATH_INFO": "/x"})
-    assert isinstance(request, ProtocolRequest)
+    request = doorway.request("GET", "/x", "", {}, b"", "192.0.2.10")
     with caplog.at_level(logging.DEBUG):
         answer = doorway.answer(Endpoint("/x", ("GET",), handle), request)
     assert answer.status in (500, 503)

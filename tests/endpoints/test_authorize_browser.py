@@ -237,7 +237,9 @@ def test_an_address_that_begins_sign_ins_without_end_fills_no_table(
     client = provider.client(is_vouched=is_vouched)
     with provider.begin() as tx:
         for _ in range(STORED_PER_SOURCE.times):
-            provider.services.rate_limits.hit(tx, STORED_PER_SOURCE, provider.origin.network, provider.clock.now)
+            provider.services.rate_limits.hit_source(
+                tx, STORED_PER_SOURCE, provider.origin.networks, provider.clock.now
+            )
     answer = browser.authorize(client)
     assert provider.rows(AuthorizationRequest) == []
     if is_vouched:

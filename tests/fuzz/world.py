@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 from sqlalchemy import Engine
 
 from database.transaction import Transaction
+from provider import endpoints
 from provider.accounts.users import User
 from provider.application import asynchronous_door_of, create_app, services_of
 from provider.protocol.client import Client, ClientDetails
@@ -224,6 +225,11 @@ class World:
             for client in self.clients.values()
             for uri in (*client.redirect_uris, *client.post_logout_redirect_uris)
         }
+
+    def endpoints(self) -> list[str]:
+        """The paths of all machine endpoints, behind Flask or in front of it."""
+        server = self.app.extensions["mcp_core_server"]
+        return [endpoint.path for mount in endpoints.ALL for endpoint in mount(server)]
 
     def through(self, door: str, sent: Sent) -> Answer:
         """The answer to ``sent`` at the door that another WSGI server uses, or at our own server's."""

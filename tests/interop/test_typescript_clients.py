@@ -49,7 +49,7 @@ def test_a_person_signs_in_and_the_client_refreshes(
         says_nothing_of(page, "Known by its address")
     else:
         assert said["client"]["client_id"] == document
-        says(page, f"The typescript-{sdk} wants", f"Known by its address at {world.documents.host}")
+        says(page, f"It calls itself “The typescript-{sdk}”.", f"Known by its address at {world.documents.host}")
 
 
 @by_generation

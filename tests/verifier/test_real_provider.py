@@ -19,7 +19,7 @@ from tests.relying_party import RelyingParty, unverified_header
 from tests.serving import ROOT, serving
 from tests.verifier.conftest import API, ELSEWHERE, Real, prepared
 from tests.verifier.stand_in import Clock
-from tests.waiting import HANG_SECONDS
+from tests.waiting import HANG_SECONDS, eventually
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +112,12 @@ def test_the_provider_restarts_and_goes_away_under_use(own: Real) -> None:
 def asking(own: Real, clock: Clock) -> Iterator[tuple[Verifier, Clock]]:
     made = own.server.mcp_core_json("client", "create", "--name", "Notes API", "--grant", "client_credentials")
     own.server.mcp_core("resource", "set", API, "--introspection-client", made["client_id"])
-    credentials = Introspection(made["client_id"], made["client_secret"], cache_seconds=5)
+    basic, form = (made["client_id"], made["client_secret"]), {"token": own.token()}
+    # The server has known the API without this mark for up to five seconds.
+    eventually(
+        lambda: requests.post(f"{own.issuer}/introspect", form, auth=basic, timeout=HANG_SECONDS).json()["active"]
+    )
+    credentials = Introspection(*basic, cache_seconds=5)
     with Verifier(own.issuer, API, introspection=credentials, monotonic=clock) as verifier:
         yield verifier, clock
 
