@@ -17,6 +17,7 @@ from wsgiref.types import WSGIApplication
 from provider.doors.doorway import MAX_BODY_BYTES, Doorway
 from provider.doors.endpoint import Endpoint
 from provider.doors.environment import call_wsgi, environment
+from provider.doors.insistence import Insistence
 from provider.doors.lanes import ClientLeft, Lane, LaneFull
 from provider.protocol.errors import OAuthError
 from provider.protocol.messages import ProtocolResponse
@@ -62,6 +63,7 @@ class AsynchronousDoor:
         self._behind = behind
         self._machines, self._pages = machines, pages
         self._busy = busy
+        self._at_machines, self._at_pages = Insistence(), Insistence()
         self._unfinished_bytes = 0
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
@@ -98,6 +100,8 @@ class AsynchronousDoor:
         refusal = doorway.refusal(endpoint, method, query, headers.get("content-length", ""))
         if refusal is not None:
             return refusal
+        if not endpoint.at_once and self._at_machines.is_too_much(self._source(scope, headers)):
+            return _without_a_place(doorway, endpoint, is_own_share=True)
         body = b"" if method in _BODILESS else await self._body(receive)
         headers.setdefault("content-type", "")
         request = doorway.request(method, endpoint.path, query, headers, body, scope["client"][0])
@@ -107,26 +111,34 @@ class AsynchronousDoor:
                 return response
         work = functools.partial(doorway.answer, endpoint, request)
         try:
-            return await self._machines.run(request.source, work, functools.partial(_client_leaves, receive))
+            response = await self._machines.run(request.source, work, functools.partial(_client_leaves, receive))
         except LaneFull as full:
-            error = OAuthError.slow_down(1) if full.is_own_share else OAuthError.temporarily_unavailable()
-            return doorway.finish(endpoint, ProtocolResponse.json(error.body(), error.status, error.headers))
+            response = _without_a_place(doorway, endpoint, is_own_share=full.is_own_share)
+        self._at_machines.note(request.source, response.status)
+        return response
 
     async def _page(
         self, scope: Mapping[str, Any], path: str, headers: dict[str, str], receive: Receive
     ) -> ProtocolResponse:
+        source, language = self._source(scope, headers), headers.get("accept-language", "")
+        if self._at_pages.is_too_much(source):
+            return self._busy(language, 429)
         announced = headers.get("content-length", "")
         body = b""
         # What is too long by its own word is the application's to refuse, with a page; nothing of it is read.
         if scope["method"] not in _BODILESS and not (announced.isdigit() and int(announced) > MAX_BODY_BYTES):
             body = await self._body(receive)
             headers["content-length"] = str(len(body))
-        source = self._doorway.source_of(scope["client"][0], headers.get("x-forwarded-for", ""))
         work = functools.partial(call_wsgi, self._behind, environment(scope, path, headers, body))
         try:
-            return await self._pages.run(source, work, functools.partial(_client_leaves, receive))
+            response = await self._pages.run(source, work, functools.partial(_client_leaves, receive))
         except LaneFull as full:
-            return self._busy(headers.get("accept-language", ""), 429 if full.is_own_share else 503)
+            response = self._busy(language, 429 if full.is_own_share else 503)
+        self._at_pages.note(source, response.status)
+        return response
+
+    def _source(self, scope: Mapping[str, Any], headers: Mapping[str, str]) -> str:
+        return self._doorway.source_of(scope["client"][0], headers.get("x-forwarded-for", ""))
 
     async def _body(self, receive: Receive) -> bytes:
         """All of it. Raises ``_Refused`` for one that is too long, too slow or cut off."""
@@ -152,6 +164,11 @@ class AsynchronousDoor:
             raise _Refused(408) from None
         finally:
             self._unfinished_bytes -= size
+
+
+def _without_a_place(doorway: Doorway, endpoint: Endpoint, *, is_own_share: bool) -> ProtocolResponse:
+    error = OAuthError.slow_down(1) if is_own_share else OAuthError.temporarily_unavailable()
+    return doorway.finish(endpoint, ProtocolResponse.json(error.body(), error.status, error.headers))
 
 
 async def _client_leaves(receive: Receive) -> None:

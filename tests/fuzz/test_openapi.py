@@ -41,7 +41,7 @@ class Served:
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         assert self.world is not None
-        return self.world.bare(environ, start_response)
+        return self.world.app(environ, start_response)
 
 
 served = Served()

@@ -25,7 +25,7 @@ EVEN_STRANGER = (
 
 
 def page_paths(world: World) -> list[str]:
-    rules = [rule for rule in world.flask.url_map.iter_rules() if not rule.endpoint.startswith("endpoint ")]
+    rules = [rule for rule in world.app.url_map.iter_rules() if not rule.endpoint.startswith("endpoint ")]
     return sorted({re.sub(r"<[^>]+>", "one", rule.rule) for rule in rules})
 
 

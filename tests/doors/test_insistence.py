@@ -1,0 +1,77 @@
+"""Who goes on after refusals is answered at once for a moment; who waits, or is served, is not."""
+
+from __future__ import annotations
+
+import pytest
+
+from provider.application import asynchronous_door_of
+from provider.doors.insistence import REMEMBERED, SECONDS, TIMES, Insistence
+from tests.endpoints import asgi
+from tests.endpoints.provider import Provider, ProviderFactory
+from tests.endpoints.wsgi import FORM
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def insistence(clock: Clock) -> Insistence:
+    return Insistence(clock)
+
+
+@pytest.mark.parametrize("status, counts", [(200, False), (303, False), (400, False), (401, False), (404, False),
+                                            (429, True), (500, False), (503, True)])  # fmt: skip
+def test_refusals_count_and_no_other_answer(insistence: Insistence, status: int, counts: bool) -> None:
+    for _ in range(3 * TIMES):
+        insistence.note("a", status)
+    assert insistence.is_too_much("a") is counts
+    assert not insistence.is_too_much("b")
+
+
+def test_it_takes_eight_within_a_second_and_lasts_a_second(insistence: Insistence, clock: Clock) -> None:
+    for _ in range(TIMES - 1):
+        insistence.note("a", 503)
+    assert not insistence.is_too_much("a")
+    clock.now += SECONDS
+    insistence.note("a", 503)  # a new second
+    assert not insistence.is_too_much("a")
+    for _ in range(TIMES - 1):
+        insistence.note("a", 429)
+    assert insistence.is_too_much("a")
+    clock.now += SECONDS
+    assert not insistence.is_too_much("a")
+
+
+def test_only_so_many_sources_are_remembered(insistence: Insistence) -> None:
+    for number in range(REMEMBERED + 50):
+        insistence.note(f"source {number}", 503)
+    assert len(insistence._refused) == REMEMBERED
+
+
+def test_who_insists_is_answered_without_being_asked_what_for(
+    sqlite_engine: object, make_provider: ProviderFactory
+) -> None:
+    provider: Provider = make_provider(sqlite_engine, door="asynchronous")  # type: ignore[arg-type]
+    door = asynchronous_door_of(provider.app)
+    for insistence in (door._at_machines, door._at_pages):
+        for _ in range(TIMES):
+            insistence.note("192.0.2.10", 503)
+    before = len(provider.events("client.authentication_failed"))
+    headers = {"Content-Type": FORM}
+    body = b"grant_type=client_credentials&client_id=app_unknown"
+    answer = asgi.send(door, "POST", "/oauth/token", body=body, headers=headers)
+    assert (answer.error, answer.header("retry-after")) == ((429, "temporarily_unavailable"), "1")
+    assert len(provider.events("client.authentication_failed")) == before
+    assert asgi.send(door, "GET", "/login").status == 429
+    assert asgi.send(door, "GET", "/oauth/jwks").status == 200, "what costs nothing is given to everybody"
+    assert asgi.send(door, "POST", "/oauth/token", body=body, headers=headers, source="192.0.2.11").status == 401
+    assert asgi.send(door, "GET", "/login", source="192.0.2.11").status == 200
