@@ -25,6 +25,8 @@ from provider.protocol.messages import ProtocolResponse
 MAX_HEAD_BYTES = 32_768
 BODY_SECONDS = 10.0
 MAX_UNFINISHED_BYTES = 16 * 1024 * 1024
+# Who goes on after refusals waits so long for the next one, unless too many wait like that already.
+HELD_UP_SECONDS, MAX_HELD_UP = 1.0, 256
 _BODILESS = ("GET", "HEAD", "OPTIONS")
 _JSON_REFUSAL = {"error": "invalid_request"}
 
@@ -64,7 +66,7 @@ class AsynchronousDoor:
         self._machines, self._pages = machines, pages
         self._busy = busy
         self._at_machines, self._at_pages = Insistence(), Insistence()
-        self._unfinished_bytes = 0
+        self._unfinished_bytes = self._held_up = 0
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -101,6 +103,7 @@ class AsynchronousDoor:
         if refusal is not None:
             return refusal
         if not endpoint.at_once and self._at_machines.is_too_much(self._source(scope, headers)):
+            await self._hold_up()
             return _without_a_place(doorway, endpoint, is_own_share=True)
         body = b"" if method in _BODILESS else await self._body(receive)
         headers.setdefault("content-type", "")
@@ -122,6 +125,7 @@ class AsynchronousDoor:
     ) -> ProtocolResponse:
         source, language = self._source(scope, headers), headers.get("accept-language", "")
         if self._at_pages.is_too_much(source):
+            await self._hold_up()
             return self._busy(language, 429)
         announced = headers.get("content-length", "")
         body = b""
@@ -136,6 +140,15 @@ class AsynchronousDoor:
             response = self._busy(language, 429 if full.is_own_share else 503)
         self._at_pages.note(source, response.status)
         return response
+
+    async def _hold_up(self) -> None:
+        """A pause that costs a connection and nothing else."""
+        if self._held_up < MAX_HELD_UP:
+            self._held_up += 1
+            try:
+                await asyncio.sleep(HELD_UP_SECONDS)
+            finally:
+                self._held_up -= 1
 
     def _source(self, scope: Mapping[str, Any], headers: Mapping[str, str]) -> str:
         return self._doorway.source_of(scope["client"][0], headers.get("x-forwarded-for", ""))

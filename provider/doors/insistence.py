@@ -1,4 +1,4 @@
-"""Who comes again and again although they were told to wait: answered at once, before anything is done for them.
+"""Who comes again and again although they were told to wait: refused before anything is done for them.
 
 A refusal (429, 503) still costs a thread and a question to the database. Somebody who sends on without a pause would take
 with refusals alone what others need.
@@ -25,7 +25,7 @@ class _Refused:
 
 
 class Insistence:
-    """Counts refusals by source. Eight within a second have all further calls of the next second refused at once.
+    """Counts refusals by source. Eight within a second have all further calls of the next second refused unseen.
 
     Belongs to one event loop. The sources least recently refused are forgotten beyond 4,096.
     """

@@ -1,14 +1,18 @@
-"""Who goes on after refusals is answered at once for a moment; who waits, or is served, is not."""
+"""Who goes on after refusals is refused unseen for a moment, and waits for it; who waits, or is served, is not."""
 
 from __future__ import annotations
+
+import asyncio
 
 import pytest
 
 from provider.application import asynchronous_door_of
+from provider.doors import asynchronous
 from provider.doors.insistence import REMEMBERED, SECONDS, TIMES, Insistence
 from tests.endpoints import asgi
 from tests.endpoints.provider import Provider, ProviderFactory
 from tests.endpoints.wsgi import FORM
+from tests.waiting import HANG_SECONDS, eventually
 
 
 class Clock:
@@ -58,8 +62,9 @@ def test_only_so_many_sources_are_remembered(insistence: Insistence) -> None:
 
 
 def test_who_insists_is_answered_without_being_asked_what_for(
-    sqlite_engine: object, make_provider: ProviderFactory
+    sqlite_engine: object, make_provider: ProviderFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(asynchronous, "HELD_UP_SECONDS", 0.01)
     provider: Provider = make_provider(sqlite_engine, door="asynchronous")  # type: ignore[arg-type]
     door = asynchronous_door_of(provider.app)
     for insistence in (door._at_machines, door._at_pages):
@@ -75,3 +80,21 @@ def test_who_insists_is_answered_without_being_asked_what_for(
     assert asgi.send(door, "GET", "/oauth/jwks").status == 200, "what costs nothing is given to everybody"
     assert asgi.send(door, "POST", "/oauth/token", body=body, headers=headers, source="192.0.2.11").status == 401
     assert asgi.send(door, "GET", "/login", source="192.0.2.11").status == 200
+
+
+def test_those_who_are_held_up_have_a_bound_and_keep_nobody_else(
+    sqlite_engine: object, make_provider: ProviderFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asynchronous, "HELD_UP_SECONDS", HANG_SECONDS)
+    monkeypatch.setattr(asynchronous, "MAX_HELD_UP", 2)
+    provider: Provider = make_provider(sqlite_engine, door="asynchronous")  # type: ignore[arg-type]
+    door = asynchronous_door_of(provider.app)
+    for _ in range(TIMES):
+        door._at_pages.note("192.0.2.10", 503)
+    held = [asyncio.run_coroutine_threadsafe(door._hold_up(), asgi.loop()) for _ in range(2)]
+    eventually(lambda: door._held_up == 2)
+    assert asgi.send(door, "GET", "/login").status == 429, "at once"
+    assert asgi.send(door, "GET", "/login", source="192.0.2.11").status == 200
+    for one in held:
+        one.cancel()
+    eventually(lambda: door._held_up == 0)
