@@ -102,9 +102,10 @@ class AsynchronousDoor:
         refusal = doorway.refusal(endpoint, method, query, headers.get("content-length", ""))
         if refusal is not None:
             return refusal
-        if not endpoint.at_once and self._at_machines.is_too_much(self._source(scope, headers)):
+        refused = None if endpoint.at_once else self._at_machines.refusal(self._source(scope, headers))
+        if refused is not None:
             await self._hold_up()
-            return _without_a_place(doorway, endpoint, is_own_share=True)
+            return _without_a_place(doorway, endpoint, is_own_share=refused == 429)
         body = b"" if method in _BODILESS else await self._body(receive)
         headers.setdefault("content-type", "")
         request = doorway.request(method, endpoint.path, query, headers, body, scope["client"][0])
@@ -124,9 +125,10 @@ class AsynchronousDoor:
         self, scope: Mapping[str, Any], path: str, headers: dict[str, str], receive: Receive
     ) -> ProtocolResponse:
         source, language = self._source(scope, headers), headers.get("accept-language", "")
-        if self._at_pages.is_too_much(source):
+        refused = self._at_pages.refusal(source)
+        if refused is not None:
             await self._hold_up()
-            return self._busy(language, 429)
+            return self._busy(language, refused)
         announced = headers.get("content-length", "")
         body = b""
         # What is too long by its own word is the application's to refuse, with a page; nothing of it is read.

@@ -21,6 +21,7 @@ _REFUSALS = (429, 503)
 class _Refused:
     since: float
     times: int = 0
+    status: int = 0
     until: float = 0.0
 
 
@@ -34,9 +35,10 @@ class Insistence:
         self._clock = clock
         self._refused: OrderedDict[str, _Refused] = OrderedDict()
 
-    def is_too_much(self, source: str) -> bool:
+    def refusal(self, source: str) -> int | None:
+        """The status that a call of ``source`` is refused with unseen, that of the refusals before; None for no refusal."""
         known = self._refused.get(source)
-        return known is not None and self._clock() < known.until
+        return known.status if known is not None and self._clock() < known.until else None
 
     def note(self, source: str, status: int) -> None:
         """What a call of ``source`` was answered."""
@@ -48,6 +50,7 @@ class Insistence:
             known = self._refused[source] = _Refused(now)
         self._refused.move_to_end(source)
         known.times += 1
+        known.status = status
         if known.times >= TIMES:
             known.until = now + SECONDS
         while len(self._refused) > REMEMBERED:

@@ -37,22 +37,22 @@ def insistence(clock: Clock) -> Insistence:
 def test_refusals_count_and_no_other_answer(insistence: Insistence, status: int, counts: bool) -> None:
     for _ in range(3 * TIMES):
         insistence.note("a", status)
-    assert insistence.is_too_much("a") is counts
-    assert not insistence.is_too_much("b")
+    assert insistence.refusal("a") == (status if counts else None)
+    assert insistence.refusal("b") is None
 
 
 def test_it_takes_eight_within_a_second_and_lasts_a_second(insistence: Insistence, clock: Clock) -> None:
     for _ in range(TIMES - 1):
         insistence.note("a", 503)
-    assert not insistence.is_too_much("a")
+    assert insistence.refusal("a") is None
     clock.now += SECONDS
     insistence.note("a", 503)  # a new second
-    assert not insistence.is_too_much("a")
+    assert insistence.refusal("a") is None
     for _ in range(TIMES - 1):
         insistence.note("a", 429)
-    assert insistence.is_too_much("a")
+    assert insistence.refusal("a") == 429
     clock.now += SECONDS
-    assert not insistence.is_too_much("a")
+    assert insistence.refusal("a") is None
 
 
 def test_only_so_many_sources_are_remembered(insistence: Insistence) -> None:
@@ -69,7 +69,7 @@ def test_who_insists_is_answered_without_being_asked_what_for(
     door = asynchronous_door_of(provider.app)
     for insistence in (door._at_machines, door._at_pages):
         for _ in range(TIMES):
-            insistence.note("192.0.2.10", 503)
+            insistence.note("192.0.2.10", 429)
     before = len(provider.events("client.authentication_failed"))
     headers = {"Content-Type": FORM}
     body = b"grant_type=client_credentials&client_id=app_unknown"
@@ -91,9 +91,11 @@ def test_those_who_are_held_up_have_a_bound_and_keep_nobody_else(
     door = asynchronous_door_of(provider.app)
     for _ in range(TIMES):
         door._at_pages.note("192.0.2.10", 503)
+        door._at_machines.note("192.0.2.10", 503)
     held = [asyncio.run_coroutine_threadsafe(door._hold_up(), asgi.loop()) for _ in range(2)]
     eventually(lambda: door._held_up == 2)
-    assert asgi.send(door, "GET", "/login").status == 429, "at once"
+    assert asgi.send(door, "GET", "/login").status == 503, "at once, and with the status of the refusals before"
+    assert asgi.send(door, "POST", "/oauth/token", body=b"x", headers={"Content-Type": FORM}).status == 503
     assert asgi.send(door, "GET", "/login", source="192.0.2.11").status == 200
     for one in held:
         one.cancel()
