@@ -93,7 +93,7 @@ class AsynchronousDoor:
             return await self._machine(scope, endpoint, headers, receive)
         except _Refused as refused:
             response = ProtocolResponse.json(_JSON_REFUSAL, refused.status, [("Connection", "close")])
-            return response if endpoint is None else self._doorway.finish(endpoint, response)
+            return self._doorway.protect(response) if endpoint is None else self._doorway.finish(endpoint, response)
 
     async def _machine(
         self, scope: Mapping[str, Any], endpoint: Endpoint, headers: dict[str, str], receive: Receive
@@ -131,10 +131,10 @@ class AsynchronousDoor:
             return self._busy(language, refused)
         announced = headers.get("content-length", "")
         body = b""
-        # What is too long by its own word is the application's to refuse, with a page; nothing of it is read.
-        if scope["method"] not in _BODILESS and not (announced.isdigit() and int(announced) > MAX_BODY_BYTES):
-            body = await self._body(receive)
-            headers["content-length"] = str(len(body))
+        # What is too long by its own word, or shorter than that, is the application's to refuse, with a page.
+        if scope["method"] not in _BODILESS and not self._doorway.is_too_long(announced):
+            body = await self._body(receive, is_judged_here=False, must_end=not announced)
+            headers.setdefault("content-length", str(len(body)))
         work = functools.partial(call_wsgi, self._behind, environment(scope, path, headers, body))
         try:
             response = await self._pages.run(source, work, functools.partial(_client_leaves, receive))
@@ -155,8 +155,11 @@ class AsynchronousDoor:
     def _source(self, scope: Mapping[str, Any], headers: Mapping[str, str]) -> str:
         return self._doorway.source_of(scope["client"][0], headers.get("x-forwarded-for", ""))
 
-    async def _body(self, receive: Receive) -> bytes:
-        """All of it. Raises ``_Refused`` for one that is too long, too slow or cut off."""
+    async def _body(self, receive: Receive, *, is_judged_here: bool = True, must_end: bool = True) -> bytes:
+        """All of it. Raises ``_Refused`` for one that is too slow, or cut off where it ``must_end``.
+
+        And for one that is too long, unless somebody else judges that: then it is returned as far as it is too long.
+        """
         parts: list[bytes] = []
         size = 0
         try:
@@ -164,12 +167,16 @@ class AsynchronousDoor:
                 while True:
                     message = await receive()
                     if message["type"] == "http.disconnect":  # cut off on its way: what is missing may matter
-                        raise _Refused(400)
+                        if must_end:
+                            raise _Refused(400)
+                        return b"".join(parts)
                     part = message.get("body", b"")
                     size += len(part)
                     self._unfinished_bytes += len(part)
                     if size > MAX_BODY_BYTES:
-                        raise _Refused(413)
+                        if is_judged_here:
+                            raise _Refused(413)
+                        return b"".join((*parts, part))
                     if self._unfinished_bytes > MAX_UNFINISHED_BYTES:
                         raise _Refused(503)
                     parts.append(part)

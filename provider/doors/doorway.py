@@ -107,10 +107,20 @@ class Doorway:
 
     def finish(self, endpoint: Endpoint, response: ProtocolResponse) -> ProtocolResponse:
         """Adds what every answer of the endpoint carries."""
-        response.headers.extend(self._always)
+        self.protect(response)
         if endpoint.cors:
             response.headers.extend(_CORS)
         return response
+
+    def protect(self, response: ProtocolResponse) -> ProtocolResponse:
+        """Adds what every answer carries, whatever it is about."""
+        response.headers.extend(self._always)
+        return response
+
+    @staticmethod
+    def is_too_long(announced: str) -> bool:
+        """Whether a Content-Length says of a body that it is more than is read."""
+        return _LENGTH.fullmatch(announced) is not None and int(announced) > MAX_BODY_BYTES
 
 
 class _WouldWait(Exception):

@@ -80,6 +80,11 @@ class Sent:
         return environ
 
     @property
+    def headers_that_count(self) -> dict[str, str]:
+        """Of a name that is there twice the last one, as in an environment."""
+        return {name.lower(): value for name, value in self.headers}
+
+    @property
     def declared_length(self) -> str | None:
         return (str(len(self.body)) if self.length == "" and self.body else self.length) or None
 
@@ -241,7 +246,7 @@ class World:
             sent.path.encode().decode("latin-1"),
             query=sent.query,
             body=sent.body,
-            headers=sent.headers,
+            headers=sent.headers_that_count,
             environ={"CONTENT_LENGTH": sent.declared_length},
         )
         return Answer(said.status, said.headers, said.body)

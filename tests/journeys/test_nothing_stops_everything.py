@@ -65,7 +65,7 @@ def answer_on(connection: socket.socket) -> bytes:
 
 
 def ask(server: Server, request: bytes) -> bytes:
-    with connect(server) as connection:
+    with connect(server, "127.0.0.3") as connection:
         connection.sendall(request)
         return answer_on(connection)
 
