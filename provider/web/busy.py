@@ -1,4 +1,4 @@
-"""What a page answers when there is no room for the request: made beforehand, since then nothing is free to make it."""
+"""What a page answers when there is no room for the request: kept once it is made, so that it costs next to nothing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from provider.web import current, error_pages
 from provider.web.locale import LANGUAGES
 
 RETRY_SECONDS = 2
-_STATUSES = (429, 503)
 
 
 class BusyAnswers:
@@ -29,12 +28,6 @@ class BusyAnswers:
         if made is None:
             made = self._made[language, status] = self._render(language, status)
         return ProtocolResponse(made.status, list(made.headers), made.body)
-
-    def prepare(self) -> None:
-        """Renders all of them."""
-        for language in LANGUAGES:
-            for status in _STATUSES:
-                self(language, status)
 
     def _render(self, language: str, status: int) -> ProtocolResponse:
         with self._app.test_request_context("/account", headers={"Accept-Language": language}):
