@@ -24,6 +24,18 @@ REGISTRY = TokenAlgorithms(algorithms=["RS256", "ES256", "EdDSA"])
 
 
 def generate_key(algorithm: str) -> AsymmetricKey:
+    """A new key pair. Its ``key_id`` begins with no hyphen: terminals would read an option, spreadsheets a formula."""
+    while key_id(key := _any_key(algorithm)).startswith("-"):
+        pass
+    return key
+
+
+def key_id(key: AsymmetricKey) -> str:
+    """The ``kid`` of ``key``: what its thumbprint (RFC 7638) begins with."""
+    return key.thumbprint()[:22]
+
+
+def _any_key(algorithm: str) -> AsymmetricKey:
     if algorithm == "RS256":
         return RSAKey.generate_key(RSA_BITS, private=True)
     if algorithm == "ES256":

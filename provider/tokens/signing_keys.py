@@ -25,7 +25,7 @@ from provider.protocol.messages import Origin
 from provider.security.crypto import Keyring
 from provider.tokens.compact import CompactSigner
 from provider.tokens.jwks_document import JwksDocument
-from provider.tokens.key_pairs import AsymmetricKey, generate_key, import_key
+from provider.tokens.key_pairs import AsymmetricKey, generate_key, import_key, key_id
 
 log = logging.getLogger("mcp_core.keys")
 
@@ -274,7 +274,7 @@ class SigningKeys:
 
     def _create(self, tx: Transaction, algorithm: str, now: datetime.datetime, activates_at: datetime.datetime) -> str:
         key = generate_key(algorithm)
-        kid = key.thumbprint()[:22]
+        kid = key_id(key)
         public = {**key.as_dict(private=False), "kid": kid, "use": "sig", "alg": algorithm}
         private = json.dumps({**key.as_dict(private=True), "kid": kid}).encode()
         row = {
