@@ -13,9 +13,8 @@ import functools
 import gc
 import importlib
 import ipaddress
-import os
+import signal
 import socket
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -210,7 +209,6 @@ class _InProcessServer(MTServer):
         AbstractServer.serve(self, *arguments, **named)
 
     def signal_handler_interrupt(self, *arguments: Any, **named: Any) -> None:
-        watchdog = threading.Timer(STOP_SECONDS, os._exit, [1])
-        watchdog.daemon = True
-        watchdog.start()
+        # The kernel's clock, not a thread of ours: it also ends a process whose interpreter hangs while it shuts down.
+        signal.alarm(STOP_SECONDS)
         super().signal_handler_interrupt(*arguments, **named)  # type: ignore[no-untyped-call]

@@ -197,6 +197,21 @@ def test_sigterm_finishes_the_request_in_hand_and_ends_every_process(tmp_path: P
         assert [user["username"] for user in server.mcp_core_json("user", "list")] == ["ana"], "it was committed"
 
 
+def test_a_server_that_cannot_end_is_ended() -> None:
+    """The interpreter's lock is never given back, as by a library that hangs while it shuts down."""
+    program = (
+        "import ctypes, os, signal\n"
+        "from provider import serve\n"
+        "serve.STOP_SECONDS = 1\n"
+        "server = serve._InProcessServer(serve.TARGET)\n"
+        "signal.signal(signal.SIGTERM, server.signal_handler_interrupt)\n"
+        "os.kill(os.getpid(), signal.SIGTERM)\n"
+        f"while True: ctypes.PyDLL(None).sleep({10 * HANG_SECONDS})\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, timeout=HANG_SECONDS, check=False)
+    assert ended.returncode == -signal.SIGALRM
+
+
 def test_wsgi_under_gunicorn_answers_discovery(tmp_path: Path) -> None:
     port = free_port()
     prepared = Server(tmp_path, port=port)
