@@ -45,7 +45,10 @@ class CommandFailed(Exception):
 
 @dataclass
 class Server:
-    """``path`` is the issuer's path, empty for a bare-host issuer. ``database`` are ``MYSQL_*`` variables, if any."""
+    """``path`` is the issuer's path, empty for a bare-host issuer. ``database`` are ``MYSQL_*`` variables, if any.
+
+    ``program`` is the ``mcp-core`` of another installation, which then knows nothing of this checkout.
+    """
 
     home: Path
     path: str = "/oauth"
@@ -55,6 +58,7 @@ class Server:
     workers: int = 1
     threads: int | None = None
     prefix: Sequence[str] = ()
+    program: Path | None = None
     port: int = field(default_factory=free_port)
 
     def __post_init__(self) -> None:
@@ -69,7 +73,7 @@ class Server:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("MCP_", "MYSQL_"))}
         return {
             **kept,
-            "PYTHONPATH": str(ROOT),
+            **({} if self.program else {"PYTHONPATH": str(ROOT)}),
             "PYTHONUNBUFFERED": "1",
             "MCP_HOME": str(self.home / "instance"),
             "MCP_ISSUER": self.issuer,
@@ -84,7 +88,7 @@ class Server:
             arguments += ["--threads", str(self.threads)]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*self.prefix, *_COMMAND, *arguments],
+                [*self.prefix, *((self.program,) if self.program else _COMMAND), *arguments],
                 cwd=self.home,
                 env=self.environment,
                 stdout=log,

@@ -1,10 +1,10 @@
 """What all pages share: transaction, current session, forms, language, headers, rendering, error pages.
 
-``application.py`` calls ``install`` and ``render_answer``; ``provider.pages`` uses the modules directly.
+``application.py`` uses what is named here; ``provider.pages`` uses the modules directly.
 """
 
 from provider.web.busy import BusyAnswers
 from provider.web.installation import install
-from provider.web.rendering import render_answer
+from provider.web.rendering import render_answer, templates_folder
 
-__all__ = ["BusyAnswers", "install", "render_answer"]
+__all__ = ["BusyAnswers", "install", "render_answer", "templates_folder"]

@@ -18,7 +18,14 @@ from provider.web.forms import Problems
 from provider.web.headers import SUBMIT_SCRIPT
 
 FORM_PAGE = "form_post/answer"
-_STATIC = Path(__file__).parent.parent / "static"
+_PROVIDER = Path(__file__).parent.parent
+_STATIC = _PROVIDER / "static"
+
+
+def templates_folder() -> Path:
+    """Inside this package where it was installed from a wheel, beside it in a checkout (``pyproject.toml``)."""
+    installed = _PROVIDER / "templates"
+    return installed if installed.is_dir() else _PROVIDER.parent / "templates"
 
 
 def render(
