@@ -28,7 +28,6 @@ LIBRARIES = (
     "flask_babel",
     "granian",
     "joserfc.jwt",
-    "pydantic_settings",
     "sqlalchemy",
 )
 _LOAD = f"import time, {', '.join(LIBRARIES)}; print(time.process_time())"

@@ -8,11 +8,11 @@ import threading
 from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 
-from dotenv import dotenv_values
 from sqlalchemy import URL, Engine
 from sqlalchemy.orm import Session
 
 from database.engines import create_engine_for
+from database.env_file import read_env_file
 from database.faults import ConfigurationError
 from database.row_encoding import let_fastapi_encode_rows
 from database.server_checks import check_server
@@ -30,11 +30,7 @@ __all__ = [
 
 def environment() -> Mapping[str, str]:
     """The process environment over what ``.env`` in the working directory says. Raises ``ConfigurationError``."""
-    try:
-        written = dotenv_values(".env")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f".env cannot be read: {error}") from error
-    return {**{name: value for name, value in written.items() if value is not None}, **os.environ}
+    return {**read_env_file(), **os.environ}
 
 
 def database_url_from_environment(environ: Mapping[str, str]) -> URL:

@@ -56,7 +56,9 @@ def create_app(
     services = build_services(settings, engine, keyring or load_keyring(settings), fetch_threads=fetch_threads)
     with Transaction(engine) as tx:
         services.signing_keys.ensure(tx, clock())
-    app = Flask(__name__, template_folder=str(web.templates_folder()), static_folder="static", static_url_path="/static")
+    app = Flask(
+        __name__, template_folder=str(web.templates_folder()), static_folder="static", static_url_path="/static"
+    )
     app.config["MAX_CONTENT_LENGTH"] = 65_536
     app.config["MAX_FORM_PARTS"] = 100
     app.extensions["mcp_core"] = services

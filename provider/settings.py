@@ -1,20 +1,33 @@
-"""Every setting: name, default, meaning. With ``database/connection.py`` the only reader of the environment."""
+"""Every setting: name, default, meaning, and the words for a value that is none of those allowed."""
 
 from __future__ import annotations
 
 import difflib
-import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args, get_origin
 from urllib.parse import urlsplit
 
-from dotenv import dotenv_values
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from annotated_types import Ge, Le, MaxLen
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
 
-ENV_FILE = ".env"
+from database.connection import ConfigurationError
+from database.connection import environment as environment_and_file
+
+_HOST = re.compile(r"(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])")
+_HOST_AND_PORT = re.compile(rf"{_HOST.pattern}(?::[0-9]{{1,5}})?")
+_SHOWN_CHARACTERS = 60
 _ISSUER_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
@@ -24,10 +37,10 @@ class SettingsError(Exception):
     """The settings cannot be used. The text says what to change."""
 
 
-class Settings(BaseSettings):
-    """Read from the environment and ``.env``, each name with the prefix ``MCP_``."""
+class Settings(BaseModel):
+    """What ``load_settings`` reads, where each name has the prefix ``MCP_``."""
 
-    model_config = SettingsConfigDict(env_prefix="MCP_", env_file=ENV_FILE, extra="ignore", frozen=True)
+    model_config = ConfigDict(frozen=True)
 
     issuer: str = Field(
         "http://localhost:8000/oauth",
@@ -126,7 +139,11 @@ class Settings(BaseSettings):
     @field_validator("issuer")
     @classmethod
     def _issuer_is_an_identifier(cls, value: str) -> str:
-        parts = urlsplit(value)
+        try:
+            parts = urlsplit(value)
+            port = parts.port
+        except ValueError:
+            raise ValueError("must have a host, in brackets if it is an IPv6 address, and a port up to 65535") from None
         if (
             parts.scheme not in ("http", "https")
             or not parts.hostname
@@ -144,10 +161,37 @@ class Settings(BaseSettings):
         # Browsers and clients send these forms of it, and they are compared as they are written.
         if parts.netloc != parts.netloc.lower():
             raise ValueError("must have its host in lower case")
-        if parts.netloc.endswith(":") or parts.port in (0, _DEFAULT_PORTS[parts.scheme]):
+        if parts.netloc.endswith(":") or port in (0, _DEFAULT_PORTS[parts.scheme]):
             raise ValueError("must have no port where it is the default one, and no port 0")
         if not _ISSUER_PATH.fullmatch(parts.path) or {".", ".."} & set(parts.path.split("/")):
             raise ValueError("must have a path of letters, digits, '.', '_', '~' and '-' between single slashes")
+        return value
+
+    @field_validator("home", mode="before")
+    @classmethod
+    def _home_is_named(cls, value: object) -> object:
+        if value == "":
+            raise ValueError("must name a folder")  # nothing at all would be the working directory
+        return value
+
+    @field_validator("outbound_ca_file")
+    @classmethod
+    def _file_is_there(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_file():
+            raise ValueError("must name a PEM file that is there")
+        return value
+
+    @field_validator("metadata_document_hosts", "outbound_allowed_hosts")
+    @classmethod
+    def _hosts_are_no_addresses(cls, value: str, info: ValidationInfo) -> str:
+        form, words = (
+            (_HOST_AND_PORT, "name or name:port") if info.field_name == "outbound_allowed_hosts" else (_HOST, "name")
+        )
+        for host in value.split():
+            if not form.fullmatch(host):
+                raise ValueError(
+                    f"must have hosts of the form {words}, with blanks between them, and {_shown(host)} is none"
+                )
         return value
 
     @model_validator(mode="after")
@@ -203,30 +247,55 @@ class Settings(BaseSettings):
 
 
 def load_settings(environment: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
-    """The settings from the environment, or ``SettingsError`` with one line for each thing to change."""
+    """The settings from ``environment``, by default that of the process over ``.env``.
+
+    Raises ``SettingsError`` with one line for each thing to change.
+    """
+    if environment is None:
+        try:
+            environment = environment_and_file()
+        except ConfigurationError as error:
+            raise SettingsError(str(error)) from None
     names = {f"MCP_{name.upper()}" for name in Settings.model_fields}
-    problems = []
-    for name in (*os.environ, *_names_in_file()) if environment is None else environment:
-        if name.upper().startswith("MCP_") and name.upper() not in names:  # their case is not told apart
+    problems, given = [], {}
+    for name, value in environment.items():
+        if name.upper() in names:  # their case is not told apart
+            given[name[4:].lower()] = value
+        elif name.upper().startswith("MCP_"):
             close = difflib.get_close_matches(name[4:].upper(), [known[4:] for known in names], n=1)
             problems.append(f"{name} is not a setting." + (f" Did you mean MCP_{close[0]}?" if close else ""))
     if problems:
         raise SettingsError("\n".join(problems))
     try:
-        if environment is None:
-            return Settings(**overrides)
-        given = {name[4:].lower(): value for name, value in environment.items() if name.upper() in names}
-        return Settings(_env_file=None, **{**given, **overrides})
+        return Settings(**{**given, **overrides})
     except ValidationError as error:
-        lines = []
-        for problem in error.errors():
-            name = "MCP_" + str(problem["loc"][0]).upper() + ": " if problem["loc"] else ""
-            lines.append(name + problem["msg"].removeprefix("Value error, "))
-        raise SettingsError("\n".join(lines)) from None
+        raise SettingsError("\n".join(map(_explained, error.errors()))) from None
 
 
-def _names_in_file() -> Iterable[str]:
-    try:
-        return dotenv_values(ENV_FILE)
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{ENV_FILE} cannot be read: {error}") from error
+def _explained(problem: ErrorDetails) -> str:
+    """Name, what is allowed, and what it is, unless that is a secret."""
+    if not problem["loc"]:
+        return problem["msg"].removeprefix("Value error, ")
+    name = str(problem["loc"][0])
+    if problem["type"] == "value_error":
+        return f"MCP_{name.upper()}: {problem['msg'].removeprefix('Value error, ')}"
+    return f"MCP_{name.upper()}: must be {_allowed(name)}, and is {_shown(str(problem['input']))}"
+
+
+def _allowed(name: str) -> str:
+    field = Settings.model_fields[name]
+    least = next((limit.ge for limit in field.metadata if isinstance(limit, Ge)), None)
+    most = next((limit.le for limit in field.metadata if isinstance(limit, Le)), None)
+    longest = next((limit.max_length for limit in field.metadata if isinstance(limit, MaxLen)), None)
+    if field.annotation is bool:
+        return "true or false"
+    if get_origin(field.annotation) is Literal:
+        return "one of " + ", ".join(get_args(field.annotation))
+    if field.annotation is int:
+        return f"a whole number from {least} to {most}" if most is not None else f"a whole number of at least {least}"
+    return "text" if longest is None else f"a text of {longest} characters at most"
+
+
+def _shown(value: str) -> str:
+    plain = "".join(character if character.isprintable() else "?" for character in value[:_SHOWN_CHARACTERS])
+    return f'"{plain}"' if len(value) <= _SHOWN_CHARACTERS else f'"{plain}…"'

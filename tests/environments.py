@@ -91,7 +91,7 @@ def _closure(needs: Iterable[str]) -> list[Distribution]:
 def _link(found: Distribution, site: Path) -> None:
     for file in found.files or ():
         source = Path(str(found.locate_file(file)))
-        if ".." in file.parts or "__pycache__" in file.parts or not source.is_relative_to(_SITE):
+        if ".." in file.parts or not source.is_relative_to(_SITE):
             continue  # programs name the Python of their environment
         target = site / file
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -105,8 +105,8 @@ def test_an_issuer_is_kept_byte_for_byte(issuer: str, origin: str, path: str) ->
         ("http://localhost:80/oauth", "no port"),
         ("https://id.example:/oauth", "no port"),
         ("http://localhost:0/oauth", "no port"),
-        ("http://localhost:65536/oauth", "Port out of range"),
-        ("http://localhost:port/oauth", "Port"),
+        ("http://localhost:65536/oauth", "a port up to 65535"),
+        ("http://localhost:port/oauth", "a port up to 65535"),
         ("http://[::1/oauth", "IPv6"),
         ("https://id.example//oauth", "single slashes"),
         ("https://id.example/a//b", "single slashes"),
@@ -157,6 +157,49 @@ def test_choices(name: str, good: list[str], bad: list[str]) -> None:
 ])  # fmt: skip
 def test_algorithms_that_cannot_be_are_refused(text: str, words: str) -> None:
     assert words in refused({"MCP_SIGNING_ALGORITHMS": text})
+
+
+# One wrong value of each setting, and what is allowed instead. The two keys: tests/test_key_files.py.
+WRONG = {
+    "ISSUER": ("id.example", "must be an http(s) URL without user, query or fragment"),
+    "HOME": ("", "must name a folder"),
+    "METADATA_DOCUMENT_HOSTS": (
+        "a.example https://b.example",
+        'must have hosts of the form name, with blanks between them, and "https://b.example" is none',
+    ),
+    "OUTBOUND_ALLOWED_HOSTS": (
+        "a.example:8443,b.example",
+        'must have hosts of the form name or name:port, with blanks between them, and "a.example:8443,b.example" is none',
+    ),
+    "OUTBOUND_CA_FILE": ("nowhere.pem", "must name a PEM file that is there"),
+    "SERVICE_NAME": ("x" * 65, f'must be a text of 64 characters at most, and is "{"x" * 60}…"'),
+    "SIGNING_ALGORITHMS": ("ES256", "must contain RS256: OpenID Connect requires it"),
+    "DYNAMIC_REGISTRATION": ("on", 'must be one of open, token, off, and is "on"'),
+    "METADATA_DOCUMENTS": ("yes", 'must be one of open, listed, off, and is "yes"'),
+    "DEFAULT_LOCALE": ("de", 'must be one of en, ko, and is "de"'),
+    "LOG_LEVEL": ("INFO", 'must be one of debug, info, warning, error, and is "INFO"'),
+    "LOG_FORMAT": ("xml\x1b", 'must be one of text, json, and is "xml?"'),
+    **{
+        name: (
+            "many",
+            f'must be a whole number {f"from {least} to {most}" if most else f"of at least {least}"}, and is "many"',
+        )
+        for name, least, most in BOUNDS
+    },
+    **dict.fromkeys(
+        ("BEHIND_TLS_PROXY", "REQUIRE_SECOND_FACTOR", "RATE_LIMITS"), ("maybe", 'must be true or false, and is "maybe"')
+    ),
+}
+
+
+def test_every_setting_has_a_wrong_value_in_the_table() -> None:
+    assert {name.upper() for name in Settings.model_fields} - {"HASHING_KEY", "ENCRYPTION_KEYS"} == set(WRONG)
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_value_is_told_by_name_with_what_is_allowed(name: str) -> None:
+    value, words = WRONG[name]
+    assert refused({f"MCP_{name}": value}).replace(": must", " must") == f"MCP_{name} {words}"
 
 
 def test_algorithms_may_be_fewer() -> None:

@@ -40,7 +40,7 @@ def test_a_name_like_no_setting_gets_no_suggestion_and_all_are_named(
 
 def test_a_wrong_value_is_named_with_its_variable(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MCP_CODE_SECONDS", "61")
-    assert terminal.refused(*LIST) == "MCP_CODE_SECONDS: Input should be less than or equal to 60"
+    assert terminal.refused(*LIST) == 'MCP_CODE_SECONDS: must be a whole number from 10 to 60, and is "61"'
 
 
 def test_the_env_file_is_read_and_the_environment_wins(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,6 +48,16 @@ def test_the_env_file_is_read_and_the_environment_wins(terminal: Terminal, monke
     assert "http://localhost:9001/setup/" in terminal.ok("setup-link")
     monkeypatch.setenv("MCP_ISSUER", "http://localhost:9002/oauth")
     assert "http://localhost:9002/setup/" in terminal.ok("setup-link")
+
+
+@pytest.mark.parametrize("command", [LIST, ("serve",), ("setup-link",), ("doctor",)])
+def test_a_line_of_the_env_file_that_says_nothing_stops_every_command(
+    terminal: Terminal, command: tuple[str, ...]
+) -> None:
+    (terminal.folder / ".env").write_text("# told\nMYSQL_PASSWORD geheim\n")
+    result = terminal.run(*command)
+    assert (result.exit_code, ".env, line 2: expected NAME=value" in result.output) == (1, True)
+    assert "geheim" not in result.output
 
 
 def test_an_env_file_that_is_no_text_is_named(terminal: Terminal) -> None:

@@ -114,7 +114,7 @@ class World:
     secrets: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        settings = Settings(_env_file=None, issuer=ISSUER, rate_limits=False, argon2_time_cost=1)  # type: ignore[call-arg]
+        settings = Settings(issuer=ISSUER, rate_limits=False, argon2_time_cost=1)
         self.app = create_app(settings, self.engine, self.keyring, clock=self.clock)
         self.services: Services = services_of(self.app)
         self.origin = Origin("192.0.2.10", "fuzz", "request", IN_THE_HOUR_BEFORE)

@@ -21,7 +21,7 @@ REQUESTS = 200
 LOADED_AT_START = {
     "annotated_types", "anyio", "argon2", "authlib", "babel", "blinker", "cffi", "click", "cryptography", "dotenv", "flask",
     "flask_babel", "granian", "itsdangerous", "jinja2", "joserfc", "markupsafe", "pydantic", "pydantic_core",
-    "pydantic_settings", "pymysql", "pyotp", "pytz", "segno", "sqlalchemy", "typing_extensions", "typing_inspection",
+    "pymysql", "pyotp", "pytz", "segno", "sqlalchemy", "typing_extensions", "typing_inspection",
     "watchfiles", "werkzeug",
 }  # fmt: skip
 _LOAD = """
