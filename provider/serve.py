@@ -28,6 +28,7 @@ from granian.server.mp import MPServer
 from granian.server.mt import MTServer
 
 from provider.logs import configure_logs
+from provider.program_name import command
 from provider.settings import Settings
 
 TARGET = "provider.application:create_door"
@@ -142,8 +143,11 @@ def prepare(settings: Settings, now: datetime.datetime, say: Callable[[str], Non
         say(f"  Make the first account (the link works once, until {until.astimezone():%H:%M %Z}):")
         say(f"  {settings.origin}/setup/{token}")
         say("")
-        say("  Lost it?   mcp-core setup-link")
+        say(f"  Lost it?   {command('setup-link')}")
+    else:
         say("")
+        say(f"  Open {settings.origin}/")
+    say("")
 
 
 def run(settings: Settings, where: Listening) -> None:

@@ -11,6 +11,7 @@ import datetime
 import os
 import secrets
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,6 +30,9 @@ from tests.mysql_server import TEST_URL, MySQLServer, need_mysql
 FROM_OUTSIDE = ("fuzz", "house", "interop", "journeys")
 DATABASES = ("sqlite", "mariadb")
 ON_MYSQL_TOO = ("database", "tokens")
+
+# Here ``mcp-core`` is on PATH, and what we print has its bare name. Elsewhere: tests/test_program_name.py.
+os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from provider.cli.terminal import as_json, opened, quoted, refuse, show_fields, show_json, show_table
+from provider.cli.terminal import Group, as_json, opened, quoted, refuse, show_fields, show_json, show_table
+from provider.program_name import command
 
 if TYPE_CHECKING:
     from provider.protocol.client import Client
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 _COLUMNS = ("key_id", "name", "owner", "scope", "state", "last_used_at", "expires_at")
 
 
-@click.group("api-key")
+@click.group("api-key", cls=Group)
 def api_key() -> None:
     """Keys with which scripts get tokens.
 
@@ -88,7 +89,9 @@ def list_keys(*, user_name: str | None, as_json: bool) -> None:
     if as_json:
         show_json(rows)
     else:
-        show_table(_COLUMNS, rows, nothing="There is no API key yet. Make one with: mcp-core api-key create --help")
+        show_table(
+            _COLUMNS, rows, nothing=f"There is no API key yet. Make one with: {command('api-key create --help')}"
+        )
 
 
 @api_key.command()

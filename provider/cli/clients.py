@@ -7,7 +7,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from provider.cli.terminal import as_json, ended, opened, quoted, refuse, show_fields, show_json, show_table
+from provider.cli.terminal import Group, as_json, ended, opened, quoted, refuse, show_fields, show_json, show_table
+from provider.program_name import command
 
 if TYPE_CHECKING:
     from provider.protocol.client import Client, ClientDetails
@@ -17,7 +18,7 @@ _GRANTS = ("authorization_code", "refresh_token", "client_credentials")
 _COLUMNS = ("client_id", "name", "token_endpoint_auth_method", "grant_types", "is_active", "last_used_at")
 
 
-@click.group()
+@click.group(cls=Group)
 def client() -> None:
     """Applications that get tokens.
 
@@ -134,7 +135,7 @@ def list_clients(*, as_json: bool) -> None:
     if as_json:
         show_json(rows)
     else:
-        show_table(_COLUMNS, rows, nothing="There is no client yet. Make one with: mcp-core client create --help")
+        show_table(_COLUMNS, rows, nothing=f"There is no client yet. Make one with: {command('client create --help')}")
 
 
 @client.command()
@@ -187,7 +188,7 @@ def delete(*, client_id: str) -> None:
     with opened() as terminal:
         found = terminal.client(client_id)
         if not terminal.services.clients.delete(terminal.tx, terminal.origin, client_id, actor=terminal.actor):
-            refuse(f"{client_id} is an API key. Revoke it with: mcp-core api-key revoke {client_id}")
+            refuse(f"{client_id} is an API key. Revoke it with: {command(f'api-key revoke {client_id}')}")
     click.echo(f"Deleted {quoted(found.name)} ({client_id}).")
 
 
@@ -222,7 +223,7 @@ def _details(metadata_file: IO[str] | None, jwks_uri: str | None) -> ClientDetai
         refuse("The metadata file must hold a JSON object.")
     surplus = sorted(set(said) - FREE_DETAILS)
     if surplus:
-        refuse(f"Not for the metadata file, or unknown: {' '.join(surplus)}. See mcp-core client create --help.")
+        refuse(f"Not for the metadata file, or unknown: {' '.join(surplus)}. See: {command('client create --help')}")
     if jwks_uri:
         said["jwks_uri"] = jwks_uri
     return metadata_from_json(said).details

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from provider.cli.terminal import absent_database, as_json, quoted, show_json
+from provider.program_name import command
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -95,7 +96,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
     try:
         absent = absent_database()
         if absent is not None:
-            yield Finding("database", "fail", f"there is none at {absent} (mcp-core serve makes it)")
+            yield Finding("database", "fail", f"there is none at {absent} ({command('serve')} makes it)")
             return
         DatabaseConnection.initialize()
         engine = DatabaseConnection.get_engine()
@@ -113,7 +114,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
         if engine.dialect.name == "sqlite" and not settings.is_loopback:
             yield Finding("database", "warn", "SQLite serves one machine; use MySQL or MariaDB for more (MYSQL_…)")
         if pending:
-            yield Finding("schema", "fail", f"to be applied: {', '.join(pending)} (mcp-core serve does so)")
+            yield Finding("schema", "fail", f"to be applied: {', '.join(pending)} ({command('serve')} does so)")
         else:
             yield Finding("schema", "ok", "up to date")
             yield _clock(engine)
@@ -180,11 +181,11 @@ def _clients(services: Services, tx: Transaction) -> Iterator[Finding]:
 def _people(services: Services, tx: Transaction) -> Iterator[Finding]:
     users = services.users.list(tx)
     if not users:
-        yield Finding("people", "warn", "there is no account yet: mcp-core setup-link")
+        yield Finding("people", "warn", f"there is no account yet: {command('setup-link')}")
         return
     for way_in in services.consecutive_failures.closed(tx):
         name = next((user.username for user in users if user.id == way_in.user_id), way_in.user_id)
-        text = f"{name}: {way_in} is closed after wrong guesses (mcp-core user unlock {name})"
+        text = f"{name}: {way_in} is closed after wrong guesses ({command(f'user unlock {name}')})"
         yield Finding("people", "warn", text)
     bare = [user.username for user in users if user.is_admin and user.is_active and not user.two_factor_enabled]
     if bare:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from provider.cli.terminal import as_json, opened, show_json, show_table
+from provider.cli.terminal import Group, as_json, opened, show_json, show_table
 
 _COLUMNS = ("kid", "algorithm", "state", "created_at", "activates_at", "retires_at")
 
 
-@click.group()
+@click.group(cls=Group)
 def keys() -> None:
     """Keys that sign tokens.
 

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
+from collections.abc import Iterator
 
 import click
+
+from provider.cli.terminal import Group
+from provider.program_name import command as as_started
 
 # command: (module, what it is for)
 COMMANDS = {
@@ -24,7 +29,10 @@ COMMANDS = {
 }
 
 
-class Program(click.Group):
+_EXAMPLE = re.compile(r"(?<![\w./-])mcp-core (?=[a-z])")
+
+
+class Program(Group):
     """Knows every command's name and purpose, and imports a command when it is called: a quick ``--help``."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
@@ -35,6 +43,8 @@ class Program(click.Group):
             return None
         module = importlib.import_module(f"provider.cli.{COMMANDS[cmd_name][0]}")
         command: click.Command = getattr(module, cmd_name.replace("-", "_"))
+        for found in _with_commands(command):
+            found.help = _EXAMPLE.sub(lambda _: as_started() + " ", found.help or "")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
@@ -59,11 +69,18 @@ def program() -> None:
     """
 
 
+def _with_commands(command: click.Command) -> Iterator[click.Command]:
+    yield command
+    for below in command.commands.values() if isinstance(command, click.Group) else ():
+        yield from _with_commands(below)
+
+
 def main() -> None:
     """The console command."""
     os.umask(0o077)  # a database file or key that is made here is its owner's alone
     try:
-        program(prog_name="mcp-core")
+        program.help = _EXAMPLE.sub(lambda _: as_started() + " ", program.help or "")
+        program(prog_name=as_started())
     except BrokenPipeError:  # the reader of our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from provider.cli.terminal import as_json, opened, refuse, show_fields, show_json, show_table
+from provider.cli.terminal import Group, as_json, opened, refuse, show_fields, show_json, show_table
+from provider.program_name import command
 
 if TYPE_CHECKING:
     import datetime
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 _COLUMNS = ("id", "name", "state", "uses_left", "created_at", "expires_at")
 
 
-@click.group("registration-token")
+@click.group("registration-token", cls=Group)
 def registration_token() -> None:
     """Tokens with which applications register themselves and are vouched for (RFC 7591: initial access tokens).
 
@@ -85,7 +86,7 @@ def list_tokens(*, as_json: bool) -> None:
         show_json(rows)
     else:
         show_table(
-            _COLUMNS, rows, nothing="There is no token. Make one with: mcp-core registration-token create --help"
+            _COLUMNS, rows, nothing=f"There is no token. Make one with: {command('registration-token create --help')}"
         )
 
 

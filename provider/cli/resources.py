@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from provider.cli.terminal import as_json, ended, opened, refuse, show_fields, show_json, show_table
+from provider.cli.terminal import Group, as_json, ended, opened, refuse, show_fields, show_json, show_table
+from provider.program_name import command
 
 if TYPE_CHECKING:
     from provider.protocol.client import Resource
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 _COLUMNS = ("uri", "name", "scope", "token_alg", "access_token_seconds")
 
 
-@click.group()
+@click.group(cls=Group)
 def resource() -> None:
     """APIs that tokens are for.
 
@@ -97,7 +98,7 @@ def set_resource(*, uri: str, client_ids: tuple[str, ...], as_json: bool) -> Non
                 refuse(f"{name} is no application that an operator made and that has a secret or a key.")
         changed = terminal.services.resources.set_introspection_clients(terminal.tx, terminal.origin, uri, wanted)
         if changed is None:
-            refuse(f"{uri} is not registered. See: mcp-core resource list")
+            terminal.unknown_resource(uri)
     if as_json:
         show_json(_fields(changed))
     else:
@@ -117,7 +118,7 @@ def list_resources(*, as_json: bool) -> None:
     if as_json:
         show_json(rows)
     else:
-        show_table(_COLUMNS, rows, nothing="There is no API yet. Add one with: mcp-core resource add --help")
+        show_table(_COLUMNS, rows, nothing=f"There is no API yet. Add one with: {command('resource add --help')}")
 
 
 @resource.command()
@@ -131,7 +132,7 @@ def remove(*, uri: str) -> None:
     with opened() as terminal:
         done = terminal.services.resources.remove(terminal.tx, terminal.origin, uri)
         if done is None:
-            refuse(f"{uri} is not registered. See: mcp-core resource list")
+            terminal.unknown_resource(uri)
     click.echo(f"Removed {uri}.{ended(asdict(done))}")
 
 

@@ -7,6 +7,7 @@ import datetime
 import click
 
 from provider.cli.terminal import as_json, opened, refusals, refuse, settings, show_json
+from provider.program_name import command
 
 
 @click.command()
@@ -67,7 +68,7 @@ def setup_link(*, as_json: bool) -> None:
         try:
             token, until = terminal.services.setup_links.create(terminal.tx, terminal.origin.now)
         except AlreadySetUp:
-            refuse("There is a user already. More are made with: mcp-core user create")
+            refuse(f"There is a user already. More are made with: {command('user create --help')}")
         url = f"{terminal.services.settings.origin}/setup/{token}"
     if as_json:
         show_json({"url": url, "expires_at": until})

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import difflib
 import getpass
 import json
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
+
+from provider.program_name import command
 
 if TYPE_CHECKING:
     from database import Transaction
@@ -38,6 +41,24 @@ def refuse(reason: str) -> NoReturn:
     raise Refused(reason)
 
 
+def near(word: str, known: Iterable[str]) -> str:
+    """`` Did you mean …?`` where one of ``known`` is like ``word``, to be put behind a sentence. Otherwise nothing."""
+    by_folded = {name.casefold(): name for name in known}
+    found = difflib.get_close_matches(word.casefold(), by_folded, n=1)
+    return f" Did you mean {by_folded[found[0]]}?" if found else ""
+
+
+class Group(click.Group):
+    """Commands of which a near miss is told."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            ctx.fail(f"There is no command {args[0]!r}.{near(args[0], self.list_commands(ctx))}")
+        return super().resolve_command(ctx, args)
+
+
 @dataclass(frozen=True)
 class Terminal:
     """The services and one transaction, for as long as a command runs."""
@@ -50,12 +71,27 @@ class Terminal:
     def user(self, text: str) -> User:
         """The user that a user name, e-mail address or id means, or a refusal."""
         user = self.services.users.find(self.tx, text) or self.services.users.find_by_login(self.tx, text)
-        return user or refuse(f"There is no user {text}.")
+        return user or refuse(f"There is no user {text}.{near(text, self._logins())}")
+
+    def _logins(self) -> Iterator[str]:
+        for user in self.services.users.list(self.tx):
+            yield from (user.username, user.email)
 
     def client(self, client_id: str) -> Client:
         """The client of this client_id, or a refusal."""
         client = self.services.clients.find(self.tx, client_id, fresh=True)
-        return client or refuse(f"There is no client {client_id}.")
+        return client or refuse(f"There is no client {client_id}.{self._meant_client(client_id)}")
+
+    def _meant_client(self, text: str) -> str:
+        """By its id, or by its name, which many try."""
+        clients = self.services.clients.list(self.tx)
+        named = [client.client_id for client in clients if client.name.casefold() == text.casefold()]
+        return f" Did you mean {named[0]}?" if named else near(text, (client.client_id for client in clients))
+
+    def unknown_resource(self, uri: str) -> NoReturn:
+        """A refusal, with the registered address that it is like."""
+        known = near(uri, (resource.uri for resource in self.services.resources.list(self.tx)))
+        refuse(f"{uri} is not registered.{known} See: {command('resource list')}")
 
 
 def settings() -> Settings:
@@ -108,12 +144,12 @@ def opened() -> Iterator[Terminal]:
         configure_logs("warning", chosen.log_format)
         absent = absent_database()
         if absent is not None:
-            refuse(f"There is no database at {absent}. Run `mcp-core serve` once, or name the right MCP_HOME.")
+            refuse(f"There is no database at {absent}. Make it with: {command('serve')} (or name the right MCP_HOME).")
         DatabaseConnection.initialize()
         engine = DatabaseConnection.get_engine()
         try:
             if pending_files(engine):
-                refuse("The database is not up to date. Run `mcp-core serve` once, or `python database/init_db.py`.")
+                refuse(f"The database is not up to date. Bring it there with: {command('serve')}")
             keyring = key_files.load_keyring(chosen, may_create=not key_files.has_stored_secrets(engine))
             actor = f"cli:{_account()}"
             origin = Origin("", f"mcp-core ({actor})", secrets.token_hex(8), datetime.datetime.now(datetime.UTC))

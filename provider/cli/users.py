@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from provider.cli.terminal import as_json, ended, opened, refuse, settings, show_fields, show_json, show_table
+from provider.cli.terminal import Group, as_json, ended, opened, refuse, settings, show_fields, show_json, show_table
+from provider.program_name import command
 
 if TYPE_CHECKING:
     from provider.accounts.users import User
@@ -27,7 +28,7 @@ _WRONG = {
 _COLUMNS = ("username", "email", "is_admin", "is_active", "two_factor_enabled", "last_login_at", "id")
 
 
-@click.group()
+@click.group(cls=Group)
 def user() -> None:
     """People who sign in.
 
@@ -100,7 +101,7 @@ def list_users(*, as_json: bool) -> None:
     if as_json:
         show_json(rows)
     else:
-        show_table(_COLUMNS, rows, nothing="There is no user yet. Make the first one with: mcp-core setup-link")
+        show_table(_COLUMNS, rows, nothing=f"There is no user yet. Make the first one with: {command('setup-link')}")
 
 
 @user.command()

@@ -66,7 +66,7 @@ class Resources:
         found = self.find(tx, uri)
         if found is None:
             raise OAuthError.invalid_target(
-                "This resource is not registered here. An operator can add it: mcp-core resource add URI."
+                "This resource is not registered here. An operator can add it with the command `resource add`."
             )
         return found
 

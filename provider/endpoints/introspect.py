@@ -9,6 +9,7 @@ from typing import Any
 from database.transaction import Transaction
 from provider.doors.endpoint import Endpoint
 from provider.oauth_server import OAuthServer
+from provider.program_name import command
 from provider.protocol.client import Client
 from provider.protocol.errors import OAuthError
 from provider.protocol.messages import ProtocolRequest, ProtocolResponse
@@ -44,9 +45,10 @@ def mount(server: OAuthServer) -> Sequence[Endpoint]:
             return True
         if client.kind == "application" and client.resource == audience:
             log.info(
-                "%s asked about a token for %s, and is not said to be that API: see mcp-core resource set",
+                "%s asked about a token for %s, and is not said to be that API: see %s",
                 client.client_id,
                 audience,
+                command("resource set --help"),
             )
         return False
 

@@ -10,6 +10,7 @@ from flask_babel import Babel
 
 from database.transaction import Transaction
 from provider.doors.doorway import Doorway
+from provider.program_name import command_on_a_page
 from provider.protocol.messages import USER_AGENT_BYTES, Origin
 from provider.protocol.sizes import cut
 from provider.services import Services
@@ -50,6 +51,7 @@ def _name_for_templates(app: Flask) -> None:
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
     app.jinja_env.globals.update(
+        command=command_on_a_page,
         csrf_token=forms.csrf_token,
         static_url=rendering.static_url,
         settings=current.settings,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from copy import deepcopy
 from importlib.metadata import version
 
 import click
 import pytest
 
+from provider.cli import users
 from provider.cli.program import COMMANDS, program
 from tests.cli.conftest import Terminal
 
@@ -154,3 +156,39 @@ def test_a_group_alone_shows_its_help_as_wrong_usage(bare_terminal: Terminal, pa
     result = bare_terminal.run(*path)
     assert result.exit_code == 2
     assert "Usage: mcp-core" in result.output
+
+
+@pytest.mark.parametrize(
+    "arguments, meant",
+    [
+        (["cleint"], "client"), (["clients"], "client"), (["Doctor"], "doctor"), (["setuplink"], "setup-link"),
+        (["apikey", "list"], "api-key"), (["user", "lst"], "list"), (["client", "crate"], "create"),
+        (["api-key", "revok"], "revoke"), (["resource", "ad"], "add"), (["keys", "rotat"], "rotate"),
+        (["registration-token", "creat"], "create"), (["nothing-like-it"], None), (["user", "xyz"], None),
+    ],
+)  # fmt: skip
+def test_a_command_that_is_nearly_right_is_told(
+    bare_terminal: Terminal, arguments: list[str], meant: str | None
+) -> None:
+    wrong = arguments[1] if len(arguments) > 1 and meant not in COMMANDS else arguments[0]
+    ending = f" Did you mean {meant}?" if meant else ""
+    assert bare_terminal.misused(*arguments).endswith(f"Error: There is no command '{wrong}'.{ending}\n")
+
+
+@pytest.mark.parametrize("path", [path for path in LEAVES if path != "cleanup"])
+def test_an_option_that_is_nearly_right_is_told(bare_terminal: Terminal, path: str) -> None:
+    for parameter in LEAVES[path].params:
+        option = parameter.opts[0]
+        if option.startswith("--") and len(option) > 5:
+            assert f"Did you mean {option}" in bare_terminal.misused(*path.split(), option[:-1] + "_"), option
+
+
+def test_examples_of_the_help_begin_as_the_program_was_started(
+    bare_terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program_file = bare_terminal.folder / "bin/mcp-core"
+    program_file.parent.mkdir()
+    program_file.touch()
+    monkeypatch.setattr("sys.argv", ["bin/mcp-core"])
+    monkeypatch.setattr("provider.cli.users.user", deepcopy(users.user))
+    assert "Example:   bin/mcp-core user disable ana" in bare_terminal.ok("user", "disable", "--help")

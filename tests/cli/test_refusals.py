@@ -69,14 +69,16 @@ def test_an_env_file_that_is_no_text_is_named(terminal: Terminal) -> None:
 def test_a_database_that_is_not_there_is_not_made_by_looking(bare_terminal: Terminal) -> None:
     for command in (LIST, ("setup-link",), ("cleanup",), ("keys", "rotate")):
         assert bare_terminal.refused(*command) == (
-            f"There is no database at {bare_terminal.database}. Run `mcp-core serve` once, or name the right MCP_HOME."
+            f"There is no database at {bare_terminal.database}. Make it with: mcp-core serve (or name the right MCP_HOME)."
         )
     assert list(bare_terminal.folder.iterdir()) == []
 
 
 def test_a_database_that_is_older_is_not_used(bare_terminal: Terminal) -> None:
     bare_terminal.engine().dispose()  # makes the empty file
-    assert bare_terminal.refused(*LIST).startswith("The database is not up to date. Run `mcp-core serve` once")
+    assert bare_terminal.refused(*LIST).startswith(
+        "The database is not up to date. Bring it there with: mcp-core serve"
+    )
 
 
 def test_a_database_that_is_newer_is_not_used(terminal: Terminal) -> None:

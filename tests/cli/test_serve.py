@@ -152,7 +152,7 @@ def test_a_link_is_bound_to_an_empty_table_of_users(server: Server) -> None:
     with pytest.raises(CommandFailed) as refusal:
         server.mcp_core("setup-link")
     assert refusal.value.code == 1
-    assert refusal.value.words == "mcp-core: There is a user already. More are made with: mcp-core user create\n"
+    assert refusal.value.words == "mcp-core: There is a user already. More are made with: mcp-core user create --help\n"
     server.stop()
     before = server.log_text()
     server.start()

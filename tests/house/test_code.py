@@ -128,6 +128,22 @@ def test_libraries_with_known_faults_are_not_older_than_their_repair(library: st
     assert "python-jose" not in text
 
 
+def test_no_command_is_printed_but_as_it_was_started() -> None:
+    """``mcp-core …`` runs nowhere by itself: ``provider.program_name`` says how. Docstrings are put right on the way."""
+    pattern = re.compile(r"(?<![\w./-])mcp-core [a-z]|python (?:database/|-m )")
+    for path in (path for path in PYTHON if "verifier" not in path.parts):
+        module = ast.parse(path.read_text("utf-8"))
+        documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+        captions = [
+            node.body[0] for node in ast.walk(module) if isinstance(node, documented) and ast.get_docstring(node)
+        ]
+        told = {caption.value for caption in captions if isinstance(caption, ast.Expr)}
+        for node in ast.walk(module):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in told:
+                assert not pattern.search(node.value), f"{name(path)}:{node.lineno}"
+    assert found(pattern.pattern, TEMPLATES) == []
+
+
 def test_redirects_are_303_and_nothing_else() -> None:
     """A-07: a browser must never repeat the body of a form elsewhere."""
     code = [path for path in PYTHON if "provider" in path.parts]
