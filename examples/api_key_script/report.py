@@ -47,5 +47,7 @@ def verify(token: str, audience: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    if not {"API_KEY_ID", "API_KEY_SECRET"} <= set(os.environ):
+        raise SystemExit("Set API_KEY_ID and API_KEY_SECRET first, as README.md says.")
     access_token = get_token(os.environ["API_KEY_ID"], os.environ["API_KEY_SECRET"])
     print(json.dumps(verify(access_token, RESOURCE or ISSUER), indent=2))

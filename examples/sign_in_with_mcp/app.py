@@ -88,6 +88,8 @@ def create_app(issuer: str, client_id: str, client_secret: str) -> Flask:
 
 
 if __name__ == "__main__":
+    if not {"CLIENT_ID", "CLIENT_SECRET"} <= set(os.environ):
+        raise SystemExit("Set CLIENT_ID and CLIENT_SECRET first, as README.md says.")
     application = create_app(
         os.environ.get("MCP_ISSUER", "http://localhost:8000/oauth"),
         os.environ["CLIENT_ID"],

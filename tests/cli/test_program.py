@@ -180,7 +180,7 @@ def test_an_option_that_is_nearly_right_is_told(bare_terminal: Terminal, path: s
     for parameter in LEAVES[path].params:
         option = parameter.opts[0]
         if option.startswith("--") and len(option) > 5:
-            assert f"Did you mean {option}" in bare_terminal.misused(*path.split(), option[:-1] + "_"), option
+            assert f"'{option}'" in bare_terminal.misused(*path.split(), option[:-1] + "_"), option
 
 
 def test_examples_of_the_help_begin_as_the_program_was_started(
