@@ -56,7 +56,7 @@ def make_environment(folder: Path, needs: Iterable[str]) -> Path:
     """A new environment with ``needs`` (``flask>=3.1``, ``mcp[cli]``) and all that they need in turn. Returns its Python."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True, timeout=HANG_SECONDS)
     (site,) = folder.glob("lib/python*/site-packages")
-    for found in _closure(needs):
+    for found in closure(needs):
         _link(found, site)
     return folder / "bin/python"
 
@@ -76,7 +76,8 @@ def _wanted(found: Distribution, extras: Iterable[str]) -> Iterator[Requirement]
             yield need
 
 
-def _closure(needs: Iterable[str]) -> list[Distribution]:
+def closure(needs: Iterable[str]) -> list[Distribution]:
+    """What is installed here of ``needs`` and of all that they need in turn."""
     pending, seen = [Requirement(need) for need in needs], dict[str, set[str]]()
     while pending:
         need = pending.pop()

@@ -183,12 +183,3 @@ def test_every_decision_is_in_the_list() -> None:
 def test_the_change_log_speaks_of_this_version() -> None:
     version = tomllib.loads(text_of("pyproject.toml"))["project"]["version"]
     assert re.search(rf"^## {re.escape(version)}\b", text_of("CHANGELOG.md"), re.MULTILINE)
-
-
-def test_the_readme_shows_what_the_first_start_prints() -> None:
-    """Line by line, but for addresses, folders and times."""
-    source = text_of("provider/serve.py")
-    for words in re.findall(
-        r"^  ?(Make the first account|Lost it\?   mcp-core setup-link)", text_of("README.md"), re.MULTILINE
-    ):
-        assert words in source
