@@ -14,6 +14,7 @@ from database.models.columns import new_id
 from database.transaction import Transaction
 from provider.protocol.messages import Origin
 from provider.protocol.sizes import cut
+from provider.protocol.text import visible
 
 log = logging.getLogger("mcp_core.audit")
 # What begins a formula; spreadsheets in East Asian languages read the wide forms as well.
@@ -128,8 +129,7 @@ def printable(value: str | None, length: int, *, ascii_only: bool = True) -> str
     """
     if value is None:
         return None
-    allowed = (c if c.isprintable() and (c.isascii() or not ascii_only) else "?" for c in value[:length])
-    text = "".join(allowed)
+    text = visible("".join(c if c.isascii() or not ascii_only else "?" for c in value[:length]))
     return cut(f"'{text}" if text.startswith(_FORMULA) else text, length)
 
 

@@ -8,9 +8,10 @@ import logging
 import re
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from provider.protocol.text import visible
 from provider.security.crypto import SECRET_PATTERN
 
 LOGGERS = "mcp_core"
@@ -49,8 +50,8 @@ class TextFormatter(_OneLine):
 
     def format(self, record: logging.LogRecord) -> str:
         message, trace = self.describe(record)
-        line = f"{_time(record):%Y-%m-%d %H:%M:%SZ} {record.levelname.lower():7} {record.name}: {_visible(message)}"
-        return line + "".join(f"\n    {_visible(part)}" for part in trace.split("\n") if trace)
+        line = f"{_time(record):%Y-%m-%d %H:%M:%SZ} {record.levelname.lower():7} {record.name}: {visible(message, _escape)}"
+        return line + "".join(f"\n    {visible(part, _escape)}" for part in trace.split("\n") if trace)
 
 
 class JsonFormatter(_OneLine):
@@ -78,7 +79,7 @@ class JsonFormatter(_OneLine):
             line["request_id"] = request_id
         if trace:
             line["trace"] = trace
-        return _visible(json.dumps(line, ensure_ascii=False), escape=lambda character: json.dumps(character)[1:-1])
+        return visible(json.dumps(line, ensure_ascii=False), lambda character: json.dumps(character)[1:-1])
 
 
 def configure_logs(level: str, form: str) -> None:
@@ -98,12 +99,8 @@ def configure_logs(level: str, form: str) -> None:
     logging.captureWarnings(capture=True)
 
 
-def _visible(text: str, escape: Callable[[str], str] = lambda character: ascii(character)[1:-1]) -> str:
-    """``text`` with an escape for what is no printable character: it could end a line, move a terminal's cursor, or turn the
-    direction of writing around."""
-    if text.isprintable():
-        return text
-    return "".join(character if character.isprintable() else escape(character) for character in text)
+def _escape(character: str) -> str:
+    return ascii(character)[1:-1]
 
 
 def _time(record: logging.LogRecord) -> datetime.datetime:

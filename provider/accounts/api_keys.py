@@ -17,6 +17,7 @@ from provider.protocol.client import Client, Resource
 from provider.protocol.errors import OAuthError
 from provider.protocol.messages import Origin
 from provider.protocol.scopes import IDENTITY_SCOPES, grantable_scope
+from provider.protocol.text import is_name, one_line
 
 KIND = "api_key"
 MAX_DAYS = 366
@@ -86,8 +87,8 @@ class ApiKeys:
         Without ``scope`` the key gets all that its owner has. Raises ``OAuthError`` (``invalid_scope``,
         ``invalid_target``) for what the owner does not have, ``TooManyKeys``, ``ValueError`` for a wrong name or life.
         """
-        name = name.strip()
-        if not 1 <= len(name) <= MAX_NAME or not name.isprintable():
+        name = one_line(name)
+        if not is_name(name, MAX_NAME):
             raise ValueError(f"a key needs a name of 1 to {MAX_NAME} printable characters")
         if expires_in_days is not None and not 1 <= expires_in_days <= MAX_DAYS:
             raise ValueError(f"a key can live 1 to {MAX_DAYS} days")

@@ -11,12 +11,13 @@ from database.models import LoginAttempt
 from database.transaction import Transaction
 from provider.accounts.attempts import Attempts
 from provider.accounts.hashing import HashingBusy
+from provider.accounts.login_names import login_forms
 from provider.accounts.passwords import Passwords
 from provider.accounts.recovery_codes import RecoveryCodes, is_recovery_code
 from provider.accounts.sessions import Sessions
 from provider.accounts.stand_in_hashes import StandInHashes
 from provider.accounts.totp import Totp
-from provider.accounts.users import InvalidName, User, Users, canonical_email, canonical_username
+from provider.accounts.users import User, Users
 from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.messages import Origin
 from provider.security.crypto import Keyring, constant_time_equal, is_secret, new_secret
@@ -224,7 +225,4 @@ class Login:
 
 def _canonical(login_name: str) -> str:
     """What attempts on an unknown name are counted under: the same as for a known one."""
-    try:
-        return canonical_email(login_name) if "@" in login_name else canonical_username(login_name)
-    except InvalidName:
-        return login_name[:255]
+    return next(iter(login_forms(login_name)), login_name[:255])

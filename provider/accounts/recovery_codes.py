@@ -14,6 +14,7 @@ from database.transaction import Transaction
 from provider.accounts.passwords import Passwords
 from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.messages import Origin
+from provider.protocol.text import typed_code
 
 COUNT = 10
 _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
@@ -82,7 +83,7 @@ def is_recovery_code(text: str) -> bool:
 
 
 def _typed(text: str) -> str:
-    return re.sub(r"[\s-]", "", text).lower()
+    return typed_code(text).lower()
 
 
 def grouped(code: str) -> str:

@@ -15,6 +15,7 @@ from provider.accounts.sessions import Session
 from provider.accounts.users import User
 from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.messages import Origin
+from provider.protocol.text import typed_code
 from provider.security.crypto import DecryptionFailed, Keyring, constant_time_equal
 
 STEP_SECONDS = 30
@@ -127,7 +128,7 @@ class Totp:
 
 def matching_step(secret: str, code: str, now: datetime.datetime) -> int | None:
     """The time step whose code this is, the newest first. All steps of the window are compared, in constant time."""
-    digits = code.replace(" ", "")
+    digits = typed_code(code)
     if not _CODE.fullmatch(digits):
         return None
     generator = pyotp.TOTP(secret)

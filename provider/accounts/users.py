@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import re
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -15,16 +13,26 @@ from sqlalchemy.exc import IntegrityError
 from database.models import User as UserRow
 from database.models.columns import new_id
 from database.transaction import Transaction
+from provider.accounts.login_names import (
+    InvalidName,
+    canonical_email,
+    canonical_username,
+    is_address,
+    login_forms,
+    written_email,
+    written_username,
+)
 from provider.accounts.session_ends import SessionEnds
 from provider.accounts.user_ends import Ended, UserEnds
 from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.messages import Origin
+from provider.protocol.text import is_name, one_line
 from provider.tokens.grant_records import GrantRecords
 
 _TABLE = UserRow.__table__
 _FIND = select(_TABLE).where(_TABLE.c.id == bindparam("user_id"))
 _FIND_USERNAME = select(_TABLE).where(_TABLE.c.username_canonical == bindparam("name"))
-_FIND_EMAIL = select(_TABLE).where(_TABLE.c.email_canonical == bindparam("name"))
+_FIND_EMAIL = select(_TABLE).where(_TABLE.c.email_canonical.in_(bindparam("names", expanding=True)))
 # Behind the parameters stand "$", 16 bytes of salt, "$" and a hash of 32 bytes.
 _PARAMETERS = func.substr(_TABLE.c.password_hash, 1, func.length(_TABLE.c.password_hash) - 67).label("parameters")
 _COUNT_PARAMETERS = (
@@ -34,18 +42,6 @@ _COUNT_PARAMETERS = (
     .order_by(func.count().desc())
     .limit(100)
 )
-_USERNAME = re.compile(r"\w[\w.-]{1,62}\w")
-# Letters to Unicode that are drawn as nothing: two names could look the same.
-_FILLERS = frozenset("\u115f\u1160\u3164\uffa0")
-_EMAIL = re.compile(r"[^@\s\"(),:;<>\[\\\]]{1,64}@[^@\s]{1,185}\.[^@\s.]{1,63}")
-
-
-class InvalidName(ValueError):
-    """A user name or e-mail address has a form that is not allowed. ``field`` is ``username`` or ``email``."""
-
-    def __init__(self, field_name: str) -> None:
-        super().__init__(field_name)
-        self.field = field_name
 
 
 class NameTaken(Exception):
@@ -79,27 +75,6 @@ class User:
     updated_at: datetime.datetime
 
 
-def canonical_username(text: str) -> str:
-    """The one form of a user name: NFKC, case folded. Raises ``InvalidName``.
-
-    3 to 64 letters, digits, ``.``, ``_`` or ``-``, of any script, so never an e-mail address.
-    """
-    name = unicodedata.normalize("NFKC", text).strip().casefold()
-    if not _USERNAME.fullmatch(name) or not name.isprintable() or _FILLERS & set(name):
-        raise InvalidName("username")
-    return name
-
-
-def canonical_email(text: str) -> str:
-    """The one form of an address: NFKC, case folded, both parts. Raises ``InvalidName``."""
-    address = unicodedata.normalize("NFKC", text).strip().casefold()
-    if len(address) > 254 or not _EMAIL.fullmatch(address) or ".." in address:
-        raise InvalidName("email")
-    if not address.isprintable() or _FILLERS & set(address):
-        raise InvalidName("email")
-    return address
-
-
 class Users:
     def __init__(self, audit: AuditRecorder, grants: GrantRecords, ends: SessionEnds) -> None:
         self._audit = audit
@@ -120,11 +95,13 @@ class Users:
         actor: str | None = None,
     ) -> User:
         """Inserts a user. Raises ``InvalidName``, ``NameTaken``."""
+        if display_name is not None and not is_name(display_name := one_line(display_name), 255):
+            raise InvalidName("display_name")
         row = {
             "id": new_id(origin.now),
-            "username": unicodedata.normalize("NFKC", username).strip(),
+            "username": written_username(username),
             "username_canonical": canonical_username(username),
-            "email": unicodedata.normalize("NFKC", email).strip(),
+            "email": written_email(email),
             "email_canonical": canonical_email(email),
             "password_hash": password_hash,
             "display_name": display_name,
@@ -151,8 +128,7 @@ class Users:
     def _refuse_taken(self, tx: Transaction, row: Mapping[str, Any]) -> None:
         """Raises ``NameTaken`` for the first of the row's names that belongs to somebody."""
         for name in ("username", "email"):
-            column = f"{name}_canonical"
-            if tx.execute(select(_TABLE.c.id).where(_TABLE.c[column] == row[column])).first():
+            if self.find_by_login(tx, row[name]) is not None:
                 raise NameTaken(name)
 
     def find(self, tx: Transaction, user_id: str) -> User | None:
@@ -161,14 +137,14 @@ class Users:
 
     def find_by_login(self, tx: Transaction, text: str) -> User | None:
         """The user whom a person means by a user name or an e-mail address."""
-        try:
-            if "@" in text:
-                row = tx.execute(_FIND_EMAIL, {"name": canonical_email(text)}).mappings().first()
-            else:
-                row = tx.execute(_FIND_USERNAME, {"name": canonical_username(text)}).mappings().first()
-        except InvalidName:
-            return None
-        return None if row is None else parse_user(row)
+        forms = login_forms(text)
+        if not is_address(text):
+            row = tx.execute(_FIND_USERNAME, {"name": forms[0]}).mappings().first() if forms else None
+            return None if row is None else parse_user(row)
+        rows = tx.execute(_FIND_EMAIL, {"names": forms}).mappings().all()
+        # Of an earlier form more than one address can be made (straße.de, strasse.de): what was written decides.
+        known = {row["email_canonical"]: row for row in rows if login_forms(row["email"])[:1] == forms[:1]}
+        return next((parse_user(known[form]) for form in forms if form in known), None)
 
     def list(self, tx: Transaction) -> list[User]:
         return [parse_user(row) for row in tx.execute(select(_TABLE).order_by(_TABLE.c.created_at)).mappings()]

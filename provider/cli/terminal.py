@@ -228,6 +228,8 @@ def show_table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]], *, not
 
 
 def _cell(value: object) -> str:
+    from provider.protocol.text import visible
+
     if value is None or value == "" or (isinstance(value, list | tuple) and not value):
         return "-"
     if isinstance(value, bool):
@@ -235,4 +237,4 @@ def _cell(value: object) -> str:
     if isinstance(value, datetime.datetime):
         return f"{value.astimezone():%Y-%m-%d %H:%M %Z}"
     text = " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-    return "".join(character if character.isprintable() else "?" for character in text)
+    return visible(text)

@@ -22,7 +22,7 @@ _WEAK = {
 }
 _TAKEN = {"username": "This user name is taken.", "email": "This e-mail address belongs to another user."}
 _WRONG = {
-    "username": "A user name has 3 to 64 letters, digits, '.', '_' or '-'.",
+    "username": "A user name has 2 to 64 letters, digits, '.', '_' or '-'.",
     "email": "This is not an e-mail address.",
 }
 _COLUMNS = ("username", "email", "is_admin", "is_active", "two_factor_enabled", "last_login_at", "id")
@@ -37,7 +37,7 @@ def user() -> None:
 
 
 @user.command()
-@click.option("--username", required=True, metavar="U", help="3 to 64 letters, digits, '.', '_' or '-'.")
+@click.option("--username", required=True, metavar="U", help="2 to 64 letters, digits, '.', '_' or '-'.")
 @click.option("--email", required=True, metavar="E", help="The address is unique as well.")
 @click.option("--admin", is_flag=True, help="May administer this server.")
 @click.option("--verified", is_flag=True, help="The address is known to be the user's.")
@@ -55,8 +55,9 @@ def create(*, username: str, email: str, admin: bool, verified: bool, as_json: b
     \b
     Example:   pass show mcp/ana | mcp-core user create --username ana --email ana@example.org --password-stdin
     """
+    from provider.accounts.login_names import InvalidName
     from provider.accounts.passwords import MIN_WITH_SECOND_FACTOR, WeakPassword
-    from provider.accounts.users import InvalidName, NameTaken
+    from provider.accounts.users import NameTaken
 
     password = sys.stdin.readline().rstrip("\r\n")
     chosen = settings()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -13,12 +12,11 @@ from provider.protocol.errors import OAuthError
 from provider.protocol.redirect_uris import check_redirect_uri
 from provider.protocol.resources import canonical_resource
 from provider.protocol.scopes import checked_scope
+from provider.protocol.text import is_name, one_line
 
 GRANT_TYPES = ("authorization_code", "refresh_token", "client_credentials")
 ALGORITHMS = ("RS256", "ES256", "EdDSA")
 MAX_URIS = 50
-# Letters and symbols that leave no mark: a name made of them alone leaves the consent page asking for nobody.
-_BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,7 @@ class ClientMetadata:
         grants = self.grant_types or (("authorization_code", "refresh_token") if signs_in else ("client_credentials",))
         filled = replace(
             self,
-            name=self.name.strip(),
+            name=one_line(self.name),
             token_endpoint_auth_method=method,
             grant_types=tuple(dict.fromkeys(grants)),
             redirect_uris=tuple(dict.fromkeys(self.redirect_uris)),
@@ -80,14 +78,10 @@ def check_signatures(metadata: ClientMetadata, algorithms: Collection[str]) -> N
         raise OAuthError("invalid_client_metadata", "This server does not sign with that algorithm.")
 
 
-def _can_be_seen(name: str) -> bool:
-    return any(unicodedata.category(letter)[0] in "LNPS" and letter not in _BLANK for letter in name)
-
-
 def _problem(asked: ClientMetadata) -> str | None:
     """The first rule that does not hold (RFC 7591 §2, §2.1; OAuth 2.1 §4.2)."""
     grants, is_public = set(asked.grant_types), asked.token_endpoint_auth_method == PUBLIC
-    if not _can_be_seen(asked.name) or len(asked.name) > 255 or not asked.name.isprintable():
+    if not is_name(asked.name, 255):  # one that nobody sees leaves the consent page asking for nobody
         return "A name of 1 to 255 printable characters is needed."
     if asked.application_type not in ("web", "native"):
         return "The application type must be web or native."

@@ -16,6 +16,7 @@ from provider.protocol.errors import OAuthError
 from provider.protocol.redirect_uris import is_loopback, is_private_scheme
 from provider.protocol.scopes import parse_scope
 from provider.protocol.sizes import fits
+from provider.protocol.text import is_plain, one_line
 
 _LISTS = ("contacts", "request_uris", "default_acr_values")
 _FLAGS = (
@@ -40,6 +41,8 @@ def metadata_from_json(said: object, *, require_pkce: bool = True) -> ClientMeta
     if not isinstance(said, Mapping):
         raise _refused("The metadata must be a JSON object.")
     known = {name: value for name, value in said.items() if value is not None and value != ""}
+    if isinstance(known.get("client_name"), str):
+        known["client_name"] = one_line(known["client_name"])
     redirect_uris = _texts(known, "redirect_uris", error="invalid_redirect_uri")
     is_native = any(is_loopback(uri) or is_private_scheme(uri) for uri in redirect_uris)
     application_type = "native" if is_native else _text(known, "application_type") or "web"
@@ -111,7 +114,7 @@ def _text(known: Mapping[str, Any], name: str) -> str | None:
     value = known.get(name)
     if value is None:
         return None
-    if not isinstance(value, str) or not fits(value, MAX_TEXT_BYTES) or not value.isprintable():
+    if not isinstance(value, str) or not fits(value, MAX_TEXT_BYTES) or not is_plain(value):
         raise _refused(f"{name} must be a string of printable characters.")
     return value
 
@@ -126,7 +129,7 @@ def _texts(known: Mapping[str, Any], name: str, *, error: str = "invalid_client_
 
 
 def _is_short_text(item: object) -> bool:
-    return isinstance(item, str) and fits(item, MAX_ITEM_BYTES) and item.isprintable()
+    return isinstance(item, str) and fits(item, MAX_ITEM_BYTES) and is_plain(item)
 
 
 def _flag(known: Mapping[str, Any], name: str) -> bool:

@@ -14,6 +14,7 @@ from database.models.columns import new_id
 from database.transaction import Transaction
 from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.messages import Origin
+from provider.protocol.text import is_name, one_line
 from provider.security.crypto import Keyring, is_secret, new_secret
 
 _TABLE = TokenRow.__table__
@@ -54,8 +55,8 @@ class RegistrationTokens:
         actor: str | None = None,
     ) -> tuple[RegistrationToken, str]:
         """A new token, with its value in clear, once. Raises ``ValueError`` for a wrong name, life or number of uses."""
-        name = name.strip()
-        if not 1 <= len(name) <= 255 or not name.isprintable():
+        name = one_line(name)
+        if not is_name(name, 255):
             raise ValueError("a registration token needs a name of 1 to 255 printable characters")
         if expires_in_days is not None and not 1 <= expires_in_days <= 366:
             raise ValueError("a registration token can live 1 to 366 days")

@@ -20,6 +20,7 @@ from provider.protocol.errors import OAuthError
 from provider.protocol.messages import Origin
 from provider.protocol.resources import canonical_resource
 from provider.protocol.scopes import IDENTITY_SCOPES, checked_scope
+from provider.protocol.text import is_name, one_line
 from provider.tokens.grant_records import GrantRecords
 from provider.tokens.token_records import living_tokens_for
 
@@ -89,10 +90,10 @@ class Resources:
 
         Raises ``ResourceExists``, ``OAuthError`` (``invalid_target``, ``invalid_scope``) or ``ValueError``.
         """
-        name, scope, admin_scope = name.strip(), checked_scope(scope), checked_scope(admin_scope)
+        name, scope, admin_scope = one_line(name), checked_scope(scope), checked_scope(admin_scope)
         if token_alg not in ALGORITHMS:
             raise ValueError(f"token_alg must be one of {', '.join(ALGORITHMS)}")
-        if not name or len(name) > 255 or not name.isprintable():
+        if not is_name(name, 255):
             raise ValueError("a resource needs a name of 1 to 255 printable characters")
         if access_token_seconds is not None and not MIN_TOKEN_SECONDS <= access_token_seconds <= MAX_TOKEN_SECONDS:
             raise ValueError(f"access tokens live {MIN_TOKEN_SECONDS} to {MAX_TOKEN_SECONDS} seconds")

@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response
 from provider.accounts.api_keys import MAX_LIVE, TooManyKeys
 from provider.pages.words import scope_sentences
 from provider.protocol.errors import OAuthError
+from provider.protocol.text import is_name, one_line
 from provider.web import current, error_pages, forms
 from provider.web.guards import here, signed_in_only
 from provider.web.rendering import render, see_other
@@ -40,11 +41,11 @@ def show_form() -> Response:
 def create() -> Response:
     """Makes the key and shows its secret. The answer is no redirect: nothing but this answer may hold the secret."""
     known, services, tx, origin = here(), current.services(), current.tx(), current.origin()
-    name = forms.text("name", limit=255)
+    name = one_line(forms.text("name", limit=255))
     resource, days = forms.text("resource", limit=512), forms.text("days")
     scope = tuple(forms.all_of("scope"))
     problems = forms.Problems()
-    if not name or len(name) > _NAME_LENGTH or not name.isprintable():
+    if not is_name(name, _NAME_LENGTH):
         problems.add("name", _("Give the key a name of 1 to 64 characters."))
     elif any(key.name == name for key in services.api_keys.list(tx, known.user.id) if key.is_usable(current.now())):
         problems.add("name", _("You already have a key with this name."))

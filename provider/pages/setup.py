@@ -6,8 +6,9 @@ from flask import Blueprint
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
+from provider.accounts.login_names import InvalidName, canonical_email, canonical_username
 from provider.accounts.passwords import MIN_WITH_SECOND_FACTOR, WeakPassword
-from provider.accounts.users import InvalidName, NameTaken, canonical_email, canonical_username
+from provider.accounts.users import NameTaken
 from provider.pages.words import weak_password
 from provider.security.crypto import is_secret
 from provider.web import cookies, current, error_pages, forms
@@ -71,7 +72,7 @@ def _problems_with(username: str, email: str, password: str) -> forms.Problems:
     try:
         canonical_username(username)
     except InvalidName:
-        problems.add("username", _("Choose a user name of 3 to 64 letters, digits, dots, hyphens or underscores."))
+        problems.add("username", _("Choose a user name of 2 to 64 letters, digits, dots, hyphens or underscores."))
     try:
         canonical_email(email)
     except InvalidName:

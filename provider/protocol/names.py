@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import unicodedata
 
+from provider.protocol.text import characters, visible
+
 LONGEST = 40
-_MARKS_PER_LETTER = 4
+_MARKS_PER_LETTER = 6  # of a syllable in Burmese
 # A name stands between double quotation marks: it must not close them.
 _DOUBLE_MARKS = (
     '"\u201c\u201d\u201e\u201f\u00ab\u00bb\u300c\u300d\u300e\u300f\u301d\u301e\u301f\uff02\u2033\u275d\u275e'
@@ -16,18 +19,25 @@ _TO_SINGLE_ONES = str.maketrans(dict.fromkeys(_DOUBLE_MARKS, "'"))
 def shown_name(name: str) -> str:
     """``name`` on one line, of at most 40 characters as people count them, each with no more marks than a script has.
 
-    What is cut off is marked by an ellipsis. Letters that are not printable, such as those that turn the direction of
-    text round, become a blank.
+    What is cut off is marked by an ellipsis. Letters that are not drawn, such as those that turn the direction of text
+    round, become a blank, and several blanks become one.
     """
-    letters: list[str] = []
-    for letter in unicodedata.normalize("NFC", name.translate(_TO_SINGLE_ONES)):
-        if unicodedata.category(letter).startswith("M"):
-            if letters and len(letters[-1]) <= _MARKS_PER_LETTER:
-                letters[-1] += letter
-        else:
-            letters.append(letter if letter.isprintable() else " ")
+    text = visible(unicodedata.normalize("NFC", name.translate(_TO_SINGLE_ONES)), lambda _: " ")
+    letters = list(filter(None, map(_with_few_marks, characters(text))))
     letters = [
         letter for letter, before in zip(letters, [" ", *letters], strict=False) if (letter, before) != (" ", " ")
     ]
     whole = len(letters) <= LONGEST
     return "".join(letters if whole else [*letters[: LONGEST - 1], "\u2026"]).strip()
+
+
+def _with_few_marks(character: str) -> str:
+    """One character without the marks beyond its sixth; nothing where it has no letter to carry them."""
+    if _is_mark(character[0]):
+        return ""
+    marks = itertools.count(1)
+    return "".join(letter for letter in character if not _is_mark(letter) or next(marks) <= _MARKS_PER_LETTER)
+
+
+def _is_mark(letter: str) -> bool:
+    return unicodedata.category(letter).startswith("M")

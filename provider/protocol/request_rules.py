@@ -18,6 +18,7 @@ from provider.protocol.redirect_uris import redirect_uri_matches
 from provider.protocol.resources import single_resource
 from provider.protocol.scopes import parse_scope
 from provider.protocol.sizes import fits
+from provider.protocol.text import is_plain
 
 MAX_STATE_BYTES = 4096
 MAX_HINT_BYTES = 8192
@@ -196,7 +197,7 @@ def _max_age(text: str | None) -> int | None:
 
 def _login_hint(text: str | None) -> str | None:
     """A user name or address to fill in. What could not be one is left out: a hint is never an error."""
-    return text if text and fits(text, MAX_LOGIN_HINT_BYTES) and text.isprintable() else None
+    return text if text and fits(text, MAX_LOGIN_HINT_BYTES) and is_plain(text) else None
 
 
 def _locales(text: str | None) -> str | None:

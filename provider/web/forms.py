@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from flask import request
 from werkzeug.exceptions import Forbidden
 
+from provider.protocol.text import trimmed
 from provider.security.crypto import constant_time_equal
 from provider.web import current
 
@@ -44,8 +45,8 @@ def refuse_forged_form() -> None:
 
 
 def text(name: str, *, limit: int = 1024) -> str:
-    """A field without surrounding blanks, cut to ``limit`` characters, empty when absent."""
-    return request.form.get(name, "")[:limit].strip()
+    """A field without what surrounds it unseen, cut to ``limit`` characters, empty when absent."""
+    return trimmed(request.form.get(name, "")[:limit])
 
 
 def secret(name: str) -> str:

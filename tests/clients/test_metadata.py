@@ -69,6 +69,7 @@ def test_repetitions_and_outer_blanks_are_left_out() -> None:
             {"name": blank}
             for blank in ("\u3164", "\u115f\u1160", "\u2800\u2800", "\uffa0", "\u034f", "\ufe0f", "\u17b4")
         ),
+        {"name": "\u3164Notes"},
         {"name": "a\x00"},
         {"name": "evil\u202egnp.exe"},
         {"name": "x" * 256},
@@ -134,6 +135,6 @@ def test_checked_metadata_is_what_the_registry_takes(clients: Clients, sqlite_en
     assert made.redirect_uris == (CALLBACK,)
 
 
-@pytest.mark.parametrize("name", ["앱", "1Password", "C++", "☂", "Café", "Ελλάδα", "\u3164Notes"])
+@pytest.mark.parametrize("name", ["앱", "1Password", "C++", "☂", "Café", "Ελλάδα", "नोट्स", "บันทึก", "👩🏽‍💻 Notes", "یادداشت‌ها"])
 def test_a_name_that_shows_something_is_a_name(name: str) -> None:
     assert dataclasses.replace(WEB, name=name).checked().name == name

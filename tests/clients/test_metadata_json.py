@@ -164,7 +164,7 @@ NO_TEXTS = (
     "각" * (MAX_TEXT_BYTES // 3 + 1),
     "a\x00b",
     "a\nb",
-    "\u202e",
+    "a\u202eb",
 )
 NO_LISTS = (
     "x",

@@ -21,7 +21,7 @@ from provider.protocol.names import LONGEST, shown_name
         ("e\u0301" * LONGEST, "é" * LONGEST),
         ("ก\u0e34\u0e48" * LONGEST, "ก\u0e34\u0e48" * LONGEST),
         ("ก\u0e34\u0e48" * (LONGEST + 1), "ก\u0e34\u0e48" * (LONGEST - 1) + "…"),
-        ("Z\u0489" + "\u0336" * 200 + "a", "Z\u0489" + "\u0336" * 3 + "a"),
+        ("Z\u0489" + "\u0336" * 200 + "a", "Z\u0489" + "\u0336" * 5 + "a"),
         ("\u0301Acme", "Acme"),
         ("\u202egnp.exe", "gnp.exe"),
         ("Acme\u2066\u2069\u200bFiles", "Acme Files"),
