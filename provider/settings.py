@@ -24,6 +24,7 @@ from pydantic_core import ErrorDetails
 
 from database.connection import ConfigurationError
 from database.connection import environment as environment_and_file
+from provider.protocol.text import is_name, one_line
 
 _HOST = re.compile(r"(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])")
 _HOST_AND_PORT = re.compile(rf"{_HOST.pattern}(?::[0-9]{{1,5}})?")
@@ -193,6 +194,14 @@ class Settings(BaseModel):
                     f"must have hosts of the form {words}, with blanks between them, and {_shown(host)} is none"
                 )
         return value
+
+    @field_validator("service_name")
+    @classmethod
+    def _service_name_can_be_read(cls, value: str) -> str:
+        name = one_line(value)
+        if not is_name(name, 64):
+            raise ValueError("must be one line of 1 to 64 characters that can be seen")
+        return name
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -38,7 +38,7 @@ def canonical_username(text: str) -> str:
     one where that is an ideograph or a syllable of Hangul, which are whole names (李, 솔).
     """
     shown = written(trimmed(text))
-    name = folded(shown)
+    name = trimmed(folded(shown))
     if not is_plain(shown) or len(name) > MAX_USERNAME or not _USERNAME.fullmatch("".join(map(_kind, name))):
         raise InvalidName("username")
     if len(characters(name)) < _SHORTEST_USERNAME and not unicodedata.name(name[0], "").startswith(_SYLLABLES):

@@ -143,6 +143,8 @@ def _joins(text: str, at: int) -> bool:
     RFC 5892 A.1 and A.2, with the joiner before a virama that Bengali and Kannada write, and UTS #51 for emoji.
     """
     before, after = text[at - 1 : at] if at else "", text[at + 1 : at + 2]
+    if before in _FILLERS:
+        return False
     if _is_virama(before) or (_is_virama(after) and unicodedata.category(before or " ")[0] in "LM"):
         return True
     base = at - 1
@@ -162,7 +164,7 @@ def _is_virama(letter: str) -> bool:
 def _is_pictograph(letter: str) -> bool:
     """A symbol as emoji are made of, also one that is not assigned yet: Unicode keeps this block for them."""
     return "\U0001f000" <= letter <= "\U0001faff" or (
-        letter >= "\u2190" and unicodedata.category(letter) in ("So", "Sm")
+        letter >= "\u2190" and letter not in _FILLERS and unicodedata.category(letter) in ("So", "Sm")
     )
 
 

@@ -61,6 +61,7 @@ def _name_for_templates(app: Flask) -> None:
         strong=rendering.strong,
         code=rendering.code,
         host=rendering.host,
+        isolated=rendering.isolated,
         said=rendering.said,
         app=rendering.app,
     )

@@ -97,11 +97,16 @@ def static_url(name: str) -> str:
 
 
 def strong(text: str) -> Markup:
-    return Markup("<strong>{}</strong>").format(text)
+    return Markup('<strong dir="auto">{}</strong>').format(text)
 
 
 def code(text: str) -> Markup:
     return Markup("<code>{}</code>").format(text)
+
+
+def isolated(text: str) -> Markup:
+    """A person's own name or address in a direction of its own: what stands beside it keeps its place."""
+    return Markup("<bdi>{}</bdi>").format(text)
 
 
 def said(name: str) -> Markup:

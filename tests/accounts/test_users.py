@@ -13,13 +13,11 @@ from sqlalchemy import Engine, event, select
 from database.models import GrantRecord, UserSession
 from database.models import User as UserRow
 from database.transaction import Transaction
+from provider.accounts.login_names import InvalidName, canonical_email, canonical_username
 from provider.accounts.users import (
-    InvalidName,
     LastAdministrator,
     NameTaken,
     User,
-    canonical_email,
-    canonical_username,
 )
 from provider.protocol.messages import Origin
 from provider.services import Services
@@ -123,7 +121,6 @@ def test_trailing_blanks_never_find_a_user(engine: Engine, ana: User, column: st
     "name",
     [
         "",
-        "ab",
         "a" * 65,
         "-ana",
         "ana-",
@@ -208,7 +205,7 @@ def test_the_stored_address_is_the_one_that_is_looked_up(add_user: AddUser) -> N
 
 
 def test_the_longest_decomposed_name_and_address_fit_their_columns(add_user: AddUser) -> None:
-    name, address = "각" * 64, "각" * 64 + "@" + "닭" * 180 + ".com"
+    name, address = "각" * 64, "각" * 21 + "@" + ("닭" * 15 + ".") * 3 + "com"
     user = add_user(unicodedata.normalize("NFD", name), email=unicodedata.normalize("NFD", address))
     assert (user.username, user.email) == (name, address)
 

@@ -70,8 +70,8 @@ def test_eight_characters_are_enough_where_a_second_factor_is_required(
 @pytest.mark.parametrize(
     "username, email, words",
     [
-        ("an", "ana@example.org", "A user name has 3 to 64 letters"),
-        ("ana@home", "ana@example.org", "A user name has 3 to 64 letters"),
+        ("a", "ana@example.org", "A user name has 2 to 64 letters"),
+        ("ana@home", "ana@example.org", "A user name has 2 to 64 letters"),
         ("ana", "ana", "This is not an e-mail address."),
         ("ana", "ana@home", "This is not an e-mail address."),
     ],
