@@ -105,6 +105,12 @@ def test_no_character_ends_a_line_or_moves_a_cursor(hostile: str) -> None:
     assert json.loads(JsonFormatter().format(record("name %s", forged)))["message"] == f"name {forged}"
 
 
+@pytest.mark.parametrize("text", ["👩\u200d💻", "❤\ufe0f", "หญิง", "می\u200cخواهم"])
+def test_what_joins_letters_and_emoji_stays_readable(text: str) -> None:
+    for formatter in (TextFormatter(), JsonFormatter()):
+        assert f"name {text} " in formatter.format(record("name %s in a line", text))
+
+
 def test_only_the_audit_makes_events() -> None:
     forged = json.dumps({"action": "login.succeeded"})
     line = json.loads(JsonFormatter().format(record("%s", forged)))

@@ -141,7 +141,7 @@ def test_a_switch_is_on_or_off(name: str) -> None:
         ("DEFAULT_LOCALE", ["en", "ko"], ["de", "EN", ""]),
         ("LOG_LEVEL", ["debug", "info", "warning", "error"], ["critical", "INFO", ""]),
         ("LOG_FORMAT", ["text", "json"], ["xml", ""]),
-        ("SERVICE_NAME", ["Acme", "가" * 64], ["x" * 65]),
+        ("SERVICE_NAME", ["Acme", "가" * 64, "👩\u200d💻 Co"], ["x" * 65, "", "a\nb", "\u202ea\u202eb"]),
     ],
 )
 def test_choices(name: str, good: list[str], bad: list[str]) -> None:

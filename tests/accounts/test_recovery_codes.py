@@ -63,9 +63,19 @@ def test_the_last_code_leaves_none(
 
 
 @pytest.mark.parametrize(
-    "written", [str.upper, lambda code: code.replace("-", ""), lambda code: f" {code} ", "\t".join]
+    "written",
+    [
+        str.upper,
+        lambda code: code.replace("-", ""),
+        lambda code: f" {code} ",
+        "\t".join,
+        "\u00a0".join,
+        lambda code: code.replace("-", "\u2013"),
+        lambda code: "".join(letter if letter == "-" else chr(ord(letter) + 0xFEE0) for letter in code),
+        lambda code: f"\ufeff{code}\r\n",
+    ],
 )
-def test_case_blanks_and_hyphens_do_not_matter(
+def test_case_width_blanks_and_dashes_do_not_matter(
     services: Services, tx: Transaction, origin: Origin, ana: User, codes: list[str], written: object
 ) -> None:
     assert services.recovery_codes.use(tx, origin, ana.id, written(codes[0])) == 9  # type: ignore[operator]

@@ -152,16 +152,30 @@ def test_a_code_works_once_and_none_before_it_works_afterwards(
     assert services.totp.verify(tx, after, ana.id, generator.at(after.now))
 
 
-@pytest.mark.parametrize("written", ["{} ", " {}", "{0[0]}{0[1]}{0[2]} {0[3]}{0[4]}{0[5]}"])
-def test_blanks_in_a_code_do_not_matter(
-    services: Services, tx: Transaction, origin: Origin, ana: User, written: str
+@pytest.mark.parametrize(
+    "between",
+    ["", " ", "\t", "\u00a0", "\u202f", "\u3000", "\u200b", "-", "\u2011", "\u2013", "\u2212", "\uff0d"],
+    ids=ascii,
+)
+@pytest.mark.parametrize("zero", ["0", "\uff10", "\u0660", "\u06f0", "\u0966", "\u0e50"], ids=ascii)
+def test_a_code_counts_however_it_is_typed_or_pasted(origin: Origin, between: str, zero: str) -> None:
+    """Whatever blank or dash is around and in it, and in the digits of whatever keyboard."""
+    secret = "A" * 32
+    digits = "".join(chr(ord(zero) + int(digit)) for digit in pyotp.TOTP(secret).at(origin.now))
+    typed = f"{between}{digits[:3]}{between}{digits[3:]}{between}"
+    assert matching_step(secret, typed, origin.now) == int(origin.now.timestamp()) // 30
+
+
+def test_a_pasted_code_is_used_up_like_any_other(
+    services: Services, tx: Transaction, origin: Origin, ana: User
 ) -> None:
     code = enrolled(services, origin, ana).at(origin.now)
-    assert services.totp.verify(tx, origin, ana.id, written.format(code))
+    assert services.totp.verify(tx, origin, ana.id, f"{code[:3]}\u00a0{code[3:]}")
+    assert not services.totp.verify(tx, origin, ana.id, f"{code[:3]}-{code[3:]}")
 
 
 @pytest.mark.parametrize(
-    "code", ["", "12345", "1234567", "-12345", "١٢٣٤٥٦", "１２３４５６", "12345a", "123456\n", "\x00" * 6]
+    "code", ["", "12345", "1234567", "-12345", "1.23456", "12345a", "12345六", "12345½", "\x00" * 6]
 )
 def test_what_is_no_six_digits_is_no_code(code: str, origin: Origin) -> None:
     assert matching_step("A" * 32, code, origin.now) is None

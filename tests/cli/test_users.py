@@ -216,8 +216,10 @@ def test_text_that_would_command_the_screen_is_shown_harmless(terminal: Terminal
     terminal.user("ana")
     engine = terminal.engine()
     with engine.begin() as connection:
-        connection.exec_driver_sql("UPDATE users SET display_name = ?", ("a\x1b[31m\nb\u202ec",))
+        connection.exec_driver_sql("UPDATE users SET display_name = ?", ("a\x1b[31m\nb\u202ec 👩\u200d💻",))
     engine.dispose()
     shown = terminal.ok("user", "show", "ana")
-    assert "a?[31m?b?c" in shown
-    assert terminal.json("user", "show", "ana")["display_name"] == "a\x1b[31m\nb\u202ec", "JSON has its own escapes"
+    assert "a?[31m?b?c 👩\u200d💻" in shown
+    assert terminal.json("user", "show", "ana")["display_name"] == "a\x1b[31m\nb\u202ec 👩\u200d💻", (
+        "JSON has its own escapes"
+    )

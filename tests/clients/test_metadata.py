@@ -135,6 +135,8 @@ def test_checked_metadata_is_what_the_registry_takes(clients: Clients, sqlite_en
     assert made.redirect_uris == (CALLBACK,)
 
 
-@pytest.mark.parametrize("name", ["앱", "1Password", "C++", "☂", "Café", "Ελλάδα", "नोट्स", "บันทึก", "👩🏽‍💻 Notes", "یادداشت‌ها"])
+@pytest.mark.parametrize(
+    "name", ["앱", "1Password", "C++", "☂", "Café", "Ελλάδα", "नोट्स", "บันทึก", "👩🏽‍💻 Notes", "یادداشت‌ها"]
+)
 def test_a_name_that_shows_something_is_a_name(name: str) -> None:
     assert dataclasses.replace(WEB, name=name).checked().name == name

@@ -169,6 +169,12 @@ def test_no_rule_asks_the_clock() -> None:
     assert [place for place in asked if not place.startswith(allowed)] == []
 
 
+def test_no_rule_about_text_is_left_to_classes_of_python() -> None:
+    """They refuse vowel signs and joiners, and change with the version; of ASCII alone they are what they seem."""
+    asked = found(r"\.is(printable|alnum|alpha|digit|decimal|numeric|identifier)\(", PYTHON)
+    assert [place for place in asked if "isascii()" not in place] == []
+
+
 def test_statements_are_never_put_together_from_text() -> None:
     """A-118: names of our own tables may be, and say so."""
     built = found(r"(?:\btext|exec_driver_sql|execute)\(\s*f[\"']", PYTHON)

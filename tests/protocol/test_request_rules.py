@@ -409,7 +409,10 @@ def test_any_other_max_age_is_refused(text: str) -> None:
 def test_hints_are_never_an_error() -> None:
     assert check(parameters(login_hint="jiwon@example.com")).login_hint == "jiwon@example.com"
     assert check(parameters(login_hint="지원")).login_hint == "지원"
+    assert check(parameters(login_hint="หญิง@example.com")).login_hint == "หญิง@example.com"
+    assert check(parameters(login_hint="می\u200cخواهم")).login_hint == "می\u200cخواهم"
     assert check(parameters(login_hint="a\nb")).login_hint is None
+    assert check(parameters(login_hint="a\u202eb")).login_hint is None
     assert check(parameters(login_hint="x" * 256)).login_hint is None
     assert check(parameters(ui_locales="ko-KR en")).ui_locales == "ko-KR en"
     assert check(parameters(ui_locales="<ko>")).ui_locales is None
