@@ -1,6 +1,6 @@
-"""A newcomer in a fresh checkout: every command of the README, the first start, the account page and the examples, as printed.
+"""A newcomer in a fresh checkout: the README, the first start, the account page and the examples, pasted as printed.
 
-But for ports, which others may have taken here, and for what a person has to fill in: ``…`` is what the line before it showed.
+But for ports, which others may have taken here, and for ``…``, which means what a line before has shown.
 """
 
 from __future__ import annotations
@@ -180,13 +180,7 @@ def test_a_refusal_names_a_command_that_runs(checkout: Checkout, browser: Browse
 def filled_in(line: str, shown: str) -> str:
     """``CLIENT_ID=…`` with what the line before has printed as ``client_id``."""
     fields = dict(re.findall(r"^(\w+)\s+(\S+)", shown, re.MULTILINE))
-    names = {
-        "CLIENT_ID": "client_id",
-        "CLIENT_SECRET": "client_secret",
-        "API_KEY_ID": "key_id",
-        "API_KEY_SECRET": "key_secret",
-    }
-    return re.sub(r"\b([A-Z_]+)=…", lambda found: f"{found[1]}={fields[names[found[1]]]}", line)
+    return re.sub(r"\b(?:API_)?([A-Z_]+)=…", lambda found: found[0][:-1] + fields[found[1].lower()], line)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -206,7 +200,7 @@ def test_an_example_runs_line_by_line(checkout: Checkout, browser: Browser, tmp_
             assert process.poll() is None, log.read_text("utf-8")
         elif line.endswith("/client.py"):
             said = sign_in_by_client(checkout, browser, pasted, tmp_path)
-            assert '"notes:read"' in said.replace("'", '"')
+            assert "'scope': 'notes:read" in said
         elif not line.startswith("nginx "):
             if line.startswith("TOKEN="):
                 exported = f"{pasted}; "
