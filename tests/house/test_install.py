@@ -39,7 +39,7 @@ def test_the_lock_is_installed_and_then_what_is_in_the_checkout(
     environment: Path, lock: str, projects: list[str]
 ) -> None:
     first, *others = told(environment, lock)
-    assert first == ["--no-deps", "--no-compile", "--require-hashes", "--requirement", lock]
+    assert first == ["--no-deps", "--require-hashes", "--requirement", lock]
     assert others == [[*EDITABLE, project] for project in projects]
     assert told(environment, lock) == [], "the same lock is not installed twice"
 

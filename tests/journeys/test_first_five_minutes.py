@@ -61,9 +61,8 @@ class Checkout:
         self.folder = copy_sources(folder, ROOT, CHECKOUT)
         self.ports = {port: free_port() for port in PORTS}
         self.origin = f"http://localhost:{self.ports[8000]}"
-        kept = {
-            name: value for name, value in os.environ.items() if not name.startswith(("MCP_", "MYSQL_", "PYTHONPATH"))
-        }
+        hidden = ("MCP_", "MYSQL_", "PYTHON")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
         # The program is on no PATH here, as after `make run`.
         path = os.pathsep.join(
             entry for entry in kept["PATH"].split(os.pathsep) if not Path(entry, "mcp-core").exists()

@@ -52,7 +52,7 @@ def server(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 
 
 def run(python: Path, *arguments: str, folder: Path, **variables: str) -> str:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MCP_", "MYSQL_", "PYTHONPATH"))}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MCP_", "MYSQL_", "PYTHON"))}
     done = subprocess.run(
         [str(python), *arguments], cwd=folder, env={**kept, **variables}, capture_output=True, text=True,
         timeout=HANG_SECONDS, check=False,
