@@ -51,6 +51,9 @@ class Client(Base):
     registration_token_hash: Mapped[str | None] = mapped_column(HASH)
     document_fresh_until: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
     epoch: Mapped[int] = mapped_column(server_default="0")
+    nonce_replaces_pkce: Mapped[bool] = mapped_column(**OFF)
+    exact_auth_method: Mapped[bool] = mapped_column(**ON)
+    claims_in_id_token: Mapped[bool] = mapped_column(**OFF)
 
 
 class Resource(Base):

@@ -9,13 +9,14 @@ from sqlalchemy import JSON, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from database.models.base import Base
-from database.models.columns import HASH, IDENTIFIER, ON, UTCDateTime, exact_text
+from database.models.columns import HASH, IDENTIFIER, OFF, ON, UTCDateTime, exact_text
 
 
 class RegistrationToken(Base):
     """An initial access token (RFC 7591 §1.2): who registers with it is vouched for.
 
     ``uses_left`` None is without end. ``require_pkce`` off lets confidential clients that it registers go without.
+    ``claims_in_id_token`` is what they get of it.
     """
 
     __tablename__ = "registration_tokens"
@@ -28,6 +29,7 @@ class RegistrationToken(Base):
     created_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime)
     expires_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
     revoked_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
+    claims_in_id_token: Mapped[bool] = mapped_column(**OFF)
 
 
 class ReplayGuard(Base):

@@ -42,8 +42,17 @@ def registration_token() -> None:
 @click.option(
     "--no-pkce", is_flag=True, help="Its confidential clients may go without PKCE, as older OpenID software does."
 )
+@click.option(
+    "--claims-in-id-token",
+    type=click.Choice(("on", "off")),
+    default="on",
+    show_default=True,
+    help="Whether the claims of their scopes are in the ID tokens of its clients.",
+)
 @as_json
-def create(*, name: str, expires_in_days: int, uses: int | None, no_pkce: bool, as_json: bool) -> None:
+def create(
+    *, name: str, expires_in_days: int, uses: int | None, no_pkce: bool, claims_in_id_token: str, as_json: bool
+) -> None:
     """Make a token. It is shown once.
 
     \b
@@ -60,6 +69,7 @@ def create(*, name: str, expires_in_days: int, uses: int | None, no_pkce: bool, 
                 expires_in_days=expires_in_days,
                 uses=uses,
                 require_pkce=not no_pkce,
+                claims_in_id_token=claims_in_id_token == "on",
                 actor=terminal.actor,
             )
         except ValueError as error:
@@ -107,6 +117,6 @@ def revoke(*, token_id: str) -> None:
 
 
 def _fields(token: RegistrationToken, now: datetime.datetime) -> dict[str, Any]:
-    names = ("id", "name", "require_pkce", "uses_left", "created_at", "expires_at", "revoked_at")
+    names = ("id", "name", "require_pkce", "claims_in_id_token", "uses_left", "created_at", "expires_at", "revoked_at")
     ended = "revoked" if token.revoked_at else "used up" if token.uses_left == 0 else "expired"
     return {name: getattr(token, name) for name in names} | {"state": "live" if token.is_usable(now) else ended}

@@ -11,8 +11,7 @@ from database.transaction import Transaction
 from provider.audit import AuditEvent, AuditRecorder, printable
 from provider.clients.assertions import ASSERTION_TYPE, ClientAssertions
 from provider.clients.registry import Clients
-from provider.clients.rows import SECRET_METHODS
-from provider.protocol.client import PRIVATE_KEY_JWT, PUBLIC, Client
+from provider.protocol.client import PRIVATE_KEY_JWT, PUBLIC, SECRET_METHODS, Client
 from provider.protocol.errors import OAuthError, refuse_until
 from provider.protocol.headers import credentials
 from provider.protocol.messages import ProtocolRequest
@@ -98,7 +97,7 @@ class ClientAuthentication:
 
     def _is_signed(self, tx: Transaction, client: Client, credential: _Credential, request: ProtocolRequest) -> bool:
         """Whether the assertion is the client's own. It is used up only where the method is the client's as well."""
-        if not client.is_usable(request.received_at) or not _may_use(client, PRIVATE_KEY_JWT):
+        if not client.is_usable(request.received_at) or PRIVATE_KEY_JWT not in client.authentication_methods:
             return False
         if not client.is_vouched:
             self._refuse_beyond(tx, ASSERTIONS_PER_SOURCE, request)
@@ -157,16 +156,11 @@ class ClientAuthentication:
 def _is_proven(client: Client | None, credential: _Credential, presented: str, request: ProtocolRequest) -> bool:
     stored = client.secret_hash if client is not None and client.secret_hash else _NO_SECRET
     is_right = constant_time_equal(presented, stored)
-    if client is None or not client.is_usable(request.received_at) or not _may_use(client, credential.method):
+    if client is None or not client.is_usable(request.received_at):
+        return False
+    if credential.method not in client.authentication_methods:
         return False
     return is_right if credential.method in SECRET_METHODS else credential.method == PUBLIC
-
-
-def _may_use(client: Client, method: str) -> bool:
-    """Only the registered method, or one that the client's metadata document offers; an API key may be sent either way."""
-    if client.is_api_key:
-        return method in SECRET_METHODS
-    return method in (client.token_endpoint_auth_method, *client.details.authentication_methods)
 
 
 def _basic(header: str) -> _Credential:

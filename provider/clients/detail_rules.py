@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from provider.protocol.client import PAIRWISE, PRIVATE_KEY_JWT, ClientDetails
@@ -22,19 +22,24 @@ _PRIVATE_MEMBERS = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
 _KEY_TYPES = ("RSA", "EC", "OKP")
 _SHOWN_URIS = ("client_uri", "logo_uri", "policy_uri", "tos_uri")
 _CALLED_URIS = ("jwks_uri", "sector_identifier_uri", "backchannel_logout_uri", "frontchannel_logout_uri")
+_LOGOUT_URIS = ("backchannel_logout_uri", "frontchannel_logout_uri")
 
 
-def check_details(details: ClientDetails, method: str | None) -> None:
-    """Raises ``invalid_client_metadata`` at the first rule that does not hold. ``method`` is how it proves itself."""
-    problem = _problem(details, method)
+def check_details(details: ClientDetails, method: str | None, *, by_operator: bool = False) -> None:
+    """Raises ``invalid_client_metadata`` at the first rule that does not hold. ``method`` is how it proves itself.
+
+    An operator may have a program on this machine told of logouts by plain http. A stranger's word opens no door of ours.
+    """
+    or_loopback = (*_SHOWN_URIS, *_LOGOUT_URIS) if by_operator else _SHOWN_URIS
+    problem = _problem(details, method, or_loopback)
     if problem is not None:
         raise OAuthError("invalid_client_metadata", problem)
 
 
-def _problem(details: ClientDetails, method: str | None) -> str | None:
+def _problem(details: ClientDetails, method: str | None, or_loopback: Collection[str]) -> str | None:
     for name in (*_SHOWN_URIS, *_CALLED_URIS):
         uri = getattr(details, name)
-        if uri is not None and not is_https_uri(uri, or_loopback=name in _SHOWN_URIS):
+        if uri is not None and not is_https_uri(uri, or_loopback=name in or_loopback):
             return f"{name} must be an https URI."
     if details.initiate_login_uri is not None and not is_https_uri(details.initiate_login_uri):
         return "initiate_login_uri must be an https URI."

@@ -35,11 +35,14 @@ class ClientMetadata:
     scope: tuple[str, ...] = ()
     resource: str | None = None
     require_pkce: bool = True
+    nonce_replaces_pkce: bool = False
+    exact_auth_method: bool = True
+    claims_in_id_token: bool = False
     id_token_signed_response_alg: str = "RS256"  # noqa: S105 - an algorithm
     details: ClientDetails = field(default_factory=ClientDetails)
 
-    def checked(self) -> ClientMetadata:
-        """The same with defaults filled in and repetitions left out.
+    def checked(self, *, by_operator: bool = False) -> ClientMetadata:
+        """The same with defaults filled in and repetitions left out. An operator may have this machine told of logouts.
 
         Raises ``OAuthError``: ``invalid_redirect_uri``, ``invalid_scope``, ``invalid_target`` (the resource), or
         ``invalid_client_metadata`` for everything else.
@@ -59,7 +62,7 @@ class ClientMetadata:
         problem = _problem(filled)
         if problem is not None:
             raise OAuthError("invalid_client_metadata", problem)
-        check_details(filled.details, filled.token_endpoint_auth_method)
+        check_details(filled.details, filled.token_endpoint_auth_method, by_operator=by_operator)
         for uri in (*filled.redirect_uris, *filled.post_logout_redirect_uris):
             check_redirect_uri(uri, filled.application_type)
         if filled.resource is not None:
@@ -91,7 +94,7 @@ def _problem(asked: ClientMetadata) -> str | None:
         return "The grant must be authorization_code, refresh_token or client_credentials."
     if is_public and "client_credentials" in grants:
         return "A public client cannot use client credentials."
-    if is_public and not asked.require_pkce:
+    if is_public and (asked.nonce_replaces_pkce or not asked.require_pkce):
         return "A public client cannot go without PKCE."
     if "authorization_code" in grants and not asked.redirect_uris:
         return "The authorization code grant needs a redirect URI."

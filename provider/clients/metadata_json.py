@@ -26,30 +26,36 @@ _FLAGS = (
     "frontchannel_logout_session_required",
 )
 _NOT_SAID = ("authentication_methods",)
-FREE_DETAILS = frozenset(item.name for item in fields(ClientDetails)) - set(_NOT_SAID)
+_DETAILS = frozenset(item.name for item in fields(ClientDetails)) - set(_NOT_SAID)
+# All that a registration can say. What is not in here is not read.
+NAMES = _DETAILS | {
+    *("client_name", "application_type", "redirect_uris", "response_types", "token_endpoint_auth_method"),
+    *("grant_types", "scope", "post_logout_redirect_uris", "id_token_signed_response_alg"),
+}
 MAX_TEXT_BYTES = 4096
 MAX_ITEM_BYTES = 2048
 MAX_ITEMS = 50
 
 
-def metadata_from_json(said: object, *, require_pkce: bool = True) -> ClientMetadata:
+def metadata_from_json(said: object, *, require_pkce: bool = True, as_it_stands: bool = False) -> ClientMetadata:
     """What somebody asks for, not yet checked. Raises ``invalid_client_metadata`` or ``invalid_redirect_uri``.
 
     Without ``application_type`` a client with a loopback or private-use redirect is a native one; without
-    ``token_endpoint_auth_method`` a native one is public and any other has a secret.
+    ``token_endpoint_auth_method`` a native one is public and any other has a secret. ``as_it_stands`` concludes neither.
     """
     if not isinstance(said, Mapping):
         raise _refused("The metadata must be a JSON object.")
-    known = {name: value for name, value in said.items() if value is not None and value != ""}
+    known = {name: value for name, value in said.items() if name in NAMES and value not in (None, "")}
     if isinstance(known.get("client_name"), str):
         known["client_name"] = one_line(known["client_name"])
     redirect_uris = _texts(known, "redirect_uris", error="invalid_redirect_uri")
-    is_native = any(is_loopback(uri) or is_private_scheme(uri) for uri in redirect_uris)
+    is_native = not as_it_stands and any(is_loopback(uri) or is_private_scheme(uri) for uri in redirect_uris)
     application_type = "native" if is_native else _text(known, "application_type") or "web"
     response_types = _texts(known, "response_types")
     if response_types and "code" not in response_types:
         raise _refused("The response type must be code.")
-    method = _text(known, "token_endpoint_auth_method") or (PUBLIC if application_type == "native" else None)
+    is_public = application_type == "native" and not as_it_stands
+    method = _text(known, "token_endpoint_auth_method") or (PUBLIC if is_public else None)
     grants = tuple(name for name in _texts(known, "grant_types") if name in GRANT_TYPES)
     if "grant_types" in known and not grants:
         raise _refused("None of these grant types is supported.")
@@ -95,7 +101,7 @@ def _details(known: Mapping[str, Any]) -> ClientDetails:
     values: dict[str, Any] = {}
     for item in fields(ClientDetails):
         name = item.name
-        if name not in known or name not in FREE_DETAILS:
+        if name not in known or name not in _DETAILS:
             continue
         if name in _LISTS:
             values[name] = _texts(known, name)

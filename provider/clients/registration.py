@@ -82,7 +82,10 @@ class Registration:
         Raises ``OAuthError``: ``invalid_token`` (401), ``invalid_client_metadata``, ``invalid_redirect_uri``, and 429.
         """
         token = self._initial_token(tx, origin, initial_token)
-        asked = metadata_from_json(said, require_pkce=token is None or token.require_pkce)
+        asked = replace(
+            metadata_from_json(said, require_pkce=token is None or token.require_pkce),
+            claims_in_id_token=token is not None and token.claims_in_id_token,
+        )
         standing = Standing.NEW if token is None else Standing.VOUCHED
         metadata = self._checked(tx, asked, Requester(standing, origin.network))
         if token is not None and not self._tokens.use(tx, origin.now, token):
@@ -133,7 +136,7 @@ class Registration:
             tx,
             origin,
             client,
-            replace(metadata, resource=client.resource),
+            replace(metadata, resource=client.resource, claims_in_id_token=client.claims_in_id_token),
             registration_token_hash=self._hash(access_token),
             actor=client.client_id,
         )

@@ -23,7 +23,8 @@ _FIND = select(_TABLE).where(_TABLE.c.token_hash == bindparam("token_hash"))
 
 @dataclass(frozen=True, slots=True)
 class RegistrationToken:
-    """``uses_left`` None is without end. ``require_pkce`` is what its confidential clients are held to."""
+    """``uses_left`` None is without end. ``require_pkce`` is what its confidential clients are held to, and
+    ``claims_in_id_token`` whether the claims of their scopes are in their ID tokens."""
 
     id: str
     name: str
@@ -32,6 +33,7 @@ class RegistrationToken:
     created_at: datetime.datetime
     expires_at: datetime.datetime | None
     revoked_at: datetime.datetime | None
+    claims_in_id_token: bool
 
     def is_usable(self, now: datetime.datetime) -> bool:
         is_over = self.expires_at is not None and self.expires_at <= now
@@ -52,6 +54,7 @@ class RegistrationTokens:
         expires_in_days: int | None,
         uses: int | None,
         require_pkce: bool = True,
+        claims_in_id_token: bool = True,
         actor: str | None = None,
     ) -> tuple[RegistrationToken, str]:
         """A new token, with its value in clear, once. Raises ``ValueError`` for a wrong name, life or number of uses."""
@@ -73,6 +76,7 @@ class RegistrationTokens:
             "created_at": origin.now,
             "expires_at": expires_at,
             "revoked_at": None,
+            "claims_in_id_token": claims_in_id_token,
         }
         tx.execute(insert(TokenRow), row)
         made = _parse(row)

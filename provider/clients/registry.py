@@ -17,8 +17,8 @@ from provider.audit import AuditEvent, AuditRecorder
 from provider.clients.cache import ShortCache
 from provider.clients.client_ends import ClientEnds, Ended
 from provider.clients.metadata import ClientMetadata
-from provider.clients.rows import SECRET_METHODS, metadata_columns, parse_client
-from provider.protocol.client import PUBLIC, Client, ClientDetails
+from provider.clients.rows import metadata_columns, metadata_of, parse_client
+from provider.protocol.client import PUBLIC, SECRET_METHODS, Client, ClientDetails
 from provider.protocol.messages import Origin
 from provider.protocol.subjects import pairwise_sector
 from provider.security.crypto import Keyring, new_name, new_secret
@@ -95,6 +95,9 @@ class Clients:
         resource: str | None = None,
         owner_user_id: str | None = None,
         require_pkce: bool = True,
+        nonce_replaces_pkce: bool = False,
+        exact_auth_method: bool = True,
+        claims_in_id_token: bool = False,
         rotate_refresh_tokens: bool | None = None,
         is_trusted: bool = False,
         is_vouched: bool = True,
@@ -130,6 +133,9 @@ class Clients:
             "scope": " ".join(scope),
             "resource": resource,
             "require_pkce": require_pkce,
+            "nonce_replaces_pkce": nonce_replaces_pkce,
+            "exact_auth_method": exact_auth_method,
+            "claims_in_id_token": claims_in_id_token,
             "rotate_refresh_tokens": is_public if rotate_refresh_tokens is None else rotate_refresh_tokens,
             "is_trusted": is_trusted,
             "is_vouched": is_vouched,
@@ -158,16 +164,20 @@ class Clients:
         client: Client,
         metadata: ClientMetadata,
         *,
+        is_trusted: bool | None = None,
         registration_token_hash: str | None = None,
         document_fresh_until: datetime.datetime | None = None,
         actor: str | None = None,
     ) -> tuple[Client, str | None] | None:
-        """Puts checked metadata in the place of a client's own, all of it (RFC 7592 §2.2).
+        """Puts checked metadata in the place of a client's own, all of it (RFC 7592 §2.2). The record names what differs.
 
         Returns the client as it is now, with a secret in clear if it needs one that it did not have. None when somebody
         else has changed the client since it was read.
         """
-        values: dict[str, Any] = {**metadata_columns(metadata), "document_fresh_until": document_fresh_until}
+        before = {**metadata_columns(metadata_of(client)), "is_trusted": client.is_trusted}
+        values = metadata_columns(metadata) | {"is_trusted": client.is_trusted if is_trusted is None else is_trusted}
+        differing = sorted(name for name, value in values.items() if value != before[name])
+        values["document_fresh_until"] = document_fresh_until
         values["registration_token_hash"] = registration_token_hash or client.registration_token_hash
         secret = None
         if metadata.token_endpoint_auth_method not in SECRET_METHODS:
@@ -177,7 +187,7 @@ class Clients:
             values["secret_hash"] = self.secret_hash(secret)
         if not self._change(tx, origin, client, _TABLE.c.updated_at == client.updated_at, **values):
             return None
-        self._record(tx, origin, AuditEvent.CLIENT_UPDATED, client, actor, name=metadata.name)
+        self._record(tx, origin, AuditEvent.CLIENT_UPDATED, client, actor, name=metadata.name, changed=differing)
         changed = self.get_by_row(tx, client.id)
         if changed is not None and pairwise_sector(changed) != pairwise_sector(client):
             self._ends.end_for_other_subjects(tx, origin, client.id)

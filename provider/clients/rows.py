@@ -8,12 +8,11 @@ from typing import Any
 from provider.clients.metadata import ClientMetadata
 from provider.protocol.client import PUBLIC, Client, ClientDetails
 
-SECRET_METHODS = ("client_secret_basic", "client_secret_post")
 _SAME = (
     "id", "client_id", "kind", "name", "owner_user_id", "secret_hash", "token_endpoint_auth_method", "application_type",
     "resource", "require_pkce", "rotate_refresh_tokens", "is_trusted", "is_vouched", "is_active",
     "id_token_signed_response_alg", "created_at", "updated_at", "last_used_at", "expires_at", "revoked_at",
-    "registration_token_hash", "document_fresh_until",
+    "registration_token_hash", "document_fresh_until", "nonce_replaces_pkce", "exact_auth_method", "claims_in_id_token",
 )  # fmt: skip
 
 
@@ -40,6 +39,9 @@ def metadata_columns(metadata: ClientMetadata) -> dict[str, Any]:
         "scope": " ".join(metadata.scope),
         "resource": metadata.resource,
         "require_pkce": metadata.require_pkce,
+        "nonce_replaces_pkce": metadata.nonce_replaces_pkce,
+        "exact_auth_method": metadata.exact_auth_method,
+        "claims_in_id_token": metadata.claims_in_id_token,
         "rotate_refresh_tokens": PUBLIC
         in (metadata.token_endpoint_auth_method, *metadata.details.authentication_methods),
         "id_token_signed_response_alg": metadata.id_token_signed_response_alg,
@@ -59,6 +61,9 @@ def metadata_of(client: Client) -> ClientMetadata:
         scope=client.scope,
         resource=client.resource,
         require_pkce=client.require_pkce,
+        nonce_replaces_pkce=client.nonce_replaces_pkce,
+        exact_auth_method=client.exact_auth_method,
+        claims_in_id_token=client.claims_in_id_token,
         id_token_signed_response_alg=client.id_token_signed_response_alg,
         details=client.details,
     )

@@ -14,7 +14,7 @@ from database.transaction import Transaction
 from provider.accounts.api_keys import scope_of_owner
 from provider.accounts.profile import subject_of
 from provider.audit import AuditEvent
-from provider.protocol.claims import claims_for
+from provider.protocol.claims import CLAIMS_OF_SCOPE, claims_for
 from provider.protocol.client import Client, Resource
 from provider.protocol.errors import OAuthError
 from provider.protocol.messages import Origin, Parameters, ProtocolRequest
@@ -176,11 +176,13 @@ class Grant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]
         return 200, fields, []
 
     def _id_token_claims(self, authorization: Authorization) -> Mapping[str, Any]:
-        """What the ``claims`` parameter asked for here; all other claims are UserInfo's (OpenID Connect Core §5.4)."""
-        if not authorization.id_token_claims or authorization.user_id is None:
+        """What the ``claims`` parameter asked for here, and for clients that are to have them the claims of the scope;
+        otherwise those are UserInfo's (OpenID Connect Core §5.4)."""
+        scope = authorization.scope if authorization.client.claims_in_id_token else ()
+        if authorization.user_id is None or not (authorization.id_token_claims or CLAIMS_OF_SCOPE.keys() & set(scope)):
             return {}
         user = self.services.users.find(self.tx, authorization.user_id)
-        return {} if user is None else claims_for(subject_of(user, user.id), (), authorization.id_token_claims)
+        return {} if user is None else claims_for(subject_of(user, user.id), scope, authorization.id_token_claims)
 
     def validate_requested_scope(self) -> None:
         """Scopes are cut down instead of refused, by each grant's own rule."""

@@ -10,7 +10,9 @@ from typing import Any
 PUBLIC = "none"
 PRIVATE_KEY_JWT = "private_key_jwt"
 AUTHENTICATION_METHODS = (PUBLIC, "client_secret_basic", "client_secret_post", PRIVATE_KEY_JWT)
+SECRET_METHODS = ("client_secret_basic", "client_secret_post")
 PAIRWISE = "pairwise"
+PKCE = ("always", "unless-nonce", "never")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,8 @@ class Client:
 
     ``scope`` is what the client gets when it asks for nothing; for client credentials it is also the most it can have.
     ``resource`` is the audience when none is asked for; for an API key with one, the only one.
+    ``nonce_replaces_pkce``: a request with a nonce needs no challenge. ``exact_auth_method``: a secret is taken by the
+    registered method alone. ``claims_in_id_token``: the claims of its scopes are in ID tokens as well as in UserInfo.
     """
 
     id: str
@@ -96,7 +100,17 @@ class Client:
     revoked_at: datetime.datetime | None
     registration_token_hash: str | None = field(default=None, repr=False)
     document_fresh_until: datetime.datetime | None = None
+    nonce_replaces_pkce: bool = False
+    exact_auth_method: bool = True
+    claims_in_id_token: bool = False
     details: ClientDetails = field(default_factory=ClientDetails)
+
+    @property
+    def pkce(self) -> str:
+        """When a request of its must carry a challenge: one of ``PKCE``."""
+        if not self.require_pkce:
+            return "never"
+        return "unless-nonce" if self.nonce_replaces_pkce else "always"
 
     @property
     def is_public(self) -> bool:
@@ -106,6 +120,15 @@ class Client:
     def always_authenticates(self) -> bool:
         """Whether nobody gets tokens in its name without a secret or a key of its own."""
         return PUBLIC not in (self.token_endpoint_auth_method, *self.details.authentication_methods)
+
+    @property
+    def authentication_methods(self) -> tuple[str, ...]:
+        """The ways in which it may prove itself: the registered one, those that its metadata document offers besides, and
+        for a secret that an operator gave, or an API key, both ways of sending it."""
+        registered = self.token_endpoint_auth_method
+        if registered in SECRET_METHODS and (self.is_api_key or not self.exact_auth_method):
+            return SECRET_METHODS
+        return (registered, *self.details.authentication_methods)
 
     @property
     def is_api_key(self) -> bool:

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -15,8 +15,9 @@ from provider.protocol.client import Client
 from provider.protocol.errors import OAuthError, UntrustedRedirect
 from provider.protocol.messages import Parameters
 from provider.protocol.redirect_uris import redirect_uri_matches
+from provider.protocol.remedies import remedy
 from provider.protocol.resources import single_resource
-from provider.protocol.scopes import parse_scope
+from provider.protocol.scopes import OPENID, parse_scope
 from provider.protocol.sizes import fits
 from provider.protocol.text import is_plain
 
@@ -129,12 +130,13 @@ def check_authorization_request(parameters: Parameters, client: Client, redirect
     id_token_hint = parameters.get("id_token_hint")
     if not fits(id_token_hint, MAX_HINT_BYTES):
         raise OAuthError.invalid_request("id_token_hint must not exceed 8192 bytes.")
+    scope = parse_scope(parameters.get("scope"))
     return AuthorizationParameters(
         redirect_uri=redirect_uri,
-        scope=parse_scope(parameters.get("scope")),
+        scope=scope,
         state=state,
         nonce=nonce,
-        code_challenge=_code_challenge(parameters, client),
+        code_challenge=_code_challenge(parameters, client, scope),
         resource=single_resource(parameters.all("resource")),
         prompt=_prompt(parameters.get("prompt")),
         max_age=_max_age(parameters.get("max_age")),
@@ -160,18 +162,28 @@ def verifier_matches(challenge: str, verifier: str) -> bool:
     return hmac.compare_digest(base64.urlsafe_b64encode(digest).rstrip(b"="), challenge.encode())
 
 
-def _code_challenge(parameters: Parameters, client: Client) -> str | None:
+def _code_challenge(parameters: Parameters, client: Client, scope: Collection[str]) -> str | None:
     challenge, method = parameters.get("code_challenge"), parameters.get("code_challenge_method")
-    may_go_without = not client.require_pkce and not client.is_public
-    if challenge is None and method is None and may_go_without:
+    if challenge is None and method is None and _may_go_without_pkce(client, scope, parameters.get("nonce")):
         return None
     if challenge is None:
-        raise OAuthError.invalid_request("PKCE is required: code_challenge is missing.")
+        sent = "neither code_challenge nor nonce" if client.nonce_replaces_pkce else "no code_challenge"
+        raise OAuthError.invalid_request(
+            "PKCE is required: code_challenge is missing.",
+            detail=f"it sends {sent}{remedy(client, '--pkce never')}",
+        )
     if method != "S256":
         raise OAuthError.invalid_request("PKCE needs code_challenge_method S256.")
     if not _CHALLENGE.fullmatch(challenge):
         raise OAuthError.invalid_request("code_challenge must be 43 base64url characters.")
     return challenge
+
+
+def _may_go_without_pkce(client: Client, scope: Collection[str], nonce: str | None) -> bool:
+    """A client that proves itself and checks a nonce finds an injected code out by the ID token (OAuth 2.1 §7.5.1)."""
+    if not client.always_authenticates:
+        return False
+    return not client.require_pkce or (client.nonce_replaces_pkce and OPENID in scope and bool(nonce))
 
 
 def _prompt(text: str | None) -> tuple[str, ...]:
