@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from provider.cli.client_options import changed_uris, options_from, registration_options
 from provider.cli.terminal import Group, as_json, ended, opened, quoted, refuse, show_fields, show_json, show_table
 from provider.program_name import command
 
 if TYPE_CHECKING:
-    from provider.protocol.client import Client, ClientDetails
+    from provider.protocol.client import Client
 
-_METHODS = ("none", "client_secret_basic", "client_secret_post", "private_key_jwt")
-_GRANTS = ("authorization_code", "refresh_token", "client_credentials")
 _COLUMNS = ("client_id", "name", "token_endpoint_auth_method", "grant_types", "is_active", "last_used_at")
 
 
@@ -28,65 +27,10 @@ def client() -> None:
 
 @client.command()
 @click.option("--name", required=True, metavar="N", help="What people read on the consent page.")
-@click.option(
-    "--public", is_flag=True, help="Keeps no secret: an app on a device or in a browser. Same as --auth-method none."
-)
-@click.option("--native", is_flag=True, help="Runs on a device: loopback redirects on any port, private-use schemes.")
-@click.option(
-    "--redirect-uri", "redirect_uris", multiple=True, metavar="URI", help="Where answers may go, exactly. May repeat."
-)
-@click.option(
-    "--post-logout-redirect-uri",
-    "post_logout_redirect_uris",
-    multiple=True,
-    metavar="URI",
-    help="Where people may land after signing out. May repeat.",
-)
-@click.option(
-    "--grant",
-    "grants",
-    multiple=True,
-    type=click.Choice(_GRANTS),
-    help="May repeat. Default: what fits the redirect URIs.",
-)
-@click.option(
-    "--scope",
-    metavar='"a b"',
-    default="",
-    help="Scopes when the application asks for none; the most it gets by client_credentials.",
-)
-@click.option("--auth-method", type=click.Choice(_METHODS), help="How it proves itself. Default: client_secret_basic.")
-@click.option("--resource", metavar="URI", help="The API its tokens are for when it names none.")
-@click.option("--jwks-uri", metavar="URL", help="Where its public keys are, for private_key_jwt and signed requests.")
-@click.option(
-    "--metadata",
-    "metadata_file",
-    type=click.File("r", encoding="utf-8"),
-    metavar="FILE",
-    help="More metadata as JSON, with the names of RFC 7591 and OpenID Connect (jwks, backchannel_logout_uri, …).",
-)
-@click.option(
-    "--no-pkce", is_flag=True, help="Do not require PKCE. For one confidential client that can't; doctor marks it."
-)
+@registration_options
 @click.option("--trusted", is_flag=True, help="Ours: no consent page.")
 @as_json
-def create(
-    *,
-    name: str,
-    public: bool,
-    native: bool,
-    redirect_uris: tuple[str, ...],
-    post_logout_redirect_uris: tuple[str, ...],
-    grants: tuple[str, ...],
-    scope: str,
-    auth_method: str | None,
-    resource: str | None,
-    jwks_uri: str | None,
-    metadata_file: IO[str] | None,
-    no_pkce: bool,
-    trusted: bool,
-    as_json: bool,
-) -> None:
+def create(*, name: str, trusted: bool, as_json: bool, **given: Any) -> None:
     """Register an application. A secret is shown once.
 
     \b
@@ -97,29 +41,79 @@ def create(
     A service by itself:  mcp-core client create --name Backup --grant client_credentials \\
                             --resource https://api.example/ --scope "files.read"
     """
-    if public and auth_method not in (None, "none"):
-        raise click.UsageError("--public and --auth-method contradict each other.")
-    from provider.clients.metadata import ClientMetadata
-    from provider.protocol.scopes import parse_scope
+    from provider.clients.operator_metadata import operator_metadata
 
     with opened() as terminal:
-        services, tx = terminal.services, terminal.tx
-        checked = ClientMetadata(
-            name=name,
-            application_type="native" if native else "web",
-            token_endpoint_auth_method="none" if public else auth_method,
-            redirect_uris=redirect_uris,
-            post_logout_redirect_uris=post_logout_redirect_uris,
-            grant_types=grants,
-            scope=parse_scope(scope),
-            resource=services.resources.get(tx, resource).uri if resource else None,
-            require_pkce=not no_pkce,
-            details=_details(metadata_file, jwks_uri),
-        ).checked()
+        services = terminal.services
+        options = options_from(terminal, name, given, "native" if given["native"] else None)
+        metadata = operator_metadata(options, algorithms=services.settings.algorithms)
         made, secret = services.clients.register(
-            tx, terminal.origin, kind="application", is_trusted=trusted, actor=terminal.actor, **checked.to_values()
+            terminal.tx,
+            terminal.origin,
+            kind="application",
+            is_trusted=trusted,
+            actor=terminal.actor,
+            **metadata.to_values(),
         )
     _show_made(made, secret, as_json=as_json)
+
+
+@client.command()
+@click.argument("client_id")
+@click.option("--name", metavar="N", help="What people read on the consent page.")
+@registration_options
+@click.option("--web", is_flag=True, help="Does not run on a device: takes --native back.")
+@click.option(
+    "--add-redirect-uri", "added", multiple=True, metavar="URI", help="One more, beside those there are. May repeat."
+)
+@click.option("--remove-redirect-uri", "removed", multiple=True, metavar="URI", help="One less. May repeat.")
+@click.option("--trusted/--untrusted", default=None, help="Whether it is ours: no consent page.")
+@as_json
+def update(
+    *,
+    client_id: str,
+    name: str | None,
+    web: bool,
+    added: tuple[str, ...],
+    removed: tuple[str, ...],
+    trusted: bool | None,
+    as_json: bool,
+    **given: Any,
+) -> None:
+    """Change what is given, and nothing else. --redirect-uri and other lists take the place of what was there.
+
+    An empty text takes something away: --resource "". People are asked for consent again where what they decided on has
+    changed. An application that gets its first secret is shown it once.
+
+    \b
+    Example:   mcp-core client update app_4fK… --add-redirect-uri https://files.example/other
+    """
+    from provider.clients.operator_metadata import operator_metadata
+
+    if web and given["native"]:
+        raise click.UsageError("--native and --web contradict each other.")
+    if not any(
+        (name, web, added, removed, trusted is not None, *(value not in (None, False, ()) for value in given.values()))
+    ):
+        raise click.UsageError("Say what is to change.")
+    with opened() as terminal:
+        services, found = terminal.services, terminal.client(client_id)
+        _refuse_others(found)
+        if added or removed:
+            given["redirect_uris"] = tuple(changed_uris(found, given["redirect_uris"], added, removed)) or ("",)
+        client_type = "web" if web else "native" if given["native"] else None
+        options = options_from(terminal, name, given, client_type)
+        metadata = operator_metadata(options, known=found, algorithms=services.settings.algorithms)
+        done = services.clients.replace(
+            terminal.tx, terminal.origin, found, metadata, is_trusted=trusted, actor=terminal.actor
+        )
+        if done is None:
+            refuse("Somebody else has changed this application at the same moment. Try again.")
+    changed, secret = done
+    if as_json or secret is not None:
+        _show_made(changed, secret, as_json=as_json)
+    else:
+        click.echo(f"{quoted(changed.name)} ({client_id}) is updated.")
 
 
 @client.command("list")
@@ -209,24 +203,12 @@ def rotate_secret(*, client_id: str, as_json: bool) -> None:
     _show_made(found, secret, as_json=as_json)
 
 
-def _details(metadata_file: IO[str] | None, jwks_uri: str | None) -> ClientDetails:
-    """The metadata that has no option of its own. What the file says beyond that is refused, so that no word is lost."""
-    from provider.clients.metadata_json import FREE_DETAILS, metadata_from_json
-    from provider.protocol.errors import OAuthError
-    from provider.protocol.json_body import parse_json
-
-    try:
-        said = parse_json(metadata_file.read()) if metadata_file is not None else {}
-    except (OAuthError, UnicodeDecodeError):
-        said = None
-    if not isinstance(said, dict):
-        refuse("The metadata file must hold a JSON object.")
-    surplus = sorted(set(said) - FREE_DETAILS)
-    if surplus:
-        refuse(f"Not for the metadata file, or unknown: {' '.join(surplus)}. See: {command('client create --help')}")
-    if jwks_uri:
-        said["jwks_uri"] = jwks_uri
-    return metadata_from_json(said).details
+def _refuse_others(found: Client) -> None:
+    """Raises a refusal for what is changed elsewhere."""
+    if found.is_api_key:
+        refuse(f"{found.client_id} is an API key, which is never changed. Make a new one: {command('api-key create')}")
+    if found.kind != "application":
+        refuse(f"{quoted(found.name)} registered itself: it changes what it says of itself, and nobody else does.")
 
 
 def _set_active(client_id: str, *, active: bool) -> None:
@@ -255,7 +237,8 @@ def _show_made(made: Client, secret: str | None, *, as_json: bool) -> None:
 def _fields(found: Client) -> dict[str, Any]:
     names = (
         "client_id", "name", "kind", "application_type", "token_endpoint_auth_method", "redirect_uris",
-        "post_logout_redirect_uris", "grant_types", "scope", "resource", "require_pkce", "is_trusted", "is_vouched",
-        "is_active", "created_at", "last_used_at",
+        "exact_auth_method", "post_logout_redirect_uris", "grant_types", "scope", "resource", "require_pkce", "pkce",
+        "claims_in_id_token", "id_token_signed_response_alg", "is_trusted", "is_vouched", "is_active", "created_at",
+        "last_used_at",
     )  # fmt: skip
     return {name: getattr(found, name) for name in names} | {"scope": " ".join(found.scope), **found.details.to_dict()}

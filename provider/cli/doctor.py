@@ -172,9 +172,8 @@ def _clients(services: Services, tx: Transaction) -> Iterator[Finding]:
     found = services.clients.list(tx)
     for client in found:
         if not client.require_pkce and "authorization_code" in client.grant_types:
-            yield Finding(
-                "clients", "warn", f"{quoted(client.name)} ({client.client_id}) may sign people in without PKCE"
-            )
+            text = f"{quoted(client.name)} ({client.client_id}) may sign people in without PKCE and without a nonce"
+            yield Finding("clients", "warn", text)
     yield Finding("clients", "ok", f"{sum(not client.is_api_key for client in found)} registered")
 
 

@@ -44,15 +44,14 @@ def registration_token() -> None:
 )
 @click.option(
     "--claims-in-id-token",
+    "claims",
     type=click.Choice(("on", "off")),
     default="on",
     show_default=True,
     help="Whether the claims of their scopes are in the ID tokens of its clients.",
 )
 @as_json
-def create(
-    *, name: str, expires_in_days: int, uses: int | None, no_pkce: bool, claims_in_id_token: str, as_json: bool
-) -> None:
+def create(*, name: str, expires_in_days: int, uses: int | None, no_pkce: bool, claims: str, as_json: bool) -> None:
     """Make a token. It is shown once.
 
     \b
@@ -69,7 +68,7 @@ def create(
                 expires_in_days=expires_in_days,
                 uses=uses,
                 require_pkce=not no_pkce,
-                claims_in_id_token=claims_in_id_token == "on",
+                claims_in_id_token=claims == "on",
                 actor=terminal.actor,
             )
         except ValueError as error:

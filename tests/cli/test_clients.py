@@ -14,9 +14,9 @@ from tests.cli.conftest import Terminal
 
 CALLBACK = "https://files.example/callback"
 FIELDS = {
-    "client_id", "name", "kind", "application_type", "token_endpoint_auth_method", "redirect_uris",
-    "post_logout_redirect_uris", "grant_types", "scope", "resource", "require_pkce", "is_trusted", "is_vouched",
-    "is_active", "created_at", "last_used_at",
+    "client_id", "name", "kind", "application_type", "token_endpoint_auth_method", "redirect_uris", "exact_auth_method",
+    "post_logout_redirect_uris", "grant_types", "scope", "resource", "require_pkce", "pkce", "claims_in_id_token",
+    "id_token_signed_response_alg", "is_trusted", "is_vouched", "is_active", "created_at", "last_used_at",
 }  # fmt: skip
 SECRET = re.compile(r"mcp_cs_[0-9A-Za-z]{49}")
 
