@@ -15,6 +15,7 @@ from database.transaction import Transaction
 from provider.protocol.messages import Origin
 from provider.protocol.sizes import cut
 from provider.protocol.text import visible
+from provider.security.crypto import SECRET_PATTERN
 
 log = logging.getLogger("mcp_core.audit")
 # What begins a formula; spreadsheets in East Asian languages read the wide forms as well.
@@ -43,6 +44,7 @@ class AuditEvent(StrEnum):
     SESSION_STARTED = "session.started"
     SESSION_ENDED = "session.ended"
     USER_CREATED = "user.created"
+    USER_VERIFIED = "user.verified"
     USER_DISABLED = "user.disabled"
     USER_ENABLED = "user.enabled"
     PASSWORD_CHANGED = "user.password_changed"  # noqa: S105 - the name of an event
@@ -62,6 +64,7 @@ class AuditEvent(StrEnum):
     RESOURCE_ADDED = "resource.added"
     RESOURCE_CHANGED = "resource.changed"
     RESOURCE_REMOVED = "resource.removed"
+    AUTHORIZATION_REFUSED = "authorization.refused"
     CONSENT_GIVEN = "consent.given"
     CONSENT_DENIED = "consent.denied"
     CONSENT_WITHDRAWN = "consent.withdrawn"
@@ -131,6 +134,11 @@ def printable(value: str | None, length: int, *, ascii_only: bool = True) -> str
         return None
     text = visible("".join(c if c.isascii() or not ascii_only else "?" for c in value[:length]))
     return cut(f"'{text}" if text.startswith(_FORMULA) else text, length)
+
+
+def without_secrets(text: str | None, length: int = 255) -> str:
+    """What a request says, for the log and the audit: printable, cut, and a secret that stands in its place left out."""
+    return printable(SECRET_PATTERN.sub("[secret]", text or ""), length) or ""
 
 
 def _clean(value: Any) -> Any:

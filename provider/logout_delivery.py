@@ -16,6 +16,8 @@ from collections.abc import Callable
 from database.faults import DATABASE_ERRORS
 from database.transaction import Transaction
 from provider.clients.standing import requester_of
+from provider.protocol.client import OPERATORS, Client
+from provider.protocol.redirect_uris import is_loopback
 from provider.security.exchange import FetchFailed
 from provider.services import Services
 from provider.tokens.logout_notices import Notice
@@ -96,7 +98,9 @@ class LogoutDelivery:
                 tx, client, subject=notice.subject, session_id=notice.session_id, now=now
             )
         standing = requester_of(client, "").standing
-        status = services.outbound.post_form(notice.uri, {"logout_token": token}, standing)
+        status = services.outbound.post_form(
+            notice.uri, {"logout_token": token}, standing, is_here=_is_here(client, notice.uri)
+        )
         if status in _DELIVERED:
             return None, False
         return f"status {status}", status == _REFUSED
@@ -153,3 +157,8 @@ class LogoutDelivery:
             with self._lock:
                 self._senders[is_vouched].pop(notice.client_row_id, None)
             self._wake.set()
+
+
+def _is_here(client: Client, uri: str) -> bool:
+    """Whether an operator registered an address of this machine for it, and has not changed it since."""
+    return client.kind == OPERATORS and client.details.backchannel_logout_uri == uri and is_loopback(uri)

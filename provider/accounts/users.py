@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from sqlalchemy import bindparam, func, insert, select, true, update
+from sqlalchemy import bindparam, false, func, insert, select, true, update
 from sqlalchemy.exc import IntegrityError
 
 from database.models import User as UserRow
@@ -168,6 +168,14 @@ class Users:
         event = AuditEvent.USER_ENABLED if active else AuditEvent.USER_DISABLED
         self._record(tx, origin, event, user_id, actor, **asdict(ended))
         return ended
+
+    def verify(self, tx: Transaction, origin: Origin, user_id: str, actor: str | None = None) -> bool:
+        """Notes that the address is known to be the user's (``email_verified``). False when it was, or nobody has the id."""
+        statement = update(UserRow).where(_TABLE.c.id == user_id, _TABLE.c.is_verified == false())
+        if tx.execute(statement.values(is_verified=True, updated_at=origin.now)).rowcount != 1:
+            return False
+        self._record(tx, origin, AuditEvent.USER_VERIFIED, user_id, actor)
+        return True
 
     def _active_administrators(self, tx: Transaction) -> set[str]:
         """Their ids. Nobody else can change them until the transaction ends: two can't disable each other at once."""

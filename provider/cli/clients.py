@@ -42,6 +42,7 @@ def create(*, name: str, trusted: bool, as_json: bool, **given: Any) -> None:
                             --resource https://api.example/ --scope "files.read"
     """
     from provider.clients.operator_metadata import operator_metadata
+    from provider.protocol.client import OPERATORS
 
     with opened() as terminal:
         services = terminal.services
@@ -50,7 +51,7 @@ def create(*, name: str, trusted: bool, as_json: bool, **given: Any) -> None:
         made, secret = services.clients.register(
             terminal.tx,
             terminal.origin,
-            kind="application",
+            kind=OPERATORS,
             is_trusted=trusted,
             actor=terminal.actor,
             **metadata.to_values(),
@@ -205,9 +206,11 @@ def rotate_secret(*, client_id: str, as_json: bool) -> None:
 
 def _refuse_others(found: Client) -> None:
     """Raises a refusal for what is changed elsewhere."""
+    from provider.protocol.client import OPERATORS
+
     if found.is_api_key:
         refuse(f"{found.client_id} is an API key, which is never changed. Make a new one: {command('api-key create')}")
-    if found.kind != "application":
+    if found.kind != OPERATORS:
         refuse(f"{quoted(found.name)} registered itself: it changes what it says of itself, and nobody else does.")
 
 

@@ -175,6 +175,26 @@ def unlock(*, user_name: str, as_json: bool) -> None:
         click.echo(f"Nothing was closed for {found.username}. Wrong guesses are counted from zero again.")
 
 
+@user.command()
+@click.argument("user_name", metavar="USER")
+@as_json
+def verify(*, user_name: str, as_json: bool) -> None:
+    """Say that the e-mail address is the user's: applications are told so, and some let nobody in without.
+
+    \b
+    Example:   mcp-core user verify ana
+    """
+    with opened() as terminal:
+        found = terminal.user(user_name)
+        is_new = terminal.services.users.verify(terminal.tx, terminal.origin, found.id, terminal.actor)
+        changed = terminal.user(found.id)
+    if as_json:
+        show_json(_fields(changed))
+    else:
+        state = "is verified" if is_new else "was verified already"
+        click.echo(f"The address {found.email} of {found.username} {state}.")
+
+
 @user.command("reset-second-factor")
 @click.argument("user_name", metavar="USER")
 def reset_second_factor(*, user_name: str) -> None:

@@ -1,4 +1,4 @@
-"""Client authentication: exactly one method, the registered one (RFC 6749 §2.3, OAuth 2.1 §2.4)."""
+"""Client authentication: exactly one method, and one that is registered (RFC 6749 §2.3, OAuth 2.1 §2.4)."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from typing import Final
 from urllib.parse import unquote
 
 from database.transaction import Transaction
-from provider.audit import AuditEvent, AuditRecorder, printable
+from provider.audit import AuditEvent, AuditRecorder, without_secrets
 from provider.clients.assertions import ASSERTION_TYPE, ClientAssertions
 from provider.clients.registry import Clients
 from provider.protocol.client import PRIVATE_KEY_JWT, PUBLIC, SECRET_METHODS, Client
 from provider.protocol.errors import OAuthError, refuse_until
 from provider.protocol.headers import credentials
 from provider.protocol.messages import ProtocolRequest
-from provider.security.crypto import SECRET_PATTERN, constant_time_equal, is_secret
+from provider.protocol.remedies import remedy
+from provider.security.crypto import constant_time_equal, is_secret
 from provider.security.rate_limit import Limit, RateLimiter
 
 BASIC: Final = "client_secret_basic"
@@ -61,7 +62,7 @@ class ClientAuthentication:
     ) -> Client:
         """The client whose credential the request carries. Nothing is read from the query string.
 
-        Raises ``invalid_client`` (401) alike for an unknown client, a wrong secret and a method that is not the
+        Raises ``invalid_client`` (401) alike for an unknown client, a wrong secret and a method that is not a
         registered one, ``invalid_request`` for two methods at once, and 429 after too many failures. A right
         secret is accepted however many wrong ones came before: nobody can lock a client out by guessing.
 
@@ -85,7 +86,8 @@ class ClientAuthentication:
             if _is_proven(client, credential, presented, request) and client is not None:
                 return client
         self._count_failure(tx, request, credential)
-        raise OAuthError.invalid_client(detail=f"{credential.method} of {_shown(credential.client_id)}")
+        tried = f"{credential.method} of {without_secrets(credential.client_id)}"
+        raise OAuthError.invalid_client(detail=tried + self._why_not(tx, credential))
 
     def claimed_client_id(self, request: ProtocolRequest) -> str | None:
         """Whom a request says that it is from. Nothing is proven by it. Raises what ``authenticate`` would."""
@@ -144,9 +146,23 @@ class ClientAuthentication:
             origin,
             outcome="denied",
             resource_type="oauth_clients",
-            resource_id=_shown(claimed),
+            resource_id=without_secrets(claimed),
             method=credential.method,
         )
+
+    def _why_not(self, tx: Transaction, credential: _Credential) -> str:
+        """What the log says besides, where it is the method that is refused: what was registered, and the remedy."""
+        client = self._clients.find(tx, credential.client_id) if credential.client_id else None
+        if client is None or credential.method in client.authentication_methods:
+            return ""
+        registered = client.token_endpoint_auth_method
+        is_strict = registered in SECRET_METHODS and credential.method in SECRET_METHODS
+        said = f", which is registered with {registered}{'=strict' if is_strict else ''}"
+        if (
+            credential.method not in SECRET_METHODS
+        ):  # going without a proof is no advice, and a key has to be there first
+            return said
+        return said + remedy(client, f"--auth-method {registered if is_strict else credential.method}")
 
     def _refuse_beyond(self, tx: Transaction, limit: Limit, request: ProtocolRequest) -> None:
         now = request.received_at
@@ -174,8 +190,3 @@ def _basic(header: str) -> _Credential:
     except ValueError:
         return _Credential(None, "malformed_basic")
     return _Credential(client_id, BASIC, secret) if colon and client_id else _Credential(None, "malformed_basic")
-
-
-def _shown(client_id: str | None) -> str:
-    """A client's id for the log and the audit: a secret that was sent in its place is left out."""
-    return printable(SECRET_PATTERN.sub("[secret]", client_id or ""), 255) or ""

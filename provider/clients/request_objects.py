@@ -12,6 +12,7 @@ from provider.protocol import request_objects as rules
 from provider.protocol.client import Client
 from provider.protocol.errors import OAuthError
 from provider.protocol.messages import Origin, Parameters
+from provider.protocol.remedies import remedy
 from provider.security.backoff import TooBusy
 from provider.security.exchange import FetchFailed
 from provider.security.outbound import Outbound
@@ -37,7 +38,12 @@ class RequestObjects:
                 tx, self._keys, client, signed, algorithms=allowed, types=rules.TYPES, source=origin.network
             )
         except InvalidSignature:
-            raise rules.invalid_request_object("The request object is not signed by the client.") from None
+            detail = (
+                f"it is not signed by a registered key with {' or '.join(allowed)}{remedy(client, '--jwks-uri URL')}"
+            )
+            raise rules.invalid_request_object(
+                "The request object is not signed by the client.", detail=detail
+            ) from None
         return rules.parameters_of(
             claims,
             client_id=client.client_id,
@@ -52,7 +58,8 @@ class RequestObjects:
         Raises ``invalid_request_uri``, ``temporarily_unavailable``.
         """
         if uri not in client.details.request_uris:
-            raise rules.invalid_request_uri("This request_uri is not registered for the client.")
+            detail = f"this request_uri is not among its request_uris{remedy(client, '--metadata FILE')}"
+            raise rules.invalid_request_uri("This request_uri is not registered for the client.", detail=detail)
         tx.commit()
         address, requester = uri.partition("#")[0], requester_of(client, origin.network)
         try:

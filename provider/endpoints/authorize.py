@@ -12,6 +12,7 @@ from provider.accounts.users import User
 from provider.authorization_answers import ERROR_PAGE, ReturnAddress, request_is_over
 from provider.authorization_asked import AskedFor
 from provider.authorization_flow import NeedsPage, Ready
+from provider.authorization_refusals import AuthorizationRefusals
 from provider.doors.endpoint import Endpoint
 from provider.endpoints.limits import refuse_beyond, refuse_to_keep_more
 from provider.endpoints.request_reader import RequestReader
@@ -53,11 +54,13 @@ class AuthorizeEndpoint:
         self._settings = server.services.settings
         self._flow = server.flow
         self._reader = RequestReader(server.services)
+        self._refusals = AuthorizationRefusals(server.services)
 
     def begin(self, request: ProtocolRequest, tx: Transaction) -> ProtocolResponse:
         """GET and POST alike. A POST comes from another site without our cookies (SameSite=Lax): it is answered
         by a redirect to the same request as a GET, or, where that would be too long, stored and resumed by GET.
         GET uses nothing up and may be sent twice."""
+        client_id = None
         try:
             sent = request.form if request.method == "POST" else request.query
             as_query = self._as_query(request)
@@ -70,6 +73,7 @@ class AuthorizeEndpoint:
             read = self._reader.read(tx, client, sent, request.origin)
             redirect_uri = proven_redirect_uri(read.parameters, client)
         except OAuthError as error:
+            self._record(request, tx, client_id, error)
             return _error_page(error)
         mode = safe_response_mode(read.parameters, redirect_uri)
         to = ReturnAddress(redirect_uri, safe_state(read.parameters), mode)
@@ -80,6 +84,7 @@ class AuthorizeEndpoint:
             asked = AskedFor(client, replace(checked, pushed=read.pushed), request.received_at)
             return self._begin_checked(request, tx, asked)
         except OAuthError as error:
+            self._record(request, tx, client_id, error)
             return self._flow.answers.refuse(client, to, error)
 
     def resume(self, request: ProtocolRequest, tx: Transaction) -> ProtocolResponse:
@@ -94,6 +99,7 @@ class AuthorizeEndpoint:
             if request.is_speculative:
                 return _nothing_yet()
             self._services.authorization_requests.consume(tx, request.received_at, handle)
+            self._record(request, tx, asked.client.client_id, error)
             return self._flow.answers.refuse(asked.client, asked.return_address, error)
         if not isinstance(step, Ready):
             return _to_page(step.path, handle)
@@ -164,6 +170,10 @@ class AuthorizeEndpoint:
             cookie = f"{self._settings.cookie_name('browser')}={browser}; Path=/; HttpOnly; SameSite=Lax{secure}"
             response.headers.append(("Set-Cookie", cookie))
         return response
+
+    def _record(self, request: ProtocolRequest, tx: Transaction, client_id: str | None, error: OAuthError) -> None:
+        if not request.is_speculative:  # a browser that looks ahead sends the same once more
+            self._refusals.record(tx, request.origin, client_id, error)
 
     def _signed_in(self, request: ProtocolRequest, tx: Transaction) -> tuple[Session, User] | None:
         token = self._cookie(request, "session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from database.transaction import Transaction
+from provider.authorization_refusals import AuthorizationRefusals
 from provider.doors.endpoint import Endpoint
 from provider.endpoints.limits import refuse_beyond, refuse_to_keep_more
 from provider.endpoints.request_reader import RequestReader
@@ -23,6 +24,7 @@ PER_SOURCE = Limit("pushed requests per source", 120, 60)
 
 def mount(server: OAuthServer) -> Sequence[Endpoint]:
     services, reader = server.services, RequestReader(server.services)
+    refusals = AuthorizationRefusals(services)
 
     def push(request: ProtocolRequest, tx: Transaction) -> ProtocolResponse:
         """Checks the request as the authorization endpoint would, and keeps it for this client (RFC 9126 §2)."""
@@ -33,10 +35,14 @@ def mount(server: OAuthServer) -> Sequence[Endpoint]:
         is_anybody = client.is_public or not client.is_vouched
         if is_anybody:
             refuse_beyond(services, tx, PER_SOURCE, request)
-        parameters = reader.read_push(tx, client, request.form, request.origin)
-        if parameters.get("client_id") not in (None, client.client_id):
-            raise OAuthError.invalid_request("client_id differs from the client that authenticated.")
-        check_authorization_request(parameters, client, proven_redirect_uri(parameters, client))
+        try:
+            parameters = reader.read_push(tx, client, request.form, request.origin)
+            if parameters.get("client_id") not in (None, client.client_id):
+                raise OAuthError.invalid_request("client_id differs from the client that authenticated.")
+            check_authorization_request(parameters, client, proven_redirect_uri(parameters, client))
+        except OAuthError as error:
+            refusals.record(tx, request.origin, client.client_id, error, endpoint="par")
+            raise
         kept = {name: values for name, values in parameters.as_dict().items() if name in KEPT}
         if is_anybody:
             refuse_to_keep_more(services, tx, "pushed requests", services.pushed_requests.kept_seconds, kept, request)

@@ -10,6 +10,7 @@ from provider.audit import AuditEvent
 from provider.protocol.client import Client
 from provider.protocol.errors import OAuthError, UntrustedRedirect
 from provider.protocol.messages import Origin, Parameters
+from provider.protocol.remedies import remedy
 from provider.protocol.request_objects import PUSHED_PREFIX, invalid_request_uri
 from provider.security.rate_limit import Limit
 from provider.services import Services
@@ -44,7 +45,10 @@ class RequestReader:
         if request_uri is not None and request_uri.startswith(PUSHED_PREFIX) and signed is None:
             return self._pushed(tx, client, request_uri, origin)
         if client.details.require_pushed_authorization_requests:
-            problem = OAuthError.invalid_request("This client must push its authorization requests.")
+            problem = OAuthError.invalid_request(
+                "This client must push its authorization requests.",
+                detail="require_pushed_authorization_requests is registered for it" + remedy(client, "--metadata FILE"),
+            )
             return ReadRequest(sent, problem=problem)
         return self._signed(tx, client, sent, origin)
 

@@ -12,6 +12,7 @@ PRIVATE_KEY_JWT = "private_key_jwt"
 AUTHENTICATION_METHODS = (PUBLIC, "client_secret_basic", "client_secret_post", PRIVATE_KEY_JWT)
 SECRET_METHODS = ("client_secret_basic", "client_secret_post")
 PAIRWISE = "pairwise"
+OPERATORS = "application"  # the kind of client that an operator registers
 PKCE = ("always", "unless-nonce", "never")
 
 

@@ -62,8 +62,8 @@ class OAuthError(Exception):
         return cls("invalid_target", description, detail=detail)
 
     @classmethod
-    def unauthorized_client(cls, description: str) -> OAuthError:
-        return cls("unauthorized_client", description)
+    def unauthorized_client(cls, description: str, *, detail: str = "") -> OAuthError:
+        return cls("unauthorized_client", description, detail=detail)
 
     @classmethod
     def temporarily_unavailable(cls) -> OAuthError:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from provider.protocol.client import Client
-
-OPERATORS = "application"
+from provider.protocol.client import OPERATORS, Client
 
 
-def remedy(client: Client, option: str) -> str:
-    """The end of a detail: the command that would allow it. Nothing for a client that no operator registered."""
+def remedy(client: Client, option: str, *, condition: str = "") -> str:
+    """The end of a detail: the command that would allow it, under a ``condition`` that only a person can judge.
+
+    Nothing for a client that no operator registered.
+    """
     if client.kind != OPERATORS or ("--pkce" in option and client.is_public):
         return ""
-    return f". To allow it: mcp-core client update {client.client_id} {option}"
+    return f". To allow it{condition}: mcp-core client update {client.client_id} {option}"

@@ -86,9 +86,9 @@ def _texts(name: str, value: object) -> list[str]:
     return []
 
 
-def invalid_request_object(description: str) -> OAuthError:
-    return OAuthError("invalid_request_object", description)
+def invalid_request_object(description: str, *, detail: str = "") -> OAuthError:
+    return OAuthError("invalid_request_object", description, detail=detail)
 
 
-def invalid_request_uri(description: str) -> OAuthError:
-    return OAuthError("invalid_request_uri", description)
+def invalid_request_uri(description: str, *, detail: str = "") -> OAuthError:
+    return OAuthError("invalid_request_uri", description, detail=detail)

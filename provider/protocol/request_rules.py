@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import re
+import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
@@ -14,7 +15,7 @@ from provider.protocol.claims_request import ClaimsRequest, parse_claims_request
 from provider.protocol.client import Client
 from provider.protocol.errors import OAuthError, UntrustedRedirect
 from provider.protocol.messages import Parameters
-from provider.protocol.redirect_uris import redirect_uri_matches
+from provider.protocol.redirect_uris import redirect_uri_matches, redirect_uri_problem
 from provider.protocol.remedies import remedy
 from provider.protocol.resources import single_resource
 from provider.protocol.scopes import OPENID, parse_scope
@@ -24,6 +25,7 @@ from provider.protocol.text import is_plain
 MAX_STATE_BYTES = 4096
 MAX_HINT_BYTES = 8192
 MAX_LOGIN_HINT_BYTES = 255
+MAX_SHOWN_CHARACTERS = 120
 RESPONSE_MODES = ("query", "form_post")
 PROMPTS = frozenset({"none", "login", "consent", "select_account", "create"})
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
@@ -80,12 +82,25 @@ def proven_redirect_uri(parameters: Parameters, client: Client | None) -> str:
     if requested is None:
         raise UntrustedRedirect("invalid_request", "The request names no redirect_uri.")
     if not is_redirect_uri_of(client, requested):
-        raise UntrustedRedirect("invalid_request", "The redirect_uri is not registered for this application.")
+        raise UntrustedRedirect(
+            "invalid_request",
+            "The redirect_uri is not registered for this application.",
+            detail=_foreign(requested, client),
+        )
     return requested
 
 
 def is_redirect_uri_of(client: Client, uri: str) -> bool:
     return any(redirect_uri_matches(known, uri, client.application_type) for known in client.redirect_uris)
+
+
+def _foreign(uri: str, client: Client) -> str:
+    """What an operator is told of a redirect URI. It may be an attacker's: whose it is, only a person can judge."""
+    fact = f"redirect_uri {shlex.quote(uri[:MAX_SHOWN_CHARACTERS])} is not registered for it"
+    if len(uri) > MAX_SHOWN_CHARACTERS or redirect_uri_problem(uri, client.application_type) is not None:
+        return fact
+    option = f"--add-redirect-uri {shlex.quote(uri)}"
+    return fact + remedy(client, option, condition=", if it is the application's own")
 
 
 def single_value(parameters: Parameters, name: str) -> str | None:
@@ -118,7 +133,11 @@ def check_authorization_request(parameters: Parameters, client: Client, redirect
     if response_type != "code":
         raise OAuthError("unsupported_response_type", "The response type must be code.")
     if not client.allows_grant("authorization_code"):
-        raise OAuthError.unauthorized_client("This client may not use the authorization code grant.")
+        raise OAuthError.unauthorized_client(
+            "This client may not use the authorization code grant.",
+            detail="the grant authorization_code is not registered for it"
+            + remedy(client, "--grant authorization_code --grant refresh_token"),
+        )
     response_mode = parameters.get("response_mode") or "query"
     if response_mode not in RESPONSE_MODES:
         raise OAuthError.invalid_request("The response mode must be query or form_post.")
@@ -173,7 +192,11 @@ def _code_challenge(parameters: Parameters, client: Client, scope: Collection[st
             detail=f"it sends {sent}{remedy(client, '--pkce never')}",
         )
     if method != "S256":
-        raise OAuthError.invalid_request("PKCE needs code_challenge_method S256.")
+        sent = "none" if method is None else shlex.quote(method[:MAX_SHOWN_CHARACTERS])
+        raise OAuthError.invalid_request(
+            "PKCE needs code_challenge_method S256.",
+            detail=f"its code_challenge_method is {sent}, and only S256 is taken",
+        )
     if not _CHALLENGE.fullmatch(challenge):
         raise OAuthError.invalid_request("code_challenge must be 43 base64url characters.")
     return challenge

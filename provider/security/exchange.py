@@ -1,4 +1,4 @@
-"""One HTTPS request to an address that was chosen before, over at the deadline however slow the other side is."""
+"""One request to an address that was chosen before, over at the deadline however slow the other side is."""
 
 from __future__ import annotations
 
@@ -23,17 +23,22 @@ class Unavailable(FetchFailed):
 
 
 class Exchange:
-    """A connection with one request on it. ``deadline`` is a value of ``time.monotonic``."""
+    """A connection with one request on it. ``deadline`` is a value of ``time.monotonic``. Without ``context`` it is plain http,
+    which is for this machine."""
 
     response: http.client.HTTPResponse
 
     def __init__(
-        self, addresses: Sequence[str], host: str, port: int, context: ssl.SSLContext, deadline: float
+        self, addresses: Sequence[str], host: str, port: int, context: ssl.SSLContext | None, deadline: float
     ) -> None:
         self._addresses = addresses[:MOST_ADDRESSES]
         self._host, self._port, self._context, self._deadline = host, port, context, deadline
         self._watchdog: threading.Timer | None = None
-        self._connection = http.client.HTTPSConnection(host, port, context=context)
+        self._connection = (
+            http.client.HTTPConnection(host, port)
+            if context is None
+            else http.client.HTTPSConnection(host, port, context=context)
+        )
 
     def begin(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> Exchange:
         """Sends the request and reads the head of the answer into ``response``. Raises ``FetchFailed``, ``Unavailable``."""
@@ -80,6 +85,10 @@ class Exchange:
 
     def _connect(self) -> None:
         plain = self._plain_connection()
+        if self._context is None:
+            self._connection.sock = plain
+            self._watch(plain)
+            return
         secured = self._context.wrap_socket(plain, server_hostname=self._host, do_handshake_on_connect=False)
         self._connection.sock = secured
         self._watch(secured)

@@ -149,12 +149,13 @@ class Outbound:
         with self.turn(url, requester, JSON_TYPES) as turn:
             return turn.get_json(url, max_bytes=max_bytes)
 
-    def post_form(self, url: str, fields: Mapping[str, str], standing: Standing) -> int:
+    def post_form(self, url: str, fields: Mapping[str, str], standing: Standing, *, is_here: bool = False) -> int:
         """Sends a form and returns the status of the answer, whose body is not read. Raises ``FetchFailed``, ``TooBusy``.
 
-        Needs no turn: who sends notices has threads of its own.
+        Needs no turn: who sends notices has threads of its own. ``is_here``: an operator registered an http address of this
+        machine, and nothing but such a one will do.
         """
-        target = self._targets.parse(url, standing)
+        target = self._targets.parse_here(url) if is_here else self._targets.parse(url, standing)
         # A stranger can register as many applications on one slow host as he likes.
         names = [url] if standing is Standing.VOUCHED else [url, f"{standing.value} {target.authority}"]
         self._pauses_of_notices.begin(*names)
@@ -199,7 +200,8 @@ class Outbound:
         body: bytes | None = None,
     ) -> Exchange:
         addresses = self._targets.addresses(target, standing, deadline)
-        exchange = Exchange(addresses, target.host, target.port, self._tls(), deadline)
+        context = None if target.is_here else self._tls()
+        exchange = Exchange(addresses, target.host, target.port, context, deadline)
         return exchange.begin(method, target.path, body, headers)
 
     def _tls(self) -> ssl.SSLContext:

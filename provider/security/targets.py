@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import ipaddress
 import re
 import socket
 import threading
@@ -19,6 +20,9 @@ MAX_URL_CHARACTERS = 2048
 # A name that nobody answers for keeps the system's resolver busy for longer than we wait.
 RESOLVER_THREADS = 16
 _HOST = re.compile(r"(?:[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+_HERE = re.compile(
+    r"http://(?P<host>localhost|127\.0\.0\.1|\[::1\])(?::(?P<port>[0-9]{1,5}))?(?P<rest>(?:[/?][!-~]*)?)"
+)
 Resolver = Callable[[str, int], Collection[str]]
 
 
@@ -28,12 +32,14 @@ def resolve(host: str, port: int) -> Collection[str]:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """``path`` has the query in it. ``is_allowed``: an operator trusts the host, wherever it leads."""
+    """``path`` has the query in it. ``is_allowed``: an operator trusts the host, wherever it leads. ``is_here``: it is this
+    machine, and plain http is spoken."""
 
     host: str
     port: int
     path: str
     is_allowed: bool
+    is_here: bool = False
 
     @property
     def authority(self) -> str:
@@ -74,6 +80,15 @@ class Targets:
         path = parts.path or "/"
         return Target(host, port, f"{path}?{parts.query}" if parts.query else path, is_allowed)
 
+    def parse_here(self, url: str) -> Target:
+        """An http URL of this machine, for what an operator registered and nobody else. Raises ``FetchFailed``."""
+        known = _HERE.fullmatch(url) if len(url) <= MAX_URL_CHARACTERS else None
+        if known is None or not 1 <= int(known["port"] or 80) <= 65535:
+            raise FetchFailed("only http URLs of this machine are meant")
+        rest = known["rest"]
+        path = rest if rest.startswith("/") else f"/{rest}"
+        return Target(known["host"].strip("[]"), int(known["port"] or 80), path, is_allowed=False, is_here=True)
+
     def addresses(self, target: Target, standing: Standing, deadline: float) -> list[str]:
         """What the name resolves to. All of it must be public: of two answers the second one may be the trap.
 
@@ -89,7 +104,9 @@ class Targets:
             raise Unavailable(f"the name cannot be resolved: {error}") from None
         if not addresses:
             raise Unavailable("the name has no address")
-        if not target.is_allowed and not all(map(is_public_address, addresses)):
+        if target.is_here and not all(ipaddress.ip_address(address).is_loopback for address in addresses):
+            raise FetchFailed("the name leads to another machine")
+        if not (target.is_allowed or target.is_here) and not all(map(is_public_address, addresses)):
             raise FetchFailed("the name leads to an address that is not public")
         return addresses
 
