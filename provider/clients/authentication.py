@@ -69,7 +69,7 @@ class ClientAuthentication:
         ``fresh`` is for endpoints that mint nothing: the mint notices a client that another process has changed in the
         last seconds, the others have to ask. ``proven`` is for endpoints that a mere ``client_id`` opens to nobody.
         """
-        credential = self._read(request)
+        credential, client = self._read(request), None
         if proven and credential.method == PUBLIC:
             raise OAuthError.invalid_client(detail="a credential is needed")
         if credential.method == PRIVATE_KEY_JWT and credential.can_be_right:
@@ -87,7 +87,7 @@ class ClientAuthentication:
                 return client
         self._count_failure(tx, request, credential)
         tried = f"{credential.method} of {without_secrets(credential.client_id)}"
-        raise OAuthError.invalid_client(detail=tried + self._why_not(tx, credential))
+        raise OAuthError.invalid_client(detail=tried + _why_not(client, credential))
 
     def claimed_client_id(self, request: ProtocolRequest) -> str | None:
         """Whom a request says that it is from. Nothing is proven by it. Raises what ``authenticate`` would."""
@@ -150,20 +150,6 @@ class ClientAuthentication:
             method=credential.method,
         )
 
-    def _why_not(self, tx: Transaction, credential: _Credential) -> str:
-        """What the log says besides, where it is the method that is refused: what was registered, and the remedy."""
-        client = self._clients.find(tx, credential.client_id) if credential.client_id else None
-        if client is None or credential.method in client.authentication_methods:
-            return ""
-        registered = client.token_endpoint_auth_method
-        is_strict = registered in SECRET_METHODS and credential.method in SECRET_METHODS
-        said = f", which is registered with {registered}{'=strict' if is_strict else ''}"
-        if (
-            credential.method not in SECRET_METHODS
-        ):  # going without a proof is no advice, and a key has to be there first
-            return said
-        return said + remedy(client, f"--auth-method {registered if is_strict else credential.method}")
-
     def _refuse_beyond(self, tx: Transaction, limit: Limit, request: ProtocolRequest) -> None:
         now = request.received_at
         refuse_until(self._rate_limits.hit_source(tx, limit, request.origin.networks, now), now)
@@ -177,6 +163,18 @@ def _is_proven(client: Client | None, credential: _Credential, presented: str, r
     if credential.method not in client.authentication_methods:
         return False
     return is_right if credential.method in SECRET_METHODS else credential.method == PUBLIC
+
+
+def _why_not(client: Client | None, credential: _Credential) -> str:
+    """What the log says besides, where it is the method that is refused: what was registered, and the remedy."""
+    if client is None or credential.method in client.authentication_methods:
+        return ""
+    registered = client.token_endpoint_auth_method
+    is_strict = registered in SECRET_METHODS and credential.method in SECRET_METHODS
+    said = f", which is registered with {registered}{'=strict' if is_strict else ''}"
+    if credential.method not in SECRET_METHODS:  # going without a proof is no advice, and a key has to be there first
+        return said
+    return said + remedy(client, f"--auth-method {registered if is_strict else credential.method}")
 
 
 def _basic(header: str) -> _Credential:

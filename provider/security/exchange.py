@@ -23,8 +23,8 @@ class Unavailable(FetchFailed):
 
 
 class Exchange:
-    """A connection with one request on it. ``deadline`` is a value of ``time.monotonic``. Without ``context`` it is plain http,
-    which is for this machine."""
+    """A connection with one request on it. ``deadline`` is a value of ``time.monotonic``. Without ``context`` plain http is
+    spoken, which is for this machine."""
 
     response: http.client.HTTPResponse
 

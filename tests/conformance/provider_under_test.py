@@ -27,6 +27,8 @@ from tests.serving import Server
 HERE = Path(__file__).parent
 USERNAME = "conny"
 PASSWORD = "seven purple lanterns over quiet water"
+# It sends no challenge, not always a nonce, and warns of what an ID token says that UserInfo would say.
+_AS_THE_SUITE_HAS_IT = ("--no-pkce", "--claims-in-id-token", "off")
 # By configuration: the applications that have to be there before, and how they prove themselves.
 _CLIENTS = {
     "static": {
@@ -124,7 +126,9 @@ def _front(folder: Path, arguments: argparse.Namespace, backend: int) -> subproc
 def _made(server: Server, suite: str) -> dict[str, Any]:
     """Makes what the plans need, and tells what it is."""
     server.user(USERNAME, PASSWORD, "--verified")
-    token = server.mcp_core_json("registration-token", "create", "--name", "OpenID conformance suite", "--no-pkce")
+    token = server.mcp_core_json(
+        "registration-token", "create", "--name", "OpenID conformance suite", *_AS_THE_SUITE_HAS_IT
+    )
     plans = json.loads((HERE / "plans.json").read_text())
     clients = {
         key: _clients(server, _CLIENTS[plan["configuration"]], f"{suite}/test/a/{alias(key)}/callback")
@@ -152,7 +156,7 @@ def _clients(server: Server, wanted: dict[str, str], redirect_uri: str) -> dict[
     found: dict[str, Any] = {}
     for role, method in wanted.items():
         arguments = ["client", "create", "--name", f"Conformance {role}", "--redirect-uri", redirect_uri]
-        arguments += ["--auth-method", method, "--no-pkce"]
+        arguments += ["--auth-method", method, *_AS_THE_SUITE_HAS_IT]
         if method == "private_key_jwt":
             key = jwk.RSAKey.generate_key(2048, {"kid": role, "use": "sig", "alg": "RS256"}, private=True)
             published = server.home / "jwks.json"
