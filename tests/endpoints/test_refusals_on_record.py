@@ -125,7 +125,7 @@ def test_what_nobody_ever_had_leaves_no_record(provider: Provider) -> None:
     assert provider.revoke(client, new_secret("rt")).status == 200
     query = {"client_id": client.client_id, "request_uri": PUSHED_PREFIX + new_secret("par")}
     provider.get(f"{provider.path}/authorize", query=urlencode(query))
-    assert [event["action"] for event in provider.events()] == ["client.created"]
+    assert [event["action"] for event in provider.events()] == ["client.created", "authorization.refused"]
 
 
 def test_an_hour_later_it_is_on_record_again(provider: Provider) -> None:
