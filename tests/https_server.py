@@ -37,24 +37,30 @@ class HttpsServer:
     """``answers`` by path: an ``Answer``, or a function of the request handler that sends one itself.
 
     ``authority`` is the certificate to trust; ``host`` is what ``MCP_OUTBOUND_ALLOWED_HOSTS`` has to name.
+    ``is_plain`` speaks http instead.
     """
 
     answers: dict[str, Answer | Callable[[BaseHTTPRequestHandler], None]] = field(default_factory=dict)
     received: list[Received] = field(default_factory=list)
+    is_plain: bool = False
 
     def __post_init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="mcp-https-")
         folder = Path(self._folder.name)
-        make_certificates(folder)
         self.authority = folder / "ca.pem"
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(folder / "server.pem", folder / "server.key")
         self._server = _Server(("127.0.0.1", 0), self._handler())
-        self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
+        if not self.is_plain:
+            self._secure(folder)
         self.port: int = self._server.server_address[1]
         self.host = f"localhost:{self.port}"
-        self.url = f"https://{self.host}"
+        self.url = f"{'http' if self.is_plain else 'https'}://{self.host}"
         threading.Thread(target=self._server.serve_forever, daemon=True, args=(0.05,)).start()
+
+    def _secure(self, folder: Path) -> None:
+        make_certificates(folder)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(folder / "server.pem", folder / "server.key")
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
 
     def say_json(self, path: str, value: Any, **headers: str) -> str:
         """Answers ``path`` with JSON from now on. Returns its URL. ``cache_control="max-age=60"`` becomes a header."""

@@ -160,7 +160,7 @@ def test_clients_without_pkce_are_marked(quiet: Terminal) -> None:
     weak = quiet.json("client", "create", "--name", "Weak", *redirect, "--no-pkce")["client_id"]
     quiet.ok("client", "create", "--name", "Machine", "--no-pkce")  # no person signs in through it
     assert findings(quiet, "clients") == [
-        ("warn", f'"Weak" ({weak}) may sign people in without PKCE'),
+        ("warn", f'"Weak" ({weak}) may sign people in without PKCE and without a nonce'),
         ("ok", "3 registered"),
     ]
 

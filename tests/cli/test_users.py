@@ -223,3 +223,15 @@ def test_text_that_would_command_the_screen_is_shown_harmless(terminal: Terminal
     assert terminal.json("user", "show", "ana")["display_name"] == "a\x1b[31m\nb\u202ec 👩\u200d💻", (
         "JSON has its own escapes"
     )
+
+
+def test_an_address_is_verified_once_and_on_record(terminal: Terminal) -> None:
+    made = terminal.user("ana")
+    assert terminal.ok("user", "verify", "ana") == "The address ana@example.org of ana is verified.\n"
+    assert (
+        terminal.ok("user", "verify", "ana@example.org") == "The address ana@example.org of ana was verified already.\n"
+    )
+    assert terminal.json("user", "verify", made["id"])["is_verified"] is True
+    (record,) = terminal.audit("user.verified")
+    assert (record["user_id"], record["actor"][:4]) == (made["id"], "cli:")
+    assert terminal.refused("user", "verify", "nobody") == "There is no user nobody."

@@ -56,6 +56,19 @@ def test_what_we_call_may_not(name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "uri", ["http://localhost:3000/", "http://app.example/", "http://10.0.0.1/", "http://localhost.evil.example/"]
+)
+@pytest.mark.parametrize("name", CALLED)
+def test_an_operator_may_have_this_machine_told_of_logouts_and_called_for_nothing_else(name: str, uri: str) -> None:
+    details = ClientDetails(**{name: uri})  # type: ignore[arg-type]
+    if "logout" in name and uri == "http://localhost:3000/":
+        check_details(details, "none", by_operator=True)
+        return
+    with pytest.raises(OAuthError):
+        check_details(details, "none", by_operator=True)
+
+
+@pytest.mark.parametrize(
     "changes",
     [
         {"jwks": {"keys": [EC]}, "jwks_uri": "https://app.example/jwks"},

@@ -12,6 +12,7 @@ from provider.accounts.users import User
 from provider.protocol.client import ClientDetails
 from tests.endpoints.browsing import Browser, code_of, error_of, page_of
 from tests.endpoints.provider import KnownClient, Provider, ProviderFactory, claims_of
+from tests.endpoints.registering import SAID, initial_token, manage, register
 
 PASSWORD, TWO_FACTOR = "urn:mcp-core:password", "urn:mcp-core:two-factor"
 PROTOCOL = {"iss", "sub", "aud", "azp", "exp", "iat", "auth_time", "acr", "amr", "sid", "at_hash"}
@@ -41,6 +42,13 @@ def tokens(browser: Browser, client: KnownClient, **changes: Any) -> Any:
     answer = browser.provider.redeem(client, code_of(browser.authorize(client, **{"scope": "openid", **changes})))
     assert answer.status == 200
     return answer.json
+
+
+def gets_claims(provider: Provider, made: Any) -> bool:
+    with provider.begin() as tx:
+        found = provider.services.clients.find(tx, made["client_id"], fresh=True)
+    assert found is not None
+    return found.claims_in_id_token
 
 
 def asking(**members: Any) -> str:
@@ -81,6 +89,64 @@ def test_what_is_asked_for_comes_where_it_is_asked_for(
     again = browser.provider.refresh(trusted, made["refresh_token"]).json
     assert set(claims_of(again["id_token"])) == PROTOCOL | in_id_token
     assert set(browser.provider.userinfo(again["access_token"]).json) == {"sub"} | at_userinfo
+
+
+SCOPES: list[tuple[str, set[str]]] = [
+    ("openid", set()),
+    ("openid profile", {"name", "preferred_username", "updated_at"}),
+    ("openid email", {"email", "email_verified"}),
+    ("openid profile email", {"name", "preferred_username", "updated_at", "email", "email_verified"}),
+]
+
+
+@pytest.mark.parametrize("is_on", [True, False])
+@pytest.mark.parametrize("scope, claims", SCOPES, ids=[row[0] for row in SCOPES])
+def test_the_claims_of_the_scope_are_in_the_id_token_of_whoever_is_to_have_them(
+    browser: Browser, ada: User, scope: str, claims: set[str], is_on: bool
+) -> None:
+    provider, client = browser.provider, browser.provider.client(is_trusted=True, claims_in_id_token=is_on)
+    browser.sign_in(ada)
+    made = tokens(browser, client, scope=scope)
+    again = provider.refresh(client, made["refresh_token"]).json
+    for answer in (made, again):
+        said = claims_of(answer["id_token"])
+        assert set(said) == PROTOCOL | (claims if is_on else set())
+        known = provider.userinfo(answer["access_token"]).json
+        assert set(known) == {"sub"} | claims
+        assert {name: said[name] for name in claims if is_on} == {name: known[name] for name in claims if is_on}
+    if scope != "openid":
+        narrower = provider.refresh(client, made["refresh_token"], scope="openid").json
+        assert set(claims_of(narrower["id_token"])) == PROTOCOL
+
+
+def test_who_asks_for_no_id_token_gets_none_with_claims(browser: Browser, ada: User) -> None:
+    client = browser.provider.client(is_trusted=True, claims_in_id_token=True)
+    browser.sign_in(ada)
+    assert "id_token" not in tokens(browser, client, scope="profile email")
+
+
+@pytest.mark.parametrize("is_vouched", [True, False])
+def test_who_registered_itself_gets_claims_in_id_tokens_if_somebody_vouches_for_it(
+    provider: Provider, is_vouched: bool
+) -> None:
+    token = initial_token(provider) if is_vouched else None
+    made = register(provider, token=token).json
+    assert gets_claims(provider, made) is is_vouched
+    manage(provider, "PUT", made, SAID | {"client_id": made["client_id"], "claims_in_id_token": True})
+    assert gets_claims(provider, made) is is_vouched
+    if is_vouched:
+        without = register(provider, token=initial_token(provider, claims_in_id_token=False)).json
+        assert not gets_claims(provider, without)
+
+
+def test_an_id_token_with_the_longest_claims_is_still_short(browser: Browser) -> None:
+    """It goes into cookies and headers of other people's software, which end at 4,096 bytes."""
+    longest = browser.provider.user(
+        "a" * 64, display_name="\u1112" * 255, email=f"{'e' * 64}@{'d' * 60}.example", locale="ko"
+    )
+    client = browser.provider.client(is_trusted=True, claims_in_id_token=True)
+    browser.sign_in(longest)
+    assert len(tokens(browser, client, scope="openid profile email", nonce="n" * 64)["id_token"]) < 4096
 
 
 def test_what_is_asked_for_holds_for_this_grant_alone(browser: Browser, ada: User, trusted: KnownClient) -> None:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import base64
+import logging
+from typing import Any
 from urllib.parse import quote, urlencode
 
 import pytest
+from sqlalchemy import update
 
+from database.models import Client as ClientRow
 from database.models import metadata
+from provider.security.crypto import new_secret
 from tests.endpoints.provider import Provider
 from tests.endpoints.wsgi import FORM, Answer, basic
 
@@ -42,6 +47,69 @@ def test_only_the_registered_method_works(provider: Provider, endpoint: str, reg
         assert answer.status == 200
     else:
         assert (answer.status, answer.json) == (401, REFUSED)
+
+
+EITHER_WAY = ("client_secret_basic", "client_secret_post")
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+@pytest.mark.parametrize("registered", EITHER_WAY)
+@pytest.mark.parametrize("sent", [*EITHER_WAY, "none", "wrong"])
+def test_a_secret_that_an_operator_gave_may_be_sent_either_way(
+    provider: Provider, endpoint: str, registered: str, sent: str
+) -> None:
+    client = provider.machine(token_endpoint_auth_method=registered, exact_auth_method=False)
+    fields = {"client_id": client.client_id, "client_secret": client.secret}
+    if sent == "client_secret_basic":
+        assert call(provider, endpoint, {}, {"Authorization": basic(client.client_id, client.secret)}).status == 200
+    elif sent == "client_secret_post":
+        assert call(provider, endpoint, fields).status == 200
+    else:
+        wrong = {"client_id": client.client_id, "client_secret": new_secret("cs")}
+        answer = call(provider, endpoint, wrong if sent == "wrong" else {"client_id": client.client_id})
+        assert (answer.status, answer.json) == (401, REFUSED)
+
+
+@pytest.mark.parametrize("method", ["none", "private_key_jwt"])
+def test_who_has_no_secret_proves_itself_in_one_way(provider: Provider, method: str) -> None:
+    """Also with a secret in its row, which it never has."""
+    client = provider.client(method, exact_auth_method=False)
+    secret = new_secret("cs")
+    with provider.begin() as tx:
+        values = {"secret_hash": provider.services.clients.secret_hash(secret)}
+        tx.execute(update(ClientRow).where(ClientRow.__table__.c.id == client.client.id).values(values))
+    for headers, fields in (
+        ({"Authorization": basic(client.client_id, secret)}, {}),
+        ({}, {"client_id": client.client_id, "client_secret": secret}),
+    ):
+        assert call(provider, "introspect", fields, headers).json == REFUSED
+
+
+WHY: list[tuple[dict[str, Any], str, str]] = [
+    (
+        {"token_endpoint_auth_method": "client_secret_basic"},
+        "client_secret_basic=strict",
+        "--auth-method client_secret_basic",
+    ),
+    ({"token_endpoint_auth_method": "private_key_jwt"}, "private_key_jwt", "--auth-method client_secret_post"),
+    ({"token_endpoint_auth_method": "client_secret_basic", "kind": "dynamic"}, "client_secret_basic=strict", ""),
+]
+
+
+@pytest.mark.parametrize("options, registered, remedy", WHY)
+def test_the_log_says_which_method_was_registered_and_the_answer_does_not(
+    provider: Provider, caplog: pytest.LogCaptureFixture, options: dict[str, Any], registered: str, remedy: str
+) -> None:
+    client = provider.machine(**options)
+    fields = {"client_id": client.client_id, "client_secret": client.secret or new_secret("cs")}
+    with caplog.at_level(logging.INFO, "mcp_core"):
+        answer = call(provider, "token", fields)
+    assert (answer.status, answer.json) == (401, REFUSED)
+    said = f"client_secret_post of {client.client_id}, which is registered with {registered}"
+    assert said in caplog.text
+    command = f". To allow it: mcp-core client update {client.client_id} {remedy}"
+    assert (command in caplog.text) is bool(remedy)
+    assert ("mcp-core client" in caplog.text) is bool(remedy)
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS)

@@ -466,3 +466,42 @@ def test_stopping_ends_the_thread_and_begins_nothing_more(
     ended(browser, ada, application(provider, receiver))
     assert receiver.received == []
     assert notices(provider)[0]["attempts"] == 0
+
+
+@pytest.fixture
+def here() -> Iterator[HttpsServer]:
+    """A program on this machine that speaks plain http."""
+    server = HttpsServer(is_plain=True)
+    server.answers[PATH] = (200, {}, b"")
+    yield server
+    server.close()
+
+
+def test_a_program_on_this_machine_is_told_where_an_operator_registered_it(
+    browser: Browser, provider: Provider, ada: User, here: HttpsServer
+) -> None:
+    client = application(provider, here)
+    signed_in(browser, ada, client)
+    with provider.begin() as tx:
+        provider.services.sessions.end_all(tx, provider.origin, ada.id, reason="test")
+    assert attempt(provider) == 1
+    assert claims_of(logout_token(here))["aud"] == client.client_id
+    assert notices(provider)[0]["delivered_at"] is not None
+
+
+@pytest.mark.parametrize("change", ["registered by itself", "vouched for by a token", "another address by now"])
+def test_nobody_else_has_anything_on_this_machine_called(
+    browser: Browser, provider: Provider, ada: User, here: HttpsServer, change: str
+) -> None:
+    """A registration refuses such an address. If one were there all the same, nothing goes to it."""
+    client = application(provider, here)
+    signed_in(browser, ada, client)
+    with provider.begin() as tx:
+        provider.services.sessions.end_all(tx, provider.origin, ada.id, reason="test")
+        values: dict[str, Any] = {"details": {"backchannel_logout_uri": here.url + "/other"}}
+        if "address" not in change:
+            values = {"kind": "dynamic", "is_vouched": "token" in change}
+        tx.execute(update(ClientRow).values(values))
+    assert attempt(provider) == 1
+    assert here.received == []
+    assert "https" in notices(provider)[0]["last_problem"]

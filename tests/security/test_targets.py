@@ -52,3 +52,43 @@ def test_what_operators_trust_is_reached_for_vouched_clients_alone(
     except FetchFailed:
         is_reached = False
     assert is_reached is (for_vouched if standing is Standing.VOUCHED else for_strangers)
+
+
+HERE: list[tuple[str, bool]] = [
+    ("http://localhost:3000/bye", True),
+    ("http://localhost", True),
+    ("http://127.0.0.1:3000/bye?a=b", True),
+    ("http://[::1]:3000/", True),
+    ("https://localhost:3000/", False),
+    ("http://localhost:0/", False),
+    ("http://localhost:65536/", False),
+    ("http://127.0.0.2/", False),
+    ("http://localhost.example/", False),
+    ("http://user@localhost/", False),
+    ("http://localhost@evil.example/", False),
+    ("http://localhost:3000\r\nX: y/", False),
+    ("http://localhost/a b", False),
+    ("http://app.example/", False),
+    ("http://10.0.0.1/", False),
+    ("http://169.254.169.254/", False),
+    ("http://localhost/" + "x" * 2048, False),
+]
+
+
+@pytest.mark.parametrize("url, is_one", HERE, ids=[row[0][:40] for row in HERE])
+def test_an_address_of_this_machine_is_one_of_three_hosts_by_plain_http(url: str, is_one: bool) -> None:
+    targets = Targets((), (), lambda host, _port: [host.replace("localhost", "127.0.0.1")])
+    try:
+        target = targets.parse_here(url)
+        assert targets.addresses(target, Standing.VOUCHED, far_deadline())
+        is_reached = True
+    except FetchFailed:
+        is_reached = False
+    assert is_reached is is_one
+
+
+@pytest.mark.parametrize("addresses", [["10.0.0.1"], ["127.0.0.1", "10.0.0.1"], ["93.184.215.14"], []])
+def test_a_localhost_that_leads_elsewhere_is_not_this_machine(addresses: list[str]) -> None:
+    targets = Targets((), (), lambda _host, _port: addresses)
+    with pytest.raises(FetchFailed):
+        targets.addresses(targets.parse_here("http://localhost:3000/"), Standing.VOUCHED, far_deadline())
