@@ -37,8 +37,9 @@ def digest_of_request(asked: AskedFor, resource: Resource, scope: tuple[str, ...
 
     ``scope`` is what would be granted to this person.
     """
-    said = [registration_digest(asked.client), resource.uri, resource.name, scope, asked.parameters.claims.scope]
-    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+    words = {name: dict(resource.descriptions[name]) for name in scope if name in resource.descriptions}
+    said = [registration_digest(asked.client), resource.uri, resource.name, scope, asked.parameters.claims.scope, words]
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 def consented_scope(asked: AskedFor, scope: tuple[str, ...]) -> tuple[str, ...]:

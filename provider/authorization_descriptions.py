@@ -14,7 +14,8 @@ from provider.protocol.request_rules import AuthorizationParameters
 class RequestDescription:
     """What a person is told about a request: who asks, where the answer goes, and for what.
 
-    ``client_host`` is the host of a client's id that is a URL. ``claims_scope`` are scopes that are not granted and whose
+    ``client_host`` is the host of a client's id that is a URL. ``resource`` is None for this server itself, which needs no
+    mention. ``claims_scope`` are scopes that are not granted and whose
     claims the request asks for one by one. ``wants_account`` says that the person is expected to make an account first
     (``prompt=create``), which administrators do here. ``digest`` names what is told: a decision is about that alone.
     """
@@ -22,8 +23,7 @@ class RequestDescription:
     app: AppIdentity
     client_host: str | None
     redirect_host: str
-    resource_uri: str | None
-    resource_name: str | None
+    resource: Resource | None
     scope: tuple[str, ...]
     claims_scope: tuple[str, ...]
     allowed_before: tuple[str, ...]
@@ -44,15 +44,13 @@ def describe_request(
     allowed_before: tuple[str, ...],
     digest: str,
 ) -> RequestDescription:
-    """``resource`` is None for this server itself, which needs no mention. Only applications that somebody vouches for
-    show a picture."""
+    """Only applications that somebody vouches for show a picture."""
     details = client.details
     return RequestDescription(
         app=identity_of(client, [parameters.redirect_uri]),
         client_host=client_host(client),
         redirect_host=redirect_host(parameters.redirect_uri),
-        resource_uri=None if resource is None else resource.uri,
-        resource_name=None if resource is None else resource.name,
+        resource=resource,
         scope=scope,
         claims_scope=tuple(name for name in parameters.claims.scope if name not in scope),
         allowed_before=allowed_before,

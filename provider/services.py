@@ -28,7 +28,8 @@ from provider.clients.registration import Registration
 from provider.clients.registration_tokens import RegistrationTokens
 from provider.clients.registry import Clients
 from provider.clients.request_objects import RequestObjects
-from provider.clients.resources import MAX_TOKEN_SECONDS, Resources
+from provider.clients.resource_rules import MAX_TOKEN_SECONDS
+from provider.clients.resources import Resources
 from provider.clients.unused_clients import UnusedClients
 from provider.security.crypto import Keyring
 from provider.security.outbound import Outbound

@@ -71,6 +71,8 @@ class Resource(Base):
     created_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime)
     updated_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime)
     introspection_clients: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    descriptions: Mapped[dict[str, dict[str, str]] | None] = mapped_column(JSON(none_as_null=True))
+    token_typ: Mapped[str] = mapped_column(exact_text(16), server_default="at+jwt")
 
 
 class Consent(Base):

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from provider.cli.api_options import ALGORITHMS, TOKEN_ALG_HELP, describe, describe_ko, described
 from provider.cli.terminal import as_json, opened, refusals, refuse, settings, show_json
 
 _SNIPPETS = {
@@ -61,15 +62,20 @@ def whoami() -> dict[str, str]:
 @click.argument("uri", metavar="URL")
 @click.option("--scope", metavar='"a b"', default="mcp:use", show_default=True, help="All scopes that it knows.")
 @click.option("--name", metavar="N", help="What people read on the consent page. Default: the host.")
-@click.option(
-    "--token-alg",
-    type=click.Choice(("RS256", "ES256", "EdDSA")),
-    default="RS256",
-    show_default=True,
-    help="What signs its tokens. ES256 costs a sixth of RS256.",
-)
+@describe
+@describe_ko
+@click.option("--token-alg", type=ALGORITHMS, default="RS256", show_default=True, help=TOKEN_ALG_HELP)
 @as_json
-def protect(*, uri: str, scope: str, name: str | None, token_alg: str, as_json: bool) -> None:
+def protect(
+    *,
+    uri: str,
+    scope: str,
+    name: str | None,
+    english: tuple[str, ...],
+    korean: tuple[str, ...],
+    token_alg: str,
+    as_json: bool,
+) -> None:
     """Register an MCP server or API, and print what makes it ask for our tokens.
 
     May be repeated: what is registered already stays as it is.
@@ -98,6 +104,7 @@ def protect(*, uri: str, scope: str, name: str | None, token_alg: str, as_json: 
                     name=name or urlsplit(uri).netloc or uri,
                     scope=wanted,
                     token_alg=token_alg,
+                    descriptions=described(wanted, english, korean),
                 )
             except ValueError as error:
                 refuse(f"{error}.".capitalize())

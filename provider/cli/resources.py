@@ -7,10 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from provider.cli.api_options import (
+    ALGORITHMS,
+    TOKEN_ALG_HELP,
+    TOKEN_TYP_HELP,
+    TYPES,
+    describe,
+    describe_ko,
+    described,
+)
 from provider.cli.terminal import Group, as_json, ended, opened, refuse, show_fields, show_json, show_table
 from provider.program_name import command
 
 if TYPE_CHECKING:
+    from provider.cli.terminal import Terminal
     from provider.protocol.client import Resource
 
 _COLUMNS = ("uri", "name", "scope", "token_alg", "access_token_seconds")
@@ -29,10 +39,10 @@ def resource() -> None:
 @click.option("--name", required=True, metavar="N", help="What people read on the consent page.")
 @click.option("--scope", required=True, metavar='"a b"', help="All scopes that the API knows.")
 @click.option("--admin-scope", metavar='"a b"', default="", help="Those of them that only administrators get.")
-@click.option(
-    "--token-alg", type=click.Choice(("RS256", "ES256", "EdDSA")), default="RS256", show_default=True,
-    help="Signature of its access tokens. ES256 costs a sixth of RS256.",
-)  # fmt: skip
+@describe
+@describe_ko
+@click.option("--token-alg", type=ALGORITHMS, default="RS256", show_default=True, help=TOKEN_ALG_HELP)
+@click.option("--token-typ", type=TYPES, default="at+jwt", show_default=True, help=TOKEN_TYP_HELP)
 @click.option("--access-token-seconds", metavar="N", type=click.IntRange(30, 900), help="Life of its access tokens.")
 @as_json
 def add(
@@ -41,7 +51,10 @@ def add(
     name: str,
     scope: str,
     admin_scope: str,
+    english: tuple[str, ...],
+    korean: tuple[str, ...],
     token_alg: str,
+    token_typ: str,
     access_token_seconds: int | None,
     as_json: bool,
 ) -> None:
@@ -54,25 +67,92 @@ def add(
     from provider.protocol.scopes import parse_scope
 
     with opened() as terminal:
+        known_scope = parse_scope(scope)
         try:
             made = terminal.services.resources.add(
                 terminal.tx,
                 terminal.origin,
                 uri=uri,
                 name=name,
-                scope=parse_scope(scope),
+                scope=known_scope,
                 admin_scope=parse_scope(admin_scope),
                 token_alg=token_alg,
                 access_token_seconds=access_token_seconds,
+                descriptions=described(known_scope, english, korean),
+                token_typ=token_typ,
             )
         except ResourceExists:
             refuse(f"{uri} is registered already.")
         except ValueError as error:
             refuse(f"{error}.".capitalize())
-    if as_json:
-        show_json(_fields(made))
-    else:
-        show_fields(_fields(made))
+    _show(made, as_json=as_json)
+
+
+@resource.command()
+@click.argument("uri")
+@click.option("--name", metavar="N", help="What people read on the consent page.")
+@click.option("--add-scope", metavar='"a b"', default="", help="Scopes that the API has learnt.")
+@click.option("--remove-scope", metavar='"a b"', default="", help="Scopes that it no longer knows.")
+@click.option("--admin-scope", metavar='"a b"', help="Those that only administrators get, in place of those before.")
+@describe
+@describe_ko
+@click.option("--token-alg", type=ALGORITHMS, help=TOKEN_ALG_HELP)
+@click.option("--token-typ", type=TYPES, help=TOKEN_TYP_HELP)
+@click.option(
+    "--access-token-seconds",
+    metavar="N",
+    type=click.IntRange(0, 900),
+    help="Life of its access tokens. 0: as set for all.",
+)
+@as_json
+def update(
+    *,
+    uri: str,
+    name: str | None,
+    add_scope: str,
+    remove_scope: str,
+    admin_scope: str | None,
+    english: tuple[str, ...],
+    korean: tuple[str, ...],
+    token_alg: str | None,
+    token_typ: str | None,
+    access_token_seconds: int | None,
+    as_json: bool,
+) -> None:
+    """Change what is said of an API. What no option names stays as it is.
+
+    Access tokens that are out keep what they say until they end, some minutes later.
+
+    \b
+    Example:   mcp-core resource update https://files.example/mcp --add-scope files.delete \\
+                 --describe "files.delete=Delete your files" --describe-ko "files.delete=내 파일 삭제"
+    """
+    from provider.protocol.scopes import parse_scope
+
+    with opened() as terminal:
+        known = _known(terminal, uri)
+        removed = parse_scope(remove_scope)
+        absent = [entry for entry in removed if entry not in known.scope]
+        if absent:
+            refuse(f"It has no scope {' '.join(absent)}. It has: {' '.join(known.scope)}")
+        scope = tuple(entry for entry in (*known.scope, *parse_scope(add_scope)) if entry not in removed)
+        admins = known.admin_scope if admin_scope is None else parse_scope(admin_scope)
+        changes: dict[str, Any] = {
+            "name": name,
+            "scope": tuple(dict.fromkeys(scope)),
+            "admin_scope": tuple(entry for entry in admins if entry not in removed),
+            "descriptions": described(scope, english, korean, known.descriptions),
+            "token_alg": token_alg,
+            "token_typ": token_typ,
+        }
+        changes = {field: value for field, value in changes.items() if value is not None}
+        if access_token_seconds is not None:
+            changes["access_token_seconds"] = access_token_seconds or None
+        try:
+            changed = terminal.services.resources.change(terminal.tx, terminal.origin, known.uri, **changes)
+        except ValueError as error:
+            refuse(f"{error}.".capitalize())
+    _show(changed or known, as_json=as_json)
 
 
 @resource.command("set")
@@ -91,18 +171,15 @@ def set_resource(*, uri: str, client_ids: tuple[str, ...], as_json: bool) -> Non
     Example:   mcp-core resource set https://files.example/mcp --introspection-client app_4fK…
     """
     with opened() as terminal:
+        known = _known(terminal, uri)
         wanted = tuple(dict.fromkeys(name for name in client_ids if name))
         for name in wanted:
             found = terminal.client(name)
             if found.kind != "application" or not found.always_authenticates:
                 refuse(f"{name} is no application that an operator made and that has a secret or a key.")
-        changed = terminal.services.resources.set_introspection_clients(terminal.tx, terminal.origin, uri, wanted)
-        if changed is None:
-            terminal.unknown_resource(uri)
-    if as_json:
-        show_json(_fields(changed))
-    else:
-        show_fields(_fields(changed))
+        changes = {"introspection_clients": wanted}
+        changed = terminal.services.resources.change(terminal.tx, terminal.origin, known.uri, **changes)
+    _show(changed or known, as_json=as_json)
 
 
 @resource.command("list")
@@ -136,6 +213,23 @@ def remove(*, uri: str) -> None:
     click.echo(f"Removed {uri}.{ended(asdict(done))}")
 
 
+def _known(terminal: Terminal, uri: str) -> Resource:
+    """The API that an operator means, in any spelling, or a refusal. This server itself is none."""
+    services = terminal.services
+    found = services.resources.find(terminal.tx, uri)
+    if found is None or found == services.resources.default():
+        refuse(f"{uri} is not registered. See: mcp-core resource list")
+    return found
+
+
+def _show(found: Resource, *, as_json: bool) -> None:
+    if as_json:
+        show_json(_fields(found))
+        return
+    descriptions = [f"{name}={words}" for name, said in found.descriptions.items() for words in said.values()]
+    show_fields({**_fields(found), "descriptions": "; ".join(descriptions)})
+
+
 def _fields(found: Resource) -> dict[str, Any]:
     return {
         "uri": found.uri,
@@ -145,4 +239,6 @@ def _fields(found: Resource) -> dict[str, Any]:
         "token_alg": found.token_alg,
         "access_token_seconds": found.access_token_seconds,
         "introspection_clients": found.introspection_clients,
+        "descriptions": {name: dict(words) for name, words in found.descriptions.items()},
+        "token_typ": found.token_typ,
     }

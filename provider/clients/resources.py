@@ -15,19 +15,15 @@ from database.transaction import Transaction
 from provider.audit import AuditEvent, AuditRecorder
 from provider.clients.cache import ShortCache
 from provider.clients.client_ends import Ended
+from provider.clients.resource_rules import checked_resource
 from provider.protocol.client import Resource
 from provider.protocol.errors import OAuthError
 from provider.protocol.messages import Origin
 from provider.protocol.resources import canonical_resource
-from provider.protocol.scopes import IDENTITY_SCOPES, checked_scope
-from provider.protocol.text import is_name, one_line
 from provider.tokens.grant_records import GrantRecords
 from provider.tokens.token_records import living_tokens_for
 
 CACHE_SECONDS = 5
-ALGORITHMS = ("RS256", "ES256", "EdDSA")
-MIN_TOKEN_SECONDS, MAX_TOKEN_SECONDS = 30, 900
-_SCRIPT_SCHEMES = ("javascript", "data", "vbscript", "file", "blob", "about")
 _CATALOGUE = "all"
 _TABLE = ResourceRow.__table__
 _FIND = select(_TABLE).where(_TABLE.c.uri == bindparam("uri"))
@@ -85,44 +81,35 @@ class Resources:
         admin_scope: tuple[str, ...] = (),
         token_alg: str = "RS256",  # noqa: S107 - an algorithm
         access_token_seconds: int | None = None,
+        descriptions: Mapping[str, Mapping[str, str]] | None = None,
+        token_typ: str = "at+jwt",  # noqa: S107 - a type
     ) -> Resource:
         """Registers an API. Scopes in ``admin_scope`` are among ``scope`` and for administrators only.
 
         Raises ``ResourceExists``, ``OAuthError`` (``invalid_target``, ``invalid_scope``) or ``ValueError``.
         """
-        name, scope, admin_scope = one_line(name), checked_scope(scope), checked_scope(admin_scope)
-        if token_alg not in ALGORITHMS:
-            raise ValueError(f"token_alg must be one of {', '.join(ALGORITHMS)}")
-        if not is_name(name, 255):
-            raise ValueError("a resource needs a name of 1 to 255 printable characters")
-        if access_token_seconds is not None and not MIN_TOKEN_SECONDS <= access_token_seconds <= MAX_TOKEN_SECONDS:
-            raise ValueError(f"access tokens live {MIN_TOKEN_SECONDS} to {MAX_TOKEN_SECONDS} seconds")
-        if set(scope) & set(IDENTITY_SCOPES):
-            raise OAuthError.invalid_scope("openid, profile, email and offline_access belong to this server.")
-        if not set(admin_scope) <= set(scope):
-            raise ValueError("admin scopes must be among the scopes")
-        if canonical_resource(uri).partition(":")[0] in _SCRIPT_SCHEMES:
-            raise OAuthError.invalid_target("The resource must be an https URI, or another name such as a URN.")
+        made = checked_resource(
+            Resource(
+                uri=uri,
+                name=name,
+                scope=scope,
+                admin_scope=admin_scope,
+                token_alg=token_alg,
+                access_token_seconds=access_token_seconds,
+                descriptions=descriptions or {},
+                token_typ=token_typ,
+            )
+        )
         if self.find(tx, uri) is not None:
             raise ResourceExists(uri)
-        row = {
-            "id": new_id(origin.now),
-            "uri": uri,
-            "name": name,
-            "scope": " ".join(scope),
-            "admin_scope": " ".join(admin_scope),
-            "token_alg": token_alg,
-            "access_token_seconds": access_token_seconds,
-            "created_at": origin.now,
-            "updated_at": origin.now,
-        }
+        row = {"id": new_id(origin.now), **_columns(made), "created_at": origin.now, "updated_at": origin.now}
         try:
             tx.execute(insert(ResourceRow), row)
         except IntegrityError:
             raise ResourceExists(uri) from None
         self._end(tx, origin, uri)
         self._changed(tx, origin, AuditEvent.RESOURCE_ADDED, uri)
-        return Resource(uri, name, scope, admin_scope, token_alg, access_token_seconds)
+        return made
 
     def remove(self, tx: Transaction, origin: Origin, uri: str) -> Ended | None:
         """Takes an API out of the catalogue, and ends all that was granted at it, for good. Any spelling will do."""
@@ -133,18 +120,27 @@ class Resources:
         self._changed(tx, origin, AuditEvent.RESOURCE_REMOVED, known.uri)
         return ended
 
-    def set_introspection_clients(
-        self, tx: Transaction, origin: Origin, uri: str, client_ids: tuple[str, ...]
-    ) -> Resource | None:
-        """Says which clients are the API itself, in place of those that were. None when there is no such API."""
+    def change(self, tx: Transaction, origin: Origin, uri: str, **changes: Any) -> Resource | None:
+        """Changes what an operator may say of an API, by the names of ``Resource``; all but ``uri``. What is said of scopes
+        that it no longer has goes with them. None when there is no such API.
+
+        Raises what ``add`` raises.
+        """
         known = _load(tx).get(canonical_resource(uri))
         if known is None:
             return None
-        values = {"introspection_clients": list(client_ids) or None, "updated_at": origin.now}
-        if tx.execute(update(ResourceRow).where(_TABLE.c.uri == known.uri).values(values)).rowcount != 1:
+        wanted = replace(known, **changes)
+        kept = {name: words for name, words in wanted.descriptions.items() if name in wanted.scope}
+        changed = checked_resource(replace(wanted, descriptions=kept))
+        values, before = _columns(changed), _columns(known)
+        differing = {name: value for name, value in values.items() if value != before[name]}
+        if not differing:
+            return known
+        statement = update(ResourceRow).where(_TABLE.c.uri == known.uri).values(**differing, updated_at=origin.now)
+        if tx.execute(statement).rowcount != 1:
             return None
-        self._changed(tx, origin, AuditEvent.RESOURCE_CHANGED, known.uri, introspection_clients=list(client_ids))
-        return replace(known, introspection_clients=client_ids)
+        self._changed(tx, origin, AuditEvent.RESOURCE_CHANGED, known.uri, **differing)
+        return changed
 
     def invalidate(self) -> None:
         self._cache.forget(_CATALOGUE)
@@ -174,6 +170,21 @@ def _load(tx: Transaction) -> dict[str, Resource]:
     return {canonical_resource(row["uri"]): _parse(row) for row in tx.execute(_ALL).mappings()}
 
 
+def _columns(resource: Resource) -> dict[str, Any]:
+    """What the table holds of an API."""
+    return {
+        "uri": resource.uri,
+        "name": resource.name,
+        "scope": " ".join(resource.scope),
+        "admin_scope": " ".join(resource.admin_scope),
+        "token_alg": resource.token_alg,
+        "access_token_seconds": resource.access_token_seconds,
+        "introspection_clients": list(resource.introspection_clients) or None,
+        "descriptions": {name: dict(words) for name, words in resource.descriptions.items()} or None,
+        "token_typ": resource.token_typ,
+    }
+
+
 def _parse(row: Mapping[Any, Any]) -> Resource:
     return Resource(
         uri=row["uri"],
@@ -183,4 +194,6 @@ def _parse(row: Mapping[Any, Any]) -> Resource:
         token_alg=row["token_alg"],
         access_token_seconds=row["access_token_seconds"],
         introspection_clients=tuple(row["introspection_clients"] or ()),
+        descriptions=row["descriptions"] or {},
+        token_typ=row["token_typ"],
     )

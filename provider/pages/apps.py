@@ -23,7 +23,9 @@ def show() -> Response:
     for consent in services.consents.list(tx, known.user.id):
         client = services.clients.get_by_row(tx, consent.client_row_id)
         if client is not None:
-            apps.append((consent, identity_of(client, client.redirect_uris), scope_sentences(consent.scope)))
+            api = services.resources.find(tx, consent.resource)
+            sentences = scope_sentences(consent.scope, None if api == services.resources.default() else api)
+            apps.append((consent, identity_of(client, client.redirect_uris), sentences))
     return render("apps/list.html", user=known.user, apps=apps)
 
 

@@ -27,8 +27,8 @@ def show() -> Response:
         leads_away=True,
         asked=asked,
         user=known.user,
-        sentences=scope_sentences(item for item in wanted if item not in asked.allowed_before),
-        allowed_before=scope_sentences(item for item in wanted if item in asked.allowed_before),
+        sentences=scope_sentences((name for name in wanted if name not in asked.allowed_before), asked.resource),
+        allowed_before=scope_sentences((name for name in wanted if name in asked.allowed_before), asked.resource),
         switch_account=waiting.passed_on("/login", switch="1"),
     )
 

@@ -9,25 +9,37 @@ from flask import request
 from flask_babel import gettext as _
 
 from provider.accounts.passwords import WeakPassword
+from provider.protocol.client import Resource
+from provider.web.locale import language
 
 
 @dataclass(frozen=True)
 class ScopeSentence:
-    """What a scope allows, in words. ``sentence`` is empty for scopes that only their API can explain."""
+    """What a scope allows, in words. ``lasts``: also while the person is away."""
 
     name: str
     sentence: str
     lasts: bool = False
 
 
-def scope_sentences(scope: Iterable[str]) -> list[ScopeSentence]:
-    known = {
+def scope_sentences(scope: Iterable[str], api: Resource | None = None) -> list[ScopeSentence]:
+    """What each scope allows: in our words, in those of the API's operator, or else by its name.
+
+    ``api`` is the API that the scopes are asked for, None for this server itself.
+    """
+    ours = {
         "openid": _("Know that it is you"),
         "profile": _("See your name and user name"),
         "email": _("See your e-mail address"),
         "offline_access": _("Keep this access while you are away, until you take it back"),
     }
-    return [ScopeSentence(name, known.get(name, ""), name == "offline_access") for name in scope]
+    return [ScopeSentence(name, ours.get(name) or _sentence(name, api), name == "offline_access") for name in scope]
+
+
+def _sentence(scope: str, api: Resource | None) -> str:
+    if api is None:
+        return str(_("Use “%(scope)s”", scope=scope))
+    return api.description(scope, language()) or str(_("Do what %(api)s calls “%(scope)s”", api=api.name, scope=scope))
 
 
 def weak_password(weakness: WeakPassword, shortest: int) -> str:

@@ -12,6 +12,7 @@ PRIVATE_KEY_JWT = "private_key_jwt"
 AUTHENTICATION_METHODS = (PUBLIC, "client_secret_basic", "client_secret_post", PRIVATE_KEY_JWT)
 SECRET_METHODS = ("client_secret_basic", "client_secret_post")
 PAIRWISE = "pairwise"
+ACCESS_TOKEN_TYPES = ("at+jwt", "JWT")
 OPERATORS = "application"  # the kind of client that an operator registers
 PKCE = ("always", "unless-nonce", "never")
 
@@ -152,7 +153,9 @@ class Resource:
     """An API that tokens are for (RFC 8707). ``admin_scope`` are those of its scopes that only administrators have.
 
     ``access_token_seconds`` is the life of its tokens, None for that of the settings. ``introspection_clients`` are the ids
-    of the clients that are this API: they may ask what a token for it is.
+    of the clients that are this API: they may ask what a token for it is. ``descriptions`` say what a scope allows, by its
+    name and the language: ``{"notes:read": {"en": "Read your notes"}}``. ``token_typ`` is the type in the header of its
+    access tokens: RFC 9068's, or ``JWT`` for verifiers that know no other.
     """
 
     uri: str
@@ -162,3 +165,10 @@ class Resource:
     token_alg: str = "RS256"  # noqa: S105 - an algorithm
     access_token_seconds: int | None = None
     introspection_clients: tuple[str, ...] = ()
+    descriptions: Mapping[str, Mapping[str, str]] = field(default_factory=dict, hash=False)
+    token_typ: str = "at+jwt"  # noqa: S105 - a type
+
+    def description(self, scope: str, language: str) -> str:
+        """What ``scope`` allows, in this language or else in English. Empty where nobody has said it."""
+        words = self.descriptions.get(scope, {})
+        return words.get(language) or words.get("en", "")

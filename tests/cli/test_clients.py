@@ -209,6 +209,8 @@ def test_a_resource_is_added_listed_and_removed(terminal: Terminal) -> None:
         "token_alg": "ES256",
         "access_token_seconds": 300,
         "introspection_clients": [],
+        "descriptions": {},
+        "token_typ": "at+jwt",
     }
     assert terminal.json("resource", "list") == [made]
     assert terminal.ok("resource", "list").splitlines()[1].split()[:2] == [uri, "Files"]
@@ -243,3 +245,62 @@ def test_a_resource_is_registered_once_in_whatever_spelling(terminal: Terminal) 
     for uri in ("https://api.example/", "https://API.example"):
         assert "registered already" in terminal.refused("resource", "add", uri, "--name", "A", "--scope", "a")
     assert "not registered" in terminal.refused("resource", "remove", "https://other.example/")
+
+
+DESCRIBED = ("--describe", "files.read=Read = see your files", "--describe-ko", "files.read=내 파일 읽기")
+
+
+def test_an_api_is_changed_option_by_option(terminal: Terminal) -> None:
+    uri = "https://files.example/mcp"
+    made = terminal.json("resource", "add", uri, "--name", "Files", "--scope", "files.read files.write", *DESCRIBED)
+    assert made["descriptions"] == {"files.read": {"en": "Read = see your files", "ko": "내 파일 읽기"}}
+    changed = terminal.json(
+        *(
+            "resource",
+            "update",
+            uri,
+            "--add-scope",
+            "files.delete",
+            "--remove-scope",
+            "files.write",
+            "--name",
+            "My files",
+        ),
+        *("--admin-scope", "files.delete", "--describe", "files.delete=Delete files", "--describe", "files.read="),
+        *("--token-typ", "JWT", "--token-alg", "ES256", "--access-token-seconds", "60"),
+    )
+    assert changed == {
+        **made,
+        "name": "My files",
+        "scope": "files.read files.delete",
+        "admin_scope": "files.delete",
+        "descriptions": {"files.read": {"ko": "내 파일 읽기"}, "files.delete": {"en": "Delete files"}},
+        "token_typ": "JWT",
+        "token_alg": "ES256",
+        "access_token_seconds": 60,
+    }
+    assert terminal.json("resource", "list") == [changed]
+    assert "files.delete=Delete files" in terminal.ok("resource", "update", uri, "--access-token-seconds", "0")
+    assert terminal.json("resource", "update", uri) == {**changed, "access_token_seconds": None}
+    assert len(terminal.audit("resource.changed")) == 2
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (["--remove-scope", "files.delete"], "no scope files.delete"),
+        (["--describe", "files.delete=Delete"], "none of its scopes (files.read)"),
+        (["--describe", "Read your files"], "SCOPE=WORDS"),
+        (["--describe-ko", "files.read=a\x1b[2J"], "printable"),
+        (["--admin-scope", "files.delete"], "among the scopes"),
+        (["--add-scope", "openid"], "belong to this server"),
+        (["--access-token-seconds", "29"], "30 to 900"),
+        (["--name", ""], "name"),
+    ],
+)
+def test_a_wrong_change_of_an_api_changes_nothing(terminal: Terminal, options: list[str], words: str) -> None:
+    uri = "https://files.example/mcp"
+    made = terminal.json("resource", "add", uri, "--name", "Files", "--scope", "files.read")
+    assert words in terminal.refused("resource", "update", uri, *options)
+    assert "not registered" in terminal.refused("resource", "update", "http://localhost:8000/oauth", "--name", "Own")
+    assert terminal.json("resource", "list") == [made]

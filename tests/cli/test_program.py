@@ -35,8 +35,10 @@ client rotate-secret CLIENT_ID --json
 api-key create --user --name --scope --resource --expires-in-days --json
 api-key list --user --json
 api-key revoke KEY_ID
-resource add URI --name --scope --admin-scope --token-alg --access-token-seconds --json
+resource add URI --name --scope --admin-scope --describe --describe-ko --token-alg --token-typ --access-token-seconds --json
 resource list --json
+resource update URI --name --add-scope --remove-scope --admin-scope --describe --describe-ko --token-alg --token-typ
+  --access-token-seconds --json
 resource set URI --introspection-client --json
 resource remove URI
 keys list --json
@@ -44,7 +46,7 @@ keys rotate --now --revoke --json
 registration-token create --name --expires-in-days --uses --no-pkce --json
 registration-token list --json
 registration-token revoke TOKEN_ID
-protect URL --scope --name --token-alg --json
+protect URL --scope --name --describe --describe-ko --token-alg --json
 cleanup --json
 doctor --json
 """

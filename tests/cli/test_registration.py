@@ -112,7 +112,7 @@ def test_an_operator_says_which_clients_are_an_api(terminal: Terminal) -> None:
     assert terminal.json("resource", "list")[0]["introspection_clients"] == [second]
     assert terminal.json("resource", "set", URL, "--introspection-client", "")["introspection_clients"] == []
     assert [json.loads(event["metadata"])["introspection_clients"] for event in terminal.audit("resource.changed")] == [
-        [first, second], [second], [],
+        [first, second], [second], None,
     ]  # fmt: skip
 
 

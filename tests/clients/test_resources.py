@@ -240,3 +240,65 @@ def test_an_addition_that_is_rolled_back_never_was(
     with Transaction(engine) as tx:
         assert resources.find(tx, API) is None
     assert events() == []
+
+
+WORDS = {"files.read": {"en": "Read your files", "ko": "내 파일 읽기"}, "files.write": {"en": "Change your files"}}
+
+
+def test_a_description_is_given_in_the_language_or_else_in_english(
+    resources: Resources, engine: Engine, origin: Origin
+) -> None:
+    with Transaction(engine) as tx:
+        add(resources, tx, origin, descriptions=WORDS)
+    with Transaction(engine) as tx:
+        (found,) = resources.list(tx)
+    assert found.descriptions == WORDS
+    assert [found.description("files.read", language) for language in ("en", "ko", "fr")] == [
+        "Read your files", "내 파일 읽기", "Read your files",
+    ]  # fmt: skip
+    assert found.description("files.write", "ko") == "Change your files"
+    assert found.description("files.delete", "en") == ""
+
+
+def test_what_is_said_of_an_api_changes_and_the_rest_stays(
+    resources: Resources, other_process: Resources, engine: Engine, origin: Origin, events: Events
+) -> None:
+    with Transaction(engine) as tx:
+        made = add(resources, tx, origin, descriptions=WORDS, admin_scope=("files.write",))
+    with Transaction(engine) as tx:
+        changed = resources.change(tx, origin, API, scope=("files.read", "files.new"), admin_scope=(), token_typ="JWT")
+        assert resources.find(tx, API) == changed
+    with Transaction(engine) as tx:
+        assert other_process.find(tx, API) == changed
+        assert resources.change(tx, origin, API, token_typ="JWT") == changed
+        assert resources.change(tx, origin, "https://other.example", name="Other") is None
+    assert changed is not None
+    assert (changed.name, changed.scope, changed.token_typ) == (made.name, ("files.read", "files.new"), "JWT")
+    assert changed.descriptions == {"files.read": WORDS["files.read"]}
+    (event,) = [row for row in events() if row["action"] == "resource.changed"]
+    assert set(event["metadata"]) == {"scope", "admin_scope", "descriptions", "token_typ"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"descriptions": {"files.delete": {"en": "Delete"}}},
+        {"descriptions": {"files.read": {"fr": "Lire"}}},
+        {"descriptions": {"files.read": {"en": " "}}},
+        {"descriptions": {"files.read": {"en": "a\nb"}}},
+        {"descriptions": {"files.read": {"ko": "\u202egpj"}}},
+        {"descriptions": {"files.read": {"en": "x" * 201}}},
+        {"token_typ": "jwt"},
+        {"token_typ": "logout+jwt"},
+        {"token_typ": ""},
+    ],
+)
+def test_no_api_is_described_or_typed_wrongly(
+    resources: Resources, tx: Transaction, origin: Origin, changes: dict[str, Any]
+) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        add(resources, tx, origin, **changes)
+    add(resources, tx, origin)
+    if "files.delete" not in changes.get("descriptions", {}):
+        with pytest.raises(ValueError, match=r"\w"):
+            resources.change(tx, origin, API, **changes)

@@ -218,7 +218,7 @@ class Provider:
         """The credentials of an API itself, which may introspect its tokens."""
         client = self.machine(name="Notes API", **options)
         with self.begin() as tx:
-            assert self.services.resources.set_introspection_clients(tx, self.origin, uri, (client.client_id,))
+            assert self.services.resources.change(tx, self.origin, uri, introspection_clients=(client.client_id,))
         return client
 
     def resource(self, uri: str = API, scope: tuple[str, ...] = API_SCOPE, **options: Any) -> Resource:

@@ -122,7 +122,7 @@ def test_a_mark_that_is_taken_away_counts_no_more(provider: Provider, api_client
     assert provider.introspect(api_client, token).json == INACTIVE
     assert provider.introspect(other, token).json["active"]
     with provider.begin() as tx:
-        provider.services.resources.set_introspection_clients(tx, provider.origin, API, ())
+        provider.services.resources.change(tx, provider.origin, API, introspection_clients=())
     assert provider.introspect(other, token).json == INACTIVE
     assert len(provider.events("resource.changed")) == 3
 

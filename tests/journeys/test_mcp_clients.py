@@ -35,7 +35,12 @@ def test_the_official_client_signs_in_calls_and_refreshes(world: World) -> None:
     assert asked["resource"] == [world.url]
     (page,) = program.person.asked
     says(page, "“Notes client” wants to use your account", "Your answer goes to localhost", ON_THIS_DEVICE)
-    says(page, f"To reach Notes {world.url}", f"It will be able to Use {SCOPE}", "Keep this access while you are away")
+    says(
+        page,
+        f"To reach Notes {world.url}",
+        f"It will be able to Do what Notes calls “{SCOPE}”",
+        "Keep this access while you are away",
+    )
     says_nothing_of(page, UNREVIEWED, "Known by its address")
 
     tokens = program.storage.tokens

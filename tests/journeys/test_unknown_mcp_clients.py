@@ -39,7 +39,13 @@ def test_the_official_client_brings_its_metadata_document(world: World) -> None:
         "It calls itself “The editor”.",
         f"Known by its address at {world.documents.host}",
     )
-    says(page, "Your answer goes to localhost", ON_THIS_DEVICE, f"To reach Notes {world.url}", f"Use {SCOPE}")
+    says(
+        page,
+        "Your answer goes to localhost",
+        ON_THIS_DEVICE,
+        f"To reach Notes {world.url}",
+        f"Do what Notes calls “{SCOPE}”",
+    )
     assert world.documents.count("/editor/client.json") == 1, "read once, and kept for as long as its host says"
 
     program.expire()
@@ -57,7 +63,9 @@ def test_a_hosted_client_is_unreviewed_and_its_host_is_named(world: World) -> No
     for page in person.asked:
         says(page, f"{world.documents.host} wants to use your account", "It calls itself “The hosted”.")
         says(page, UNREVIEWED, "Your answer goes to editor.example")
-        says(page, f"Known by its address at {world.documents.host}", f"It will be able to Use {SCOPE}")
+        says(
+            page, f"Known by its address at {world.documents.host}", f"It will be able to Do what Notes calls “{SCOPE}”"
+        )
         says_nothing_of(page, ON_THIS_DEVICE)
     assert len(person.asked) == 2
 

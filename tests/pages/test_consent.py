@@ -55,7 +55,7 @@ def test_the_page_says_all_that_a_person_needs_to_decide(site: Site, ana: Accoun
         "See your name and user name",
         "See your e-mail address",
         "Keep this access while you are away, until you take it back",
-        "Use reports:read",
+        "Do what Reports calls “reports:read”",
         "You can take this back at any time",
     ):
         assert words in text, words
@@ -165,8 +165,34 @@ def test_a_hostile_scope_is_shown_as_text(site: Site, ana: Account) -> None:
     scope = "x<script>alert(1)</script>&{{7*7}}"
     site.resource(scope=(scope,))
     visitor = asked(site, ana, scope=scope, resource="https://reports.example/api")
-    assert f"Use {scope}" in visitor.page.text
+    assert f"Do what Reports calls “{scope}”" in visitor.page.text
     assert "<script" not in visitor.page.html
+
+
+DESCRIBED = {
+    "reports:read": {"en": "Read <b>your</b> reports", "ko": "내 보고서 읽기"},
+    "reports:write": {"en": "Change your reports"},
+    "reports:send": {"ko": "내 보고서 보내기"},
+}
+
+
+@pytest.mark.parametrize(
+    "language, sentences",
+    [
+        ("en", ["Read <b>your</b> reports", "Change your reports", "Do what Reports calls “reports:send”"]),
+        ("ko", ["내 보고서 읽기", "Change your reports", "내 보고서 보내기"]),
+    ],
+)
+def test_scopes_are_described_in_the_words_of_the_operator_and_the_language_of_the_reader(
+    site: Site, ana: Account, language: str, sentences: list[str]
+) -> None:
+    site.resource(scope=tuple(DESCRIBED), descriptions=DESCRIBED)
+    visitor = asked(site, ana, scope=" ".join(DESCRIBED), resource="https://reports.example/api", ui_locales=language)
+    assert [item.text for item in visitor.document.all("li") if item.text in sentences] == sentences
+    visitor.post(visitor.page.url, {"decision": "allow"})
+    visitor.follow()
+    visitor.get("/account/apps")
+    assert DESCRIBED["reports:write"]["en"] in visitor.page.text
 
 
 def test_cancel_goes_back_to_the_application_and_allow_gives_a_code(site: Site, ana: Account) -> None:
