@@ -20,6 +20,7 @@ from provider.security.crypto import DecryptionFailed, Keyring, constant_time_eq
 
 STEP_SECONDS = 30
 WINDOW_STEPS = 1
+_STUMBLING_BLOCKS = re.compile(r"[:/?#&=%+;\\\"]|[^\S ]")
 _CODE = re.compile(r"[0-9]{6}")
 _USERS = UserRow.__table__
 _SESSIONS = UserSession.__table__
@@ -60,7 +61,7 @@ class Totp:
 
     def provisioning_uri(self, secret: str, user: User, service_name: str) -> str:
         """The ``otpauth:`` URI that authenticator applications read from a QR code."""
-        return pyotp.TOTP(secret).provisioning_uri(name=user.username, issuer_name=service_name)
+        return pyotp.TOTP(secret).provisioning_uri(name=_label(user.username), issuer_name=_label(service_name))
 
     def confirm(self, tx: Transaction, origin: Origin, session: Session, user: User, code: str) -> bool:
         """Switches the second factor on if ``code`` proves the session's pending secret. The code's step is used up.
@@ -136,6 +137,15 @@ def matching_step(secret: str, code: str, now: datetime.datetime) -> int | None:
     steps = range(current + WINDOW_STEPS, current - WINDOW_STEPS - 1, -1)
     matches = [step for step in steps if constant_time_equal(generator.generate_otp(step), digits)]
     return matches[0] if matches else None
+
+
+def _label(name: str) -> str:
+    """``name`` as authenticator applications can read it.
+
+    A colon parts service and account, whether it is written as itself or as ``%3A``; some applications decode twice, and
+    then find other parts of a URI in what a name has.
+    """
+    return " ".join(_STUMBLING_BLOCKS.sub(" ", name).split()) or "-"
 
 
 def _session_context(session_id: str) -> dict[str, str]:

@@ -41,8 +41,6 @@ def create(
     Example:   mcp-core api-key create --user ana --name nightly-backup --scope files.read --expires-in-days 90
     Use it:    curl -u "$KEY_ID:$KEY_SECRET" -d grant_type=client_credentials $ISSUER/token
     """
-    from provider.protocol.scopes import parse_scope
-
     with opened() as terminal:
         services = terminal.services
         owner = terminal.user(user_name)
@@ -52,7 +50,7 @@ def create(
                 terminal.origin,
                 owner,
                 name=name,
-                scope=parse_scope(scope) if scope else None,
+                scope=terminal.scope(scope) if scope else None,
                 expires_in_days=expires_in_days,
                 resource=resource,
                 actor=terminal.actor,

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import click
 
-from provider.cli.terminal import refuse
+from provider.cli.terminal import near, refuse
 
 ALGORITHMS = click.Choice(("RS256", "ES256", "EdDSA"))
 TYPES = click.Choice(("at+jwt", "JWT"))
@@ -35,7 +35,8 @@ def described(
         for text in texts:
             name = next((name for name in sorted(scope, key=len, reverse=True) if text.startswith(f"{name}=")), None)
             if name is None:
-                refuse(f"{text!r} describes none of its scopes ({' '.join(scope)}). Write: SCOPE=WORDS")
+                meant = near(text.partition("=")[0], scope)
+                refuse(f"{text!r} describes none of its scopes ({' '.join(scope)}).{meant} Write: SCOPE=WORDS")
             words = said.setdefault(name, {})
             words[language] = text[len(name) + 1 :].strip()
             if not words[language]:

@@ -99,8 +99,6 @@ def options_from(terminal: Terminal, name: str | None, given: dict[str, Any], cl
     web where that was said. What was not given is None, and an empty text takes something away.
     """
     from provider.clients.operator_metadata import ClientOptions
-    from provider.protocol.scopes import parse_scope
-
     resource, scope, claims = given["resource"], given["scope"], given["claims"]
     return ClientOptions(
         name=name,
@@ -109,7 +107,7 @@ def options_from(terminal: Terminal, name: str | None, given: dict[str, Any], cl
         redirect_uris=_list(given["redirect_uris"]),
         post_logout_redirect_uris=_list(given["post_logout_redirect_uris"]),
         grant_types=_list(given["grant_types"]),
-        scope=None if scope is None else parse_scope(scope),
+        scope=None if scope is None else terminal.scope(scope),
         resource=terminal.services.resources.get(terminal.tx, resource).uri if resource else resource,
         jwks_uri=given["jwks_uri"],
         pkce=_pkce(pkce=given["pkce"], no_pkce=given["no_pkce"]),

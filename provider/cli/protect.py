@@ -8,16 +8,25 @@ from urllib.parse import urlsplit
 
 import click
 
-from provider.cli.api_options import ALGORITHMS, TOKEN_ALG_HELP, describe, describe_ko, described
+from provider.cli.api_options import (
+    ALGORITHMS,
+    TOKEN_ALG_HELP,
+    TOKEN_TYP_HELP,
+    TYPES,
+    describe,
+    describe_ko,
+    described,
+)
 from provider.cli.terminal import as_json, opened, refusals, refuse, settings, show_json
 
+_SCOPE = "mcp:use"
 _SNIPPETS = {
     "FastMCP": """\
 from fastmcp import FastMCP
 from mcp_core_verifier import Verifier
 from mcp_core_verifier.fastmcp import MCPCoreAuth
 
-verifier = Verifier({issuer!r}, {uri!r}, scopes_supported={scope!r})
+verifier = Verifier({issuer!r}, {uri!r}, scopes_supported={scope!r}{typ})
 mcp = FastMCP({name!r}, auth=MCPCoreAuth(verifier, {first!r}))
 app = mcp.http_app(path={path!r})""",
     "MCP Python SDK": """\
@@ -26,7 +35,7 @@ from mcp_core_verifier import Verifier
 from mcp_core_verifier.asgi import Protect
 from mcp_core_verifier.mcp import protection
 
-verifier = Verifier({issuer!r}, {uri!r}, scopes_supported={scope!r})
+verifier = Verifier({issuer!r}, {uri!r}, scopes_supported={scope!r}{typ})
 server = MCPServer({name!r}, **protection(verifier, {first!r}))
 app = server.streamable_http_app(streamable_http_path={path!r})
 app.add_middleware(Protect, verifier=verifier, scopes=[{first!r}])""",
@@ -36,7 +45,7 @@ from mcp_core_verifier import AccessToken, Verifier
 from mcp_core_verifier.fastapi import install
 
 app = FastAPI()
-protect = install(app, Verifier({issuer!r}, {uri!r}, scopes_supported={scope!r}))
+protect = install(app, Verifier({issuer!r}, {uri!r}, scopes_supported={scope!r}{typ}))
 
 
 @app.get({view!r})
@@ -48,7 +57,7 @@ from mcp_core_verifier import Verifier
 from mcp_core_verifier.flask import access_token, install
 
 app = Flask(__name__)
-protect = install(app, Verifier({issuer!r}, {uri!r}, scopes_supported={scope!r}))
+protect = install(app, Verifier({issuer!r}, {uri!r}, scopes_supported={scope!r}{typ}))
 
 
 @app.get({view!r})
@@ -60,25 +69,27 @@ def whoami() -> dict[str, str]:
 
 @click.command()
 @click.argument("uri", metavar="URL")
-@click.option("--scope", metavar='"a b"', default="mcp:use", show_default=True, help="All scopes that it knows.")
+@click.option("--scope", metavar='"a b"', help=f"All scopes that it knows.  [default: {_SCOPE}]")
 @click.option("--name", metavar="N", help="What people read on the consent page. Default: the host.")
 @describe
 @describe_ko
-@click.option("--token-alg", type=ALGORITHMS, default="RS256", show_default=True, help=TOKEN_ALG_HELP)
+@click.option("--token-alg", type=ALGORITHMS, help=f"{TOKEN_ALG_HELP}  [default: RS256]")
+@click.option("--token-typ", type=TYPES, help=f"{TOKEN_TYP_HELP}  [default: at+jwt]")
 @as_json
 def protect(
     *,
     uri: str,
-    scope: str,
+    scope: str | None,
     name: str | None,
     english: tuple[str, ...],
     korean: tuple[str, ...],
-    token_alg: str,
+    token_alg: str | None,
+    token_typ: str | None,
     as_json: bool,
 ) -> None:
     """Register an MCP server or API, and print what makes it ask for our tokens.
 
-    May be repeated: what is registered already stays as it is.
+    May be repeated: of what is registered already it changes what the options say, and nothing else.
 
     \b
     Example:   mcp-core protect https://files.example/mcp --scope "files:read files:write"
@@ -86,30 +97,33 @@ def protect(
     from provider.protocol.scopes import parse_scope
 
     with refusals():
-        wanted = parse_scope(scope)
-    if not wanted or not uri.startswith(("https://", "http://")):
+        wanted = None if scope is None else parse_scope(scope)
+    if wanted == () or not uri.startswith(("https://", "http://")):
         refuse("A resource that can be protected has an http(s) URL and at least one scope.")
     issuer = settings().issuer
+    options = {"name": name, "scope": wanted, "token_alg": token_alg, "token_typ": token_typ}
+    said: dict[str, Any] = {field: value for field, value in options.items() if value is not None}
     with opened() as terminal:
         services, tx = terminal.services, terminal.tx
         known = services.resources.find(tx, uri)
         if known is not None and known.uri == issuer:
             refuse("This is the address of MCP Core itself.")
-        if known is None:
-            try:
-                known = services.resources.add(
-                    tx,
-                    terminal.origin,
-                    uri=uri,
-                    name=name or urlsplit(uri).netloc or uri,
-                    scope=wanted,
-                    token_alg=token_alg,
-                    descriptions=described(wanted, english, korean),
-                )
-            except ValueError as error:
-                refuse(f"{error}.".capitalize())
+        has = () if known is None else known.scope
+        for entry in set(has).difference(wanted or has):
+            change = f"mcp-core resource update {uri} --remove-scope {entry}"
+            refuse(f"It also has the scope {entry}. To take that away: {change}")
+        before = None if known is None else known.descriptions
+        said["descriptions"] = described(wanted or has or (_SCOPE,), english, korean, before)
+        try:
+            if known is None:
+                default = {"name": urlsplit(uri).netloc or uri, "scope": (_SCOPE,)}
+                known = services.resources.add(tx, terminal.origin, uri=uri, **{**default, **said})
+            else:
+                known = services.resources.change(tx, terminal.origin, known.uri, **said) or known
+        except ValueError as error:
+            refuse(f"{error}.".capitalize())
     if not known.scope:
-        refuse(f"{known.uri} is registered without a scope. Remove it and protect it again.")
+        refuse(f"{known.uri} is registered without a scope. Protect it with --scope.")
     document: dict[str, Any] = {
         "resource": known.uri,
         "authorization_servers": [issuer],
@@ -133,6 +147,7 @@ def protect(
         "uri": known.uri,
         "scope": list(known.scope),
         "first": known.scope[0],
+        "typ": "" if known.token_typ == "at+jwt" else f", token_typ={known.token_typ!r}",  # noqa: S105 - a type
     }
     for title, snippet in _SNIPPETS.items():
         click.echo(f"\n--- {title}\n{snippet.format(**values)}")

@@ -16,7 +16,7 @@ from provider.cli.api_options import (
     describe_ko,
     described,
 )
-from provider.cli.terminal import Group, as_json, ended, opened, refuse, show_fields, show_json, show_table
+from provider.cli.terminal import Group, as_json, ended, near, opened, refuse, show_fields, show_json, show_table
 from provider.program_name import command
 
 if TYPE_CHECKING:
@@ -81,8 +81,9 @@ def add(
                 descriptions=described(known_scope, english, korean),
                 token_typ=token_typ,
             )
-        except ResourceExists:
-            refuse(f"{uri} is registered already.")
+        except ResourceExists as known:
+            same = "" if str(known) == uri else f" Clients take {uri} for the same."
+            refuse(f"{known} is registered already.{same}")
         except ValueError as error:
             refuse(f"{error}.".capitalize())
     _show(made, as_json=as_json)
@@ -132,9 +133,9 @@ def update(
     with opened() as terminal:
         known = _known(terminal, uri)
         removed = parse_scope(remove_scope)
-        absent = [entry for entry in removed if entry not in known.scope]
-        if absent:
-            refuse(f"It has no scope {' '.join(absent)}. It has: {' '.join(known.scope)}")
+        for entry in removed:
+            if entry not in known.scope:
+                refuse(f"It has no scope {entry}.{near(entry, known.scope)} It has: {' '.join(known.scope)}")
         scope = tuple(entry for entry in (*known.scope, *parse_scope(add_scope)) if entry not in removed)
         admins = known.admin_scope if admin_scope is None else parse_scope(admin_scope)
         changes: dict[str, Any] = {

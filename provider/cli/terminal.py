@@ -93,6 +93,17 @@ class Terminal:
         known = near(uri, (resource.uri for resource in self.services.resources.list(self.tx)))
         refuse(f"{uri} is not registered.{known} See: {command('resource list')}")
 
+    def scope(self, text: str) -> tuple[str, ...]:
+        """The scopes of a list with blanks between, or a refusal of the first that neither this server nor an API has."""
+        from provider.protocol.scopes import IDENTITY_SCOPES, parse_scope
+
+        apis = self.services.resources.list(self.tx)
+        known = dict.fromkeys((*IDENTITY_SCOPES, *(name for api in apis for name in api.scope)))
+        for name in (wanted := parse_scope(text)):
+            if name not in known:
+                refuse(f"No API has the scope {name}.{near(name, known)} There are: {' '.join(known)}")
+        return wanted
+
 
 def settings() -> Settings:
     """The settings, or a refusal with one line for each thing to change."""

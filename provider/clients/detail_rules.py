@@ -18,7 +18,7 @@ MAX_REQUEST_URIS = 20
 # A larger key makes each signature by it costly to check, and whoever sends one pays nothing.
 LEAST_RSA_BITS, MOST_RSA_BITS = 2048, 4096
 MOST_EXPONENT_BITS = 64
-_PRIVATE_MEMBERS = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
+_PRIVATE_MEMBERS = {"d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"}
 _KEY_TYPES = ("RSA", "EC", "OKP")
 _SHOWN_URIS = ("client_uri", "logo_uri", "policy_uri", "tos_uri")
 _CALLED_URIS = ("jwks_uri", "sector_identifier_uri", "backchannel_logout_uri", "frontchannel_logout_uri")
@@ -76,17 +76,22 @@ def is_https_uri(uri: str, *, or_loopback: bool = False) -> bool:
 
 
 def jwks_problem(jwks: Mapping[str, Any]) -> str | None:
-    """Why ``jwks`` is no set of public asymmetric keys (RFC 7517 §5), None when it is."""
+    """Why ``jwks`` is no set of public asymmetric keys, None when it is.
+
+    Keys of other kinds may be among them: they are never used (RFC 7517 §5).
+    """
     keys = jwks.get("keys")
     if not isinstance(keys, list) or not keys or len(keys) > MAX_KEYS:
         return "jwks must have 1 to 10 keys."
-    for key in keys:
-        if not isinstance(key, dict) or key.get("kty") not in _KEY_TYPES:
-            return "Every key must be an RSA, EC or OKP key."
-        if _PRIVATE_MEMBERS & set(key):
-            return "Keys must be public ones."
-        if key["kty"] == "RSA" and not _is_cheap_to_check(key):
-            return "RSA keys must have 2048 to 4096 bits, and a small exponent."
+    if not all(isinstance(key, dict) and isinstance(key.get("kty"), str) for key in keys):
+        return "Every key must have a kty."
+    if any(_PRIVATE_MEMBERS & set(key) for key in keys):
+        return "Keys must be public ones."
+    known = [key for key in keys if key["kty"] in _KEY_TYPES]
+    if not known:
+        return "At least one key must be an RSA, EC or OKP key."
+    if not all(_is_cheap_to_check(key) for key in known if key["kty"] == "RSA"):
+        return "RSA keys must have 2048 to 4096 bits, and a small exponent."
     return None
 
 

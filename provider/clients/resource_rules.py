@@ -10,13 +10,13 @@ from provider.protocol.errors import OAuthError
 from provider.protocol.resources import canonical_resource
 from provider.protocol.scopes import IDENTITY_SCOPES, checked_scope
 from provider.protocol.text import is_name, one_line
+from provider.protocol.uri_schemes import SCRIPT_SCHEMES
 
 ALGORITHMS = ("RS256", "ES256", "EdDSA")
 MIN_TOKEN_SECONDS, MAX_TOKEN_SECONDS = 30, 900
 MAX_NAME = 255
 DESCRIPTION_LANGUAGES = ("en", "ko")
 MAX_DESCRIPTION = 200
-_SCRIPT_SCHEMES = ("javascript", "data", "vbscript", "file", "blob", "about")
 
 
 def checked_resource(said: Resource) -> Resource:
@@ -35,7 +35,7 @@ def checked_resource(said: Resource) -> Resource:
         raise OAuthError.invalid_scope("openid, profile, email and offline_access belong to this server.")
     if not set(admin_scope) <= set(scope):
         raise ValueError("admin scopes must be among the scopes")
-    if canonical_resource(said.uri).partition(":")[0] in _SCRIPT_SCHEMES:
+    if canonical_resource(said.uri).partition(":")[0] in SCRIPT_SCHEMES:
         raise OAuthError.invalid_target("The resource must be an https URI, or another name such as a URN.")
     if not set(said.descriptions) <= set(scope):
         raise ValueError("only the resource's own scopes can be described")

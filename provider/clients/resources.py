@@ -14,12 +14,12 @@ from database.models.columns import new_id
 from database.transaction import Transaction
 from provider.audit import AuditEvent, AuditRecorder
 from provider.clients.cache import ShortCache
+from provider.clients.catalogue import Catalogue
 from provider.clients.client_ends import Ended
 from provider.clients.resource_rules import checked_resource
 from provider.protocol.client import Resource
 from provider.protocol.errors import OAuthError
 from provider.protocol.messages import Origin
-from provider.protocol.resources import canonical_resource
 from provider.tokens.grant_records import GrantRecords
 from provider.tokens.token_records import living_tokens_for
 
@@ -31,7 +31,7 @@ _ALL = select(_TABLE).order_by(_TABLE.c.uri)
 
 
 class ResourceExists(Exception):
-    """The catalogue already has this resource."""
+    """The catalogue already has this resource, or one that clients would take it for. Its text is the registered URI."""
 
 
 class Resources:
@@ -41,7 +41,7 @@ class Resources:
         self._audit = audit
         self._grants = grants
         self._own = Resource(uri=issuer, name="", scope=(), token_alg="RS256")  # noqa: S106 - an algorithm
-        self._cache: ShortCache[dict[str, Resource]] = ShortCache(CACHE_SECONDS, 1)
+        self._cache: ShortCache[Catalogue] = ShortCache(CACHE_SECONDS, 1)
 
     def default(self) -> Resource:
         """This server as the audience: for userinfo, and for clients that name no API."""
@@ -49,10 +49,7 @@ class Resources:
 
     def find(self, tx: Transaction, uri: str) -> Resource | None:
         """The resource that ``uri`` means. Raises ``invalid_target`` for what is no resource URI at all."""
-        wanted = canonical_resource(uri)
-        if wanted == canonical_resource(self._own.uri):
-            return self._own
-        found = self._known(tx).get(wanted)
+        found = self._known(tx).find(uri)
         if found is None:  # perhaps it was added a moment ago, by another process
             row = tx.execute(_FIND, {"uri": uri}).mappings().first()
             found = None if row is None else _parse(row)
@@ -68,7 +65,7 @@ class Resources:
         return found
 
     def list(self, tx: Transaction) -> list[Resource]:
-        return list(_load(tx).values())
+        return list(self._load(tx).apis)
 
     def add(
         self,
@@ -100,8 +97,9 @@ class Resources:
                 token_typ=token_typ,
             )
         )
-        if self.find(tx, uri) is not None:
-            raise ResourceExists(uri)
+        alike = self._known(tx).alike(uri)
+        if alike:
+            raise ResourceExists(alike[0].uri)
         row = {"id": new_id(origin.now), **_columns(made), "created_at": origin.now, "updated_at": origin.now}
         try:
             tx.execute(insert(ResourceRow), row)
@@ -113,7 +111,7 @@ class Resources:
 
     def remove(self, tx: Transaction, origin: Origin, uri: str) -> Ended | None:
         """Takes an API out of the catalogue, and ends all that was granted at it, for good. Any spelling will do."""
-        known = _load(tx).get(canonical_resource(uri))
+        known = self._registered(tx, uri)
         if known is None or tx.execute(delete(ResourceRow).where(_TABLE.c.uri == known.uri)).rowcount != 1:
             return None
         ended = self._end(tx, origin, known.uri)
@@ -126,7 +124,7 @@ class Resources:
 
         Raises what ``add`` raises.
         """
-        known = _load(tx).get(canonical_resource(uri))
+        known = self._registered(tx, uri)
         if known is None:
             return None
         wanted = replace(known, **changes)
@@ -159,15 +157,19 @@ class Resources:
 
     def known(self, tx: Transaction) -> Collection[Resource]:
         """The whole catalogue, at most some seconds old."""
-        return self._known(tx).values()
+        return self._known(tx).apis
 
-    def _known(self, tx: Transaction) -> dict[str, Resource]:
+    def _known(self, tx: Transaction) -> Catalogue:
         known = self._cache.get(tx, _CATALOGUE)
-        return known if known is not None else self._cache.fill(tx, _CATALOGUE, lambda: _load(tx)) or {}
+        return known or self._cache.fill(tx, _CATALOGUE, lambda: self._load(tx)) or self._load(tx)
 
+    def _load(self, tx: Transaction) -> Catalogue:
+        return Catalogue(self._own, map(_parse, tx.execute(_ALL).mappings()))
 
-def _load(tx: Transaction) -> dict[str, Resource]:
-    return {canonical_resource(row["uri"]): _parse(row) for row in tx.execute(_ALL).mappings()}
+    def _registered(self, tx: Transaction, uri: str) -> Resource | None:
+        """The API as it is now, to change it. This server itself is none."""
+        found = self._load(tx).find(uri)
+        return None if found is self._own else found
 
 
 def _columns(resource: Resource) -> dict[str, Any]:

@@ -110,6 +110,8 @@ class Grant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]
     def granted_resource(self, granted_uri: str) -> Resource:
         """The API of a grant. The token request may repeat it but not ask for another (RFC 8707 §2.2)."""
         granted, requested = self.services.resources.get(self.tx, granted_uri), self.requested_resource()
+        if granted.uri != granted_uri:
+            raise OAuthError.invalid_target("The resource that was authorized is not registered any more.")
         if requested is not None and requested.uri != granted.uri:
             raise OAuthError.invalid_target("The resource differs from the one that was authorized.")
         return granted

@@ -12,7 +12,8 @@ PRIVATE_KEY_JWT = "private_key_jwt"
 AUTHENTICATION_METHODS = (PUBLIC, "client_secret_basic", "client_secret_post", PRIVATE_KEY_JWT)
 SECRET_METHODS = ("client_secret_basic", "client_secret_post")
 PAIRWISE = "pairwise"
-ACCESS_TOKEN_TYPES = ("at+jwt", "JWT")
+RFC9068_TYPE = "at+jwt"
+ACCESS_TOKEN_TYPES = (RFC9068_TYPE, "JWT")
 OPERATORS = "application"  # the kind of client that an operator registers
 PKCE = ("always", "unless-nonce", "never")
 
@@ -166,7 +167,7 @@ class Resource:
     access_token_seconds: int | None = None
     introspection_clients: tuple[str, ...] = ()
     descriptions: Mapping[str, Mapping[str, str]] = field(default_factory=dict, hash=False)
-    token_typ: str = "at+jwt"  # noqa: S105 - a type
+    token_typ: str = RFC9068_TYPE
 
     def description(self, scope: str, language: str) -> str:
         """What ``scope`` allows, in this language or else in English. Empty where nobody has said it."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from provider.protocol.errors import OAuthError
+from provider.protocol.uri_schemes import is_taken
 
 MAX_CHARACTERS = 2000
 # What an authorization response adds (RFC 6749 §4.1.2, RFC 9207 §2): registered too, a client would meet it twice.
@@ -23,14 +24,15 @@ _HTTPS = re.compile(
     rf"https://(?:[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*|\[(?P<ipv6>[0-9A-Fa-f:.]{{2,45}})\]){_PORT}{_REST}"
 )
 _LOOPBACK = re.compile(rf"http://(?P<host>localhost|127\.0\.0\.1|\[::1\]){_PORT}{_REST}")
-_PRIVATE_SCHEME = re.compile(r"[a-z][a-z0-9+-]*(?:\.[a-z0-9+-]+)+")
+_PRIVATE_SCHEME = re.compile(r"[a-z][a-z0-9+-]*(?:\.[a-z0-9+-]+)*")
 _PRIVATE = re.compile(rf"{_PRIVATE_SCHEME.pattern}:{_CHARACTERS}+")
 
 
 def check_redirect_uri(uri: str, application_type: str) -> None:
     """Raises ``invalid_redirect_uri`` unless ``uri`` may be registered (RFC 8252 §7, OAuth 2.1 §2.3, §8.4).
 
-    Allowed: https with a host; http to loopback; for native applications a private-use scheme that has a period.
+    Allowed: https with a host; http to loopback; for native applications a private-use scheme, which should have a period
+    (§8.4) and need not: editors and terminals have none.
     """
     problem = redirect_uri_problem(uri, application_type)
     if problem:
@@ -69,8 +71,10 @@ def _form_problem(uri: str, application_type: str) -> str | None:
         known = _LOOPBACK.fullmatch(uri)
         is_loopback_uri = known is not None and _is_port(known["port"])
         return None if is_loopback_uri else "An http redirect URI must go to localhost, 127.0.0.1 or [::1]."
-    if not _PRIVATE_SCHEME.fullmatch(uri.partition(":")[0]):
-        return "A redirect URI must be https; a private-use scheme must be lower case with a period: com.example.app."
+    if not is_private_scheme(uri):
+        return (
+            "A redirect URI must be https, or have a scheme of the application's own, in lower case: com.example.app."
+        )
     if not _PRIVATE.fullmatch(uri):
         return "A redirect URI must be a valid URI."
     if application_type != "native":
@@ -84,7 +88,8 @@ def is_loopback(uri: str) -> bool:
 
 def is_private_scheme(uri: str) -> bool:
     """Whether ``uri`` has a scheme of an application's own (RFC 8252 §7.1)."""
-    return _PRIVATE_SCHEME.fullmatch(uri.partition(":")[0]) is not None
+    scheme, colon, _rest = uri.partition(":")
+    return bool(colon) and _PRIVATE_SCHEME.fullmatch(scheme) is not None and not is_taken(scheme)
 
 
 def goes_to_a_device(uri: str) -> bool:

@@ -12,6 +12,7 @@ from provider.protocol.errors import OAuthError
 MAX_CHARACTERS = 512
 # Absolute URI without fragment: the characters of RFC 3986, and no broken percent-encoding.
 _URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):((?:[A-Za-z0-9._~:/?@!$&'()*+,;=\[\]-]|%[0-9A-Fa-f]{2})+)")
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 _AUTHORITY = re.compile(r"//([^/?]*)(.*)")
 
 
@@ -31,6 +32,20 @@ def canonical_resource(uri: str) -> str:
     if authority is not None:
         rest = f"//{authority[1].lower()}{'' if authority[2] == '/' else authority[2]}"
     return f"{scheme}:{rest}"
+
+
+@lru_cache(maxsize=1024)
+def loose_resource(uri: str) -> str:
+    """The form that spellings share which clients take for one another: beside the canonical one, without the port that goes
+    without saying and without a slash at the end. Two registered resources may share it. Raises what that raises."""
+    canonical = canonical_resource(uri)
+    known = _AUTHORITY.fullmatch(canonical.partition(":")[2])
+    scheme = canonical.partition(":")[0]
+    if known is None or scheme not in _DEFAULT_PORTS:
+        return canonical
+    authority = known[1].removesuffix(_DEFAULT_PORTS[scheme]).removesuffix(":")
+    path, mark, query = known[2].partition("?")
+    return f"{scheme}://{authority}{path.removesuffix('/')}{mark}{query}"
 
 
 def single_resource(requested: Iterable[str]) -> str | None:

@@ -87,7 +87,8 @@ class TokenIssuer:
                 claims["owner"] = client.owner_user_id
         else:
             claims |= self._authentication_claims(authorization)
-        token = self._sign(tx, authorization.resource.token_alg, "at+jwt", claims, now)
+        api = authorization.resource
+        token = self._sign(tx, api.token_alg, api.token_typ, claims, now)
         return IssuedAccessToken(token, jti, lifetime, authorization.scope)
 
     def id_token(

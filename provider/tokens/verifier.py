@@ -6,7 +6,7 @@ import base64
 import binascii
 import datetime
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ from database.models.columns import UTCDateTime
 from database.transaction import Transaction
 from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.claims_request import ClaimsRequest
+from provider.protocol.client import ACCESS_TOKEN_TYPES, RFC9068_TYPE
 from provider.protocol.messages import Origin
 from provider.tokens.key_pairs import REGISTRY
 from provider.tokens.signing_keys import SigningKeys
@@ -30,6 +31,8 @@ _KNOWN_CLAIMS = (
     *("iss", "sub", "aud", "client_id", "scope", "iat", "nbf", "exp", "jti"),
     *("owner", "auth_time", "acr", "amr", "sid"),
 )
+# Every access token says them and no ID token ever does, whatever its type is called.
+_ACCESS_TOKENS_ONLY = frozenset({"client_id", "scope", "jti"})
 _TOKENS = IssuedToken.__table__
 _GRANTS = GrantRecord.__table__
 _CLIENTS = Client.__table__
@@ -42,7 +45,7 @@ _ALIVE = (
         *(_TOKENS.c.audience, _TOKENS.c.issued_at, _TOKENS.c.expires_at),
         *(_GRANTS.c.claims, _GRANTS.c.authenticated_at, _GRANTS.c.acr, _GRANTS.c.amr, _GRANTS.c.session_id),
         *(_CLIENTS.c.id.label("client_row_id"), _CLIENTS.c.client_id, _CLIENTS.c.owner_user_id),
-        _USERS.c.username,
+        *(_USERS.c.username, _RESOURCES.c.token_typ),
     )
     .select_from(
         _TOKENS.join(_CLIENTS, _CLIENTS.c.id == _TOKENS.c.client_id)
@@ -101,13 +104,17 @@ class TokenVerifier:
     def verify_access_token(self, tx: Transaction, token: str, now: datetime.datetime) -> VerifiedAccessToken | None:
         """The token's content if it is ours, in time, not revoked, and says what its record says. None on any doubt.
 
-        One query. Without the comparison, whoever has a signing key could widen a small token of their own.
+        One query. Without the comparison, whoever has a signing key could widen a small token of their own; and where an API
+        has access tokens of type ``JWT``, it is the record that tells them from all else of that type.
         """
-        claims = self._verify(tx, token, "at+jwt", now)
+        claims = self._verify(tx, token, ACCESS_TOKEN_TYPES, now)
         if claims is None or not self._is_in_time(claims, now) or not isinstance(claims.get("jti"), str):
             return None
+        typ = (_header(token) or {}).get("typ")
         row = tx.execute(_ALIVE, {"jti": claims["jti"], "now": now, "issuer": self._issuer}).mappings().first()
-        if row is None or any(claims.get(name) != value for name, value in _recorded_claims(row).items()):
+        if row is None or typ not in (RFC9068_TYPE, row["token_typ"]):
+            return None
+        if any(claims.get(name) != value for name, value in _recorded_claims(row).items()):
             return None
         return VerifiedAccessToken(
             claims={name: claims[name] for name in _KNOWN_CLAIMS if name in claims},
@@ -124,8 +131,10 @@ class TokenVerifier:
 
         Its key may have retired within the last day.
         """
-        claims = self._verify(tx, token, "JWT", now, may_be_retired=True)
-        if claims is None or not isinstance(claims.get("aud"), str) or not isinstance(claims.get("sub"), str):
+        claims = self._verify(tx, token, ("JWT",), now, may_be_retired=True)
+        if claims is None or not _ACCESS_TOKENS_ONLY.isdisjoint(claims):
+            return None
+        if not isinstance(claims.get("aud"), str) or not isinstance(claims.get("sub"), str):
             return None
         return claims
 
@@ -158,12 +167,18 @@ class TokenVerifier:
         return len(names)
 
     def _verify(
-        self, tx: Transaction, token: str, kind: str, now: datetime.datetime, *, may_be_retired: bool = False
+        self,
+        tx: Transaction,
+        token: str,
+        kinds: Collection[str],
+        now: datetime.datetime,
+        *,
+        may_be_retired: bool = False,
     ) -> Mapping[str, Any] | None:
         if len(token) > MAX_TOKEN_CHARACTERS or not token.isascii():
             return None
         header = _header(token)
-        if header is None or set(header) - _ALLOWED_HEADER or header.get("typ") != kind:
+        if header is None or set(header) - _ALLOWED_HEADER or header.get("typ") not in kinds:
             return None
         kid = header.get("kid")
         if not isinstance(kid, str):

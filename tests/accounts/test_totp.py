@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from urllib.parse import parse_qs, urlsplit
+from dataclasses import replace
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import pyotp
 import pytest
@@ -228,10 +229,35 @@ def test_taking_it_away_works_once_and_leaves_nothing(
 
 
 def test_authenticator_applications_read_the_address(services: Services, ana: User) -> None:
-    uri = urlsplit(services.totp.provisioning_uri("A" * 32, ana, "MCP Core: 서버"))
+    uri = urlsplit(services.totp.provisioning_uri("A" * 32, ana, "MCP Core 서버"))
     assert (uri.scheme, uri.netloc) == ("otpauth", "totp")
     fields = parse_qs(uri.query)
     assert fields["secret"] == ["A" * 32]
-    assert fields["issuer"] == ["MCP Core: 서버"]
+    assert fields["issuer"] == ["MCP Core 서버"]
     assert uri.path.endswith("ana")
     assert set(fields) == {"secret", "issuer"}, "six digits, 30 seconds and SHA-1 are what applications assume"
+
+
+@pytest.mark.parametrize(
+    "name, label",
+    [
+        ("Acme: Files", "Acme Files"),
+        (":Acme::Files:", "Acme Files"),
+        ("Acme%3AFiles", "Acme 3AFiles"),
+        ("Files & More", "Files More"),
+        ("a/b?c#d=e+f", "a b c d e f"),
+        ("한\u3000글\n서버", "한 글 서버"),
+        (":", "-"),
+        ("Ana-Lena O'Neil_7.x", "Ana-Lena O'Neil_7.x"),
+    ],
+)
+def test_names_have_nothing_that_authenticator_applications_stumble_over(
+    services: Services, ana: User, name: str, label: str
+) -> None:
+    for user, service in ((ana, name), (replace(ana, username=name), "Files")):
+        uri = services.totp.provisioning_uri("A" * 32, user, service)
+        labels = unquote(uri.partition("?")[0].rpartition("/")[2]).split(":")
+        assert uri.count("%3A") == 0
+        assert label in labels
+        assert len(labels) == 2
+        assert parse_qs(urlsplit(uri).query)["issuer"] == [labels[0]]

@@ -60,7 +60,7 @@ def test_for_people_the_secret_is_shown_with_the_advice_to_keep_it(owned: Termin
     [
         (["--user", "nobody"], "There is no user nobody."),
         (["--user", "ana", "--scope", "files.purge"], "does not have"),
-        (["--user", "ana", "--scope", "unknown"], "does not have"),
+        (["--user", "ana", "--scope", "unknown"], "No API has the scope unknown"),
         (["--user", "ana", "--scope", "notes.read", "--resource", "https://files.example/mcp"], "does not have"),
         (["--user", "ana", "--resource", "https://unknown.example/"], "not registered"),
         (["--user", "ana", "--name", ""], "name"),

@@ -242,7 +242,7 @@ def test_what_is_no_resource_is_refused(terminal: Terminal, options: list[str], 
 
 def test_a_resource_is_registered_once_in_whatever_spelling(terminal: Terminal) -> None:
     terminal.ok("resource", "add", "https://api.example/", "--name", "A", "--scope", "a")
-    for uri in ("https://api.example/", "https://API.example"):
+    for uri in ("https://api.example/", "https://API.example", "https://api.example:443"):
         assert "registered already" in terminal.refused("resource", "add", uri, "--name", "A", "--scope", "a")
     assert "not registered" in terminal.refused("resource", "remove", "https://other.example/")
 

@@ -46,7 +46,7 @@ keys rotate --now --revoke --json
 registration-token create --name --expires-in-days --uses --no-pkce --json
 registration-token list --json
 registration-token revoke TOKEN_ID
-protect URL --scope --name --describe --describe-ko --token-alg --json
+protect URL --scope --name --describe --describe-ko --token-alg --token-typ --json
 cleanup --json
 doctor --json
 """

@@ -94,9 +94,72 @@ def test_protect_registers_once_and_prints_the_metadata(terminal: Terminal) -> N
     }
     (resource,) = terminal.json("resource", "list")
     assert (resource["uri"], resource["token_alg"], resource["name"]) == (URL, "ES256", "Notes")
-    assert terminal.json("protect", URL, "--scope", "other", "--name", "Other") == said
+    for again in (URL, URL + "/", "https://NOTES.example:443/mcp"):
+        assert terminal.json("protect", again) == said
+    assert terminal.json("protect", URL, *options) == said
     assert terminal.json("resource", "list") == [resource]
     assert len(terminal.audit("resource.added")) == 1
+    assert terminal.audit("resource.changed") == []
+
+
+@pytest.mark.parametrize(
+    "options, changes",
+    [
+        (["--name", "Memos"], {"name": "Memos"}),
+        (["--token-alg", "ES256"], {"token_alg": "ES256"}),
+        (["--token-typ", "JWT"], {"token_typ": "JWT"}),
+        (["--scope", "notes:delete mcp:use"], {"scope": "notes:delete mcp:use"}),
+        (["--describe", "mcp:use=Use it"], {"descriptions": {"mcp:use": {"en": "Use it"}}}),
+        (["--describe-ko", "mcp:use=쓰기"], {"descriptions": {"mcp:use": {"ko": "쓰기"}}}),
+    ],
+)
+def test_protect_applies_new_options_to_what_is_registered(
+    terminal: Terminal, options: list[str], changes: dict[str, object]
+) -> None:
+    terminal.json("protect", URL)
+    (before,) = terminal.json("resource", "list")
+    shown = terminal.ok("protect", URL, *options)
+    assert terminal.json("resource", "list") == [{**before, **changes}]
+    assert ("token_typ='JWT')" in shown) == ("JWT" in options)
+    assert len(terminal.audit("resource.changed")) == 1
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (["--scope", "notes:read"], "--remove-scope mcp:use"),
+        (["--scope", ""], "at least one scope"),
+        (["--describe", "mcp:uses=Use it"], "Did you mean mcp:use?"),
+        (["--name", "a\x1b"], "printable"),
+    ],
+)
+def test_protect_refuses_what_it_does_not_apply(terminal: Terminal, options: list[str], words: str) -> None:
+    terminal.json("protect", URL)
+    before = terminal.json("resource", "list")
+    assert words in terminal.refused("protect", URL, *options)
+    assert terminal.json("resource", "list") == before
+
+
+@pytest.mark.parametrize(
+    "scope, words",
+    [
+        (
+            "nosuch",
+            "No API has the scope nosuch. There are: openid profile email offline_access notes:read notes:write",
+        ),
+        ("openid note:read", "Did you mean notes:read?"),
+        ("notes:raed notes:write", "Did you mean notes:read?"),
+        ("Notes:Read", "Did you mean notes:read?"),
+        ("open_id", "Did you mean openid?"),
+    ],
+)
+def test_a_scope_that_no_api_has_is_refused_at_the_terminal(terminal: Terminal, scope: str, words: str) -> None:
+    terminal.user("ana")
+    terminal.json("protect", URL, "--scope", "notes:read notes:write")
+    for asked in (create("--scope", scope), ("api-key", "create", "--user", "ana", "--name", "k", "--scope", scope)):
+        assert words in terminal.refused(*asked)
+    assert "It has no scope" in terminal.refused("resource", "update", URL, "--remove-scope", scope)
+    assert terminal.json("client", "list") == terminal.json("api-key", "list") == []
 
 
 def test_an_operator_says_which_clients_are_an_api(terminal: Terminal) -> None:
@@ -232,7 +295,7 @@ def test_a_file_says_what_has_no_option(terminal: Terminal) -> None:
         ({"authentication_methods": ["none"]}, "authentication_methods"),
         ({"backchannel_logout_url": "https://files.example/"}, "backchannel_logout_url"),
         ({"jwks_uri": "http://files.example/jwks"}, "jwks_uri must be an https URI"),
-        ({"jwks": {"keys": [{"kty": "oct", "k": "x"}]}}, "RSA, EC or OKP"),
+        ({"jwks": {"keys": [{"kty": "oct", "k": "x"}]}}, "public ones"),
         ({"contacts": "ops@files.example"}, "contacts must be a list"),
         ({"subject_type": "other"}, "subject type"),
     ],

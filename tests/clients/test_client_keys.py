@@ -109,6 +109,13 @@ def test_registered_keys_are_found_and_nobody_is_asked(server: HttpsServer, find
     assert server.received == []
 
 
+def test_a_registered_key_of_an_unknown_kind_does_not_spoil_the_set(finder: Finder) -> None:
+    unknown = {"kty": "AKP", "alg": "ML-DSA-44", "pub": "AAAA", "kid": "x"}
+    own = known_client(jwks={"keys": [unknown, *jwks(client_key(kid="a"))["keys"]]})
+    assert finder.find(client=own) == ["a"]
+    assert finder.find("x", client=own) == []
+
+
 def test_of_a_clients_own_keys_only_those_are_read_that_may_have_signed(
     finder: Finder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

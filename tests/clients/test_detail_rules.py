@@ -102,7 +102,18 @@ def test_a_signed_request_may_be_named_with_its_digest() -> None:
     check_details(ClientDetails(request_uris=("https://app.example/request.jwt#GkurKxf5T0Y",)), "none")
 
 
-@pytest.mark.parametrize("jwks", [{"keys": [EC]}, {"keys": [EC, RSA, {"kty": "OKP", "crv": "Ed25519", "x": "x"}]}])
+POST_QUANTUM = {"kty": "AKP", "alg": "ML-DSA-44", "pub": "AAAA", "kid": "pq"}
+
+
+@pytest.mark.parametrize(
+    "jwks",
+    [
+        {"keys": [EC]},
+        {"keys": [EC, RSA, {"kty": "OKP", "crv": "Ed25519", "x": "x"}]},
+        {"keys": [POST_QUANTUM, EC]},
+        {"keys": [RSA, {"kty": "ec"}, {"kty": ""}, POST_QUANTUM]},
+    ],
+)
 def test_a_set_of_public_keys_is_one(jwks: dict[str, Any]) -> None:
     assert jwks_problem(jwks) is None
 
@@ -122,6 +133,12 @@ def test_a_set_of_public_keys_is_one(jwks: dict[str, Any]) -> None:
         {"keys": [{"kty": ["EC"]}]},
         {"keys": [{"kty": {"EC": 1}}]},
         {"keys": [{"kty": "ec"}]},
+        {"keys": [POST_QUANTUM]},
+        {"keys": [EC, {"kty": "oct", "k": "c2VjcmV0"}]},
+        {"keys": [EC, {**POST_QUANTUM, "priv": "AAAA"}]},
+        {"keys": [EC, {"kty": None}]},
+        {"keys": [EC, "AKP"]},
+        {"keys": [EC, *[POST_QUANTUM] * 10]},
         *({"keys": [EC, {**RSA, name: "x"}]} for name in ("d", "p", "q", "dp", "dq", "qi", "oth", "k")),
     ],
 )

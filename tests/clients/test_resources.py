@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 
 from database.transaction import Transaction
 from provider.audit import AuditRecorder
+from provider.clients.catalogue import Catalogue
 from provider.clients.resources import ResourceExists, Resources
 from provider.protocol.client import Resource
 from provider.protocol.errors import OAuthError
@@ -35,12 +36,15 @@ def add(resources: Resources, tx: Transaction, origin: Origin, **changes: Any) -
     return resources.add(tx, origin, **asked)
 
 
-def test_this_server_is_a_resource_of_its_own(resources: Resources, tx: Transaction) -> None:
+def test_this_server_is_a_resource_of_its_own(resources: Resources, tx: Transaction, origin: Origin) -> None:
     own = resources.default()
     assert own.uri == ISSUER
     assert resources.find(tx, ISSUER) == own
     assert resources.find(tx, "HTTPS://ID.example/oauth") == own
-    assert resources.find(tx, ISSUER + "/") is None
+    assert resources.find(tx, ISSUER + "/") == own
+    assert resources.find(tx, "https://id.example") is None
+    assert resources.change(tx, origin, ISSUER, name="Own") is None
+    assert resources.remove(tx, origin, ISSUER) is None
 
 
 def test_this_server_cannot_be_registered_again(resources: Resources, tx: Transaction, origin: Origin) -> None:
@@ -74,6 +78,16 @@ def test_a_resource_is_found_as_it_was_registered(resources: Resources, engine: 
         ("https://api.example", "https://api.example/"),
         ("https://api.example/", "https://api.example"),
         ("https://API.example:8443/", "https://api.example:8443"),
+        (API, API + "/"),
+        (API + "/", API),
+        (API, "https://api.example:443/mcp"),
+        (API, "HTTPS://API.example:443/mcp/"),
+        ("https://api.example:443/mcp/", API),
+        (API, "https://api.example:/mcp"),
+        ("https://api.example", "https://api.example:443/"),
+        ("http://localhost:80/mcp", "http://localhost/mcp/"),
+        ("https://[2001:db8::1]/mcp", "https://[2001:DB8::1]:443/mcp/"),
+        ("https://api.example/mcp?v=1", "https://api.example:443/mcp/?v=1"),
     ],
 )
 def test_the_registered_spelling_becomes_the_audience(
@@ -87,8 +101,10 @@ def test_the_registered_spelling_becomes_the_audience(
 
 @pytest.mark.parametrize(
     "near",
-    [API + "/", API + "?x", API[:-1], API.replace("mcp", "MCP"), API.replace("https", "http"), API + "%20",
-     "https://api.example:443/mcp", "https://api.example.evil.example/mcp", "urn:unknown"],
+    [API + "//", API + "/?x", API + "2", "https://api.example/", "https://api.example:80/mcp",
+     "https://api.example:8443/mcp", "http://api.example:443/mcp", API + "?x", API[:-1], API.replace("mcp", "MCP"),
+     API.replace("https", "http"), API + "%20",
+     "https://api.example.evil.example/mcp", "urn:unknown"],
 )  # fmt: skip
 def test_another_uri_is_another_resource(resources: Resources, engine: Engine, origin: Origin, near: str) -> None:
     with Transaction(engine) as tx:
@@ -107,7 +123,10 @@ def test_no_resource_at_all_is_an_invalid_target(resources: Resources, tx: Trans
         assert refusal.value.error == "invalid_target"
 
 
-@pytest.mark.parametrize("spelling", [API, "HTTPS://API.example/mcp"])
+@pytest.mark.parametrize(
+    "spelling",
+    [API, "HTTPS://API.example/mcp", API + "/", "https://api.example:443/mcp", "https://API.example:443/mcp/"],
+)
 def test_one_resource_is_registered_once(
     resources: Resources, engine: Engine, origin: Origin, events: Events, spelling: str
 ) -> None:
@@ -118,6 +137,22 @@ def test_one_resource_is_registered_once(
     assert [row["action"] for row in events()] == ["resource.added"]
 
 
+def test_two_resources_that_differ_only_so_stay_two(
+    resources: Resources, engine: Engine, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From before, or added at the same moment: each is found by its own name, and neither where both might be meant."""
+    slash = API + "/"
+    with Transaction(engine) as tx, monkeypatch.context() as blind:
+        blind.setattr(resources, "_known", lambda _tx: Catalogue(resources.default(), ()))
+        add(resources, tx, origin)
+        add(resources, tx, origin, uri=slash, name="Other files")
+    with Transaction(engine) as tx:
+        assert [resources.get(tx, uri).uri for uri in (API, slash, "HTTPS://API.example/mcp/")] == [API, slash, slash]
+        assert resources.find(tx, "https://api.example:443/mcp") is None
+        assert resources.remove(tx, origin, slash)
+        assert [it.uri for it in resources.list(tx)] == [API]
+
+
 def test_of_two_registrations_at_once_one_wins(
     resources: Resources, other_process: Resources, mariadb_engine: Engine, origin: Origin
 ) -> None:
@@ -126,7 +161,7 @@ def test_of_two_registrations_at_once_one_wins(
     with Transaction(mariadb_engine) as tx:
         add(resources, tx, origin)
     with Transaction(mariadb_engine) as tx:
-        other_process._known = lambda _tx: {}  # type: ignore[method-assign]
+        other_process._known = lambda _tx: Catalogue(other_process.default(), ())  # type: ignore[method-assign]
         with pytest.raises(ResourceExists):
             add(other_process, tx, origin)
         assert len(resources.list(tx)) == 1

@@ -227,6 +227,22 @@ CLIENTS: list[tuple[str, dict[str, Any], bool, bool]] = [  # kind, client, asked
         True,
         True,
     ),
+    (
+        "an editor without a period",
+        {"method": "none", "redirect_uris": ("cursor://anysphere.cursor-mcp/oauth/callback",)},
+        True,
+        True,
+    ),
+    (
+        "the same, and nobody vouches for it",
+        {
+            "is_vouched": False,
+            "method": "none",
+            "redirect_uris": ("kiro://kiro.oauth/callback", "https://kiro.example/cb"),
+        },
+        True,
+        True,
+    ),
     ("trusted on this device", {"is_trusted": True, "method": "none", "redirect_uris": (LOOPBACK,)}, False, False),
 ]
 

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
+from provider.protocol.client import ClientDetails
 from tests.endpoints.forging import altered, forgeries, signed
-from tests.endpoints.provider import KnownClient, Provider, claims_of, header_of
+from tests.endpoints.provider import API, KnownClient, Provider, claims_of, header_of
 from tests.statements import statements_of
 
 
@@ -69,6 +70,36 @@ def test_expiry_has_no_tolerance_and_one_clock(provider: Provider) -> None:
     provider.clock.advance(1)
     assert not is_active(provider, client, tokens["access_token"])
     assert provider.userinfo(tokens["access_token"]).error == (401, "invalid_token")
+
+
+@pytest.mark.parametrize("typ", ["at+jwt", "JWT"])
+def test_an_access_token_is_one_under_either_type_and_nothing_else_is(provider: Provider, typ: str) -> None:
+    """What tells them apart where the type does not: an access token has a record, and claims that no other token has."""
+    provider.resource(token_typ=typ)
+    client = provider.client(details=ClientDetails(userinfo_signed_response_alg="RS256"))
+    user = provider.user()
+    tokens = provider.tokens(user, client, ("openid", "notes:read"), resource=API)
+    assert header_of(tokens["access_token"])["typ"] == typ
+    api = provider.api()
+    assert is_active(provider, api, tokens["access_token"])
+    assert provider.introspect(api, tokens["access_token"]).json["aud"] == API
+    own = provider.tokens(user, client, ("openid", "profile"))
+    assert header_of(own["access_token"])["typ"] == "at+jwt"
+    with provider.begin() as tx:
+        issuer, verifier, now = provider.services.token_issuer, provider.services.token_verifier, provider.clock.now
+        others = {
+            "an ID token": tokens["id_token"],
+            "signed user info": provider.userinfo(own["access_token"]).body.decode(),
+            "a logout token": issuer.logout_token(tx, client.client, subject=user.id, session_id=None, now=now),
+        }
+        for what, other in others.items():
+            assert other.count(".") == 2, what
+            assert verifier.verify_access_token(tx, other, now) is None, what
+        assert verifier.verify_id_token_hint(tx, tokens["id_token"], now) is not None
+        assert verifier.verify_id_token_hint(tx, tokens["access_token"], now) is None
+    for what, other in others.items():
+        assert not is_active(provider, api, other), what
+        assert provider.userinfo(other).error == (401, "invalid_token"), what
 
 
 @pytest.mark.parametrize("kind", ["id_token", "refresh_token"])

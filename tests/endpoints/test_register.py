@@ -73,7 +73,8 @@ HOSTILE: list[tuple[dict[str, Any], str]] = [
             None, [], "", CALLBACK, [1], [""], [None], {"0": CALLBACK}, ["javascript:alert(1)"], ["data:text/html,x"],
             ["http://app.example/"], ["https://app.example/#x"], ["https://u@app.example/"], ["https://app.example/*"],
             ["com.example.app:/x", "https://app.example/#"], ["https://app.example/\r\nSet-Cookie: x"], ["//app.example/"],
-            ["https://app.example/?code=x"], [CALLBACK, "vbscript:x"], ["app:/x"], ["https://app.example/" + "x" * 2000],
+            ["https://app.example/?code=x"], [CALLBACK, "vbscript:x"], ["app:/x", "ms-settings:/x"],
+            ["https://app.example/" + "x" * 2000],
             ["http://localhost.evil.example/"], ["http://127.0.0.1@evil.example/"], ["http://127.1/"], ["\ud800"],
         )
     ),
@@ -246,3 +247,29 @@ def test_scripts_of_any_origin_may_register(provider: Provider) -> None:
 def test_other_methods_are_refused(provider: Provider, method: str) -> None:
     answer = provider.send(method, f"{provider.path}/register")
     assert (answer.status, answer.header("Allow")) == (405, "POST")
+
+
+EDITORS: dict[str, list[str]] = {
+    "Cursor": [
+        "cursor://anysphere.cursor-mcp/oauth/callback",
+        "https://www.cursor.com/agents/mcp/oauth/callback",
+        "http://localhost:8787/callback",
+    ],
+    "Warp": ["warp://mcp/oauth2callback"],
+    "Kiro": ["kiro://kiro.oauth/callback", "http://127.0.0.1:3128"],
+    "Roo Code": ["vscode://RooVeterinaryInc.roo-cline/mcp-auth/callback"],
+    "JetBrains": ["jetbrains://gateway/com.jetbrains.toolbox.mcp/auth"],
+}
+
+
+@pytest.mark.parametrize("application_type", [None, "web", "native"])
+@pytest.mark.parametrize("editor", EDITORS)
+def test_an_editor_registers_its_own_scheme_beside_other_addresses(
+    unlimited: Provider, editor: str, application_type: str | None
+) -> None:
+    """One address on the person's device makes a native application of it; those of https go on to match exactly."""
+    said = {"client_name": editor, "redirect_uris": EDITORS[editor], "token_endpoint_auth_method": "none"}
+    answer = register(unlimited, said | ({"application_type": application_type} if application_type else {}))
+    assert answer.status == 201, answer.body
+    assert answer.json["redirect_uris"] == EDITORS[editor]
+    assert answer.json["application_type"] == "native"

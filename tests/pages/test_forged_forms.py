@@ -117,7 +117,9 @@ FOREIGN_ORIGINS = {
     "no statement at all": {},
     "no origin": {"Origin": ""},
     "an opaque origin": {"Origin": "null"},
-    "an opaque origin from our own site": {"Origin": "null", "Sec-Fetch-Site": "same-origin"},
+    "an opaque origin from another site": {"Origin": "null", "Sec-Fetch-Site": "cross-site"},
+    "an opaque origin from a sister site": {"Origin": "null", "Sec-Fetch-Site": "same-site"},
+    "an opaque origin from the address bar": {"Origin": "null", "Sec-Fetch-Site": "none"},
     "another origin": {"Origin": "https://evil.example"},
     "our name as a prefix": {"Origin": f"{ORIGIN}.evil.example"},
     "our host without TLS": {"Origin": ORIGIN.replace("https", "http")},
@@ -162,7 +164,12 @@ def test_a_forged_post_is_refused_and_changes_nothing(site: Site, rule: str) -> 
     assert (visitor.cookie(SESSION), visitor.cookie(BROWSER)) == held
 
 
-@pytest.mark.parametrize("headers", [{"Origin": ORIGIN}, {"Sec-Fetch-Site": "same-origin"}, OURS], ids=str)
+BEHIND_A_PROXY = {"Origin": "null", "Sec-Fetch-Site": "same-origin"}  # of a page with "Referrer-Policy: no-referrer"
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Origin": ORIGIN}, {"Sec-Fetch-Site": "same-origin"}, OURS, BEHIND_A_PROXY], ids=str
+)
 @pytest.mark.parametrize("rule", FORMS)
 def test_the_same_post_from_our_own_page_works(site: Site, rule: str, headers: dict[str, str]) -> None:
     form = FORMS[rule](site)

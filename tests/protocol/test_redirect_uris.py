@@ -14,6 +14,7 @@ from provider.protocol.redirect_uris import (
     add_to_query,
     check_redirect_uri,
     is_loopback,
+    is_private_scheme,
     redirect_host,
     redirect_uri_matches,
     redirect_uri_problem,
@@ -36,6 +37,13 @@ ACCEPTED = [
     ("com.example.app:/callback", "native"),
     ("com.example.app://callback", "native"),
     ("com.example.app:callback", "native"),
+    # RFC 8252 §8.4 asks for a period and does not demand it: editors and terminals have none
+    ("myapp:/callback", "native"),
+    ("cursor://anysphere.cursor-mcp/oauth/callback", "native"),
+    ("vscode://RooVeterinaryInc.roo-cline/mcp-auth/callback", "native"),
+    ("jetbrains://gateway/com.jetbrains.toolbox.mcp/auth", "native"),
+    ("warp://mcp/oauth2callback", "native"),
+    ("kiro://kiro.oauth/callback", "native"),
     ("https://app.example/" + "a" * (MAX_CHARACTERS - 20), "web"),
 ]
 
@@ -84,9 +92,13 @@ REFUSED = [
     ("file:///etc/passwd", "native"),
     ("blob:https://app.example/x", "native"),
     ("about:blank", "native"),
-    # RFC 8252 §7.1: a private-use scheme has a period; it is for native applications
-    ("myapp:/callback", "native"),
-    ("myapp://callback", "native"),
+    # RFC 8252 §7.1: a private-use scheme is for native applications
+    ("myapp:/callback", "web"),
+    ("myapp:", "native"),
+    ("MyApp://callback", "native"),
+    ("my_app://callback", "native"),
+    ("c:/callback", "native"),
+    ("localhost:3000/callback", "native"),
     ("com.example.app:", "native"),
     ("COM.example.app:/callback", "native"),
     (".example:/callback", "native"),
@@ -136,6 +148,33 @@ REFUSED = [
 ]
 
 
+TAKEN = [
+    *(
+        "javascript",
+        "data",
+        "vbscript",
+        "file",
+        "blob",
+        "about",
+        "view-source",
+        "view-source+x",
+        "filesystem",
+        "chrome",
+    ),
+    *("chrome-extension", "moz-extension", "safari-web-extension", "devtools", "edge", "microsoft-edge", "ws", "wss"),
+    *("ftp", "sftp", "mailto", "tel", "sms", "facetime-audio", "intent", "android-app", "market", "itms-services"),
+    *("ms-settings", "ms-msdt", "search-ms", "shell", "web+app", "webcal", "ssh", "smb", "ldap", "magnet", "otpauth"),
+    *("http", "https", "urn", "localhost", "x"),
+]
+
+
+@pytest.mark.parametrize("scheme", TAKEN)
+def test_no_application_has_a_scheme_that_browsers_and_systems_act_on(scheme: str) -> None:
+    for uri in (f"{scheme}:x", f"{scheme}:/callback", f"{scheme.upper()}://callback"):
+        assert redirect_uri_problem(uri, "native"), uri
+        assert not is_private_scheme(uri), uri
+
+
 @pytest.mark.parametrize("uri, application_type", ACCEPTED)
 def test_a_sound_redirect_uri_may_be_registered(uri: str, application_type: str) -> None:
     check_redirect_uri(uri, application_type)
@@ -157,7 +196,7 @@ def test_a_dangerous_redirect_uri_may_not_be_registered(uri: str, application_ty
         ("https://app.example/a b", "blanks"),
         ("https://app.example/<x>", "forbid"),
         ("http://app.example/", "localhost"),
-        ("myapp:/callback", "period"),
+        ("intent:/callback", "of the application's own"),
         ("https://app.example/?code=1", "code"),
         ("https://app.example/" + "a" * MAX_CHARACTERS, "2000"),
     ],

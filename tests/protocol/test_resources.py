@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from provider.protocol.errors import OAuthError
-from provider.protocol.resources import MAX_CHARACTERS, canonical_resource, single_resource
+from provider.protocol.resources import MAX_CHARACTERS, canonical_resource, loose_resource, single_resource
 
 
 @pytest.mark.parametrize(
@@ -101,3 +101,10 @@ def test_two_resources_are_refused() -> None:
     with pytest.raises(OAuthError) as refusal:
         single_resource(["https://a.example/", "https://b.example/"])
     assert refusal.value.error == "invalid_target"
+
+
+@pytest.mark.parametrize(
+    "uri", ["urn:example:api/", "api://default/x/", "ftp://api.example:21/x/", "https://api.example:4433"]
+)
+def test_nothing_is_left_out_where_it_says_something(uri: str) -> None:
+    assert loose_resource(uri) == canonical_resource(uri) == uri

@@ -243,6 +243,7 @@ def test_a_new_key_during_an_outage_is_unknown_rather_than_bad(
     "entry",
     [
         {"kty": "oct", "k": "c2VjcmV0"},
+        {"kty": "AKP", "alg": "ML-DSA-44", "pub": "AAAA", "kid": "RS256"},
         {"use": "enc"},
         {"use": None},
         {"alg": "PS256"},

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from mcp_core_verifier import AccessToken, InsufficientScope, InvalidToken, Verifier
+from tests.verifier.conftest import MakeVerifier
 from tests.verifier.stand_in import AUDIENCE, KEYS, NOW, StandIn, generate, public, sign
 
 ALGORITHMS = ("RS256", "ES256", "EdDSA")
@@ -58,6 +59,40 @@ def test_a_token_without_scope_has_none(verifier: Verifier, provider: StandIn) -
 @pytest.mark.parametrize("kind", ["at+jwt", "AT+JWT", "application/at+jwt"])
 def test_the_type_is_a_media_type(verifier: Verifier, provider: StandIn, kind: str) -> None:
     assert verifier.verify(provider.token(header={"typ": kind})).subject == "0190-user"
+
+
+@pytest.mark.parametrize("kind", ["JWT", "jwt", "at+jwt", "application/at+jwt"])
+def test_a_service_may_take_tokens_of_the_general_type(
+    make_verifier: MakeVerifier, provider: StandIn, kind: str
+) -> None:
+    verifier = make_verifier(token_typ="JWT")
+    assert verifier.verify(provider.token(header={"typ": kind})).subject == "0190-user"
+
+
+@pytest.mark.parametrize(
+    "header, claims",
+    [
+        ({"typ": "logout+jwt"}, {}),
+        ({"typ": "dpop+jwt"}, {}),
+        ({"typ": None}, {}),
+        ({"typ": "JWT"}, {"client_id": None}),
+        ({"typ": "JWT"}, {"jti": None}),
+        ({"typ": "JWT"}, {"azp": "app_1"}),
+        ({"typ": "JWT"}, {"nonce": "n"}),
+        ({"typ": "JWT"}, {"at_hash": "h"}),
+        ({"typ": "JWT"}, {"events": {}}),
+    ],
+)
+def test_such_a_service_takes_no_id_token_and_no_logout_token(
+    make_verifier: MakeVerifier, provider: StandIn, header: dict[str, Any], claims: dict[str, Any]
+) -> None:
+    assert refusal(make_verifier(token_typ="JWT"), provider.token(header=header, **claims))
+
+
+@pytest.mark.parametrize("kind", ["", "jwt", "logout+jwt", "id+jwt"])
+def test_no_other_type_can_be_asked_for(make_verifier: MakeVerifier, kind: str) -> None:
+    with pytest.raises(ValueError, match="token_typ"):
+        make_verifier(token_typ=kind)
 
 
 @pytest.mark.parametrize(

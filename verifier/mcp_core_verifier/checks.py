@@ -18,7 +18,9 @@ MAX_TOKEN_CHARACTERS = 8192
 ALGORITHMS = ("RS256", "ES256", "EdDSA")
 LAST_SECOND = 253_402_300_799  # of the year 9999
 _HEADER = {"alg", "kid", "typ"}
+TYPES = ("at+jwt", "JWT")
 _TYPES = ("at+jwt", "application/at+jwt")
+_OTHER_TOKENS_ONLY = {"nonce", "at_hash", "azp", "events"}
 _STRINGS = ("iss", "sub", "client_id", "jti")
 _TIMES = ("iat", "exp")
 
@@ -42,8 +44,8 @@ class Unverified:
     signature: CompactSignature
 
 
-def read(token: str) -> Unverified:
-    """The parts of a token. Raises ``InvalidToken``.
+def read(token: str, typ: str = "at+jwt") -> Unverified:
+    """The parts of a token. ``typ`` is one that its header may have beside RFC 9068's. Raises ``InvalidToken``.
 
     A header with more than ``alg``, ``kid`` and ``typ`` is refused: keys inside the token, addresses of keys, and extensions
     that we would have to understand (``jwk``, ``jku``, ``x5u``, ``x5c``, ``crit``, ``b64``).
@@ -58,8 +60,8 @@ def read(token: str) -> Unverified:
     if not isinstance(header, dict) or set(header) - _HEADER:
         raise InvalidToken("the token's header has members that do not belong there")
     kind, kid, algorithm = header.get("typ"), header.get("kid"), header.get("alg")
-    if not isinstance(kind, str) or kind.lower() not in _TYPES:
-        raise InvalidToken("the token's typ is not at+jwt")
+    if not isinstance(kind, str) or kind.lower() not in (*_TYPES, typ.lower()):
+        raise InvalidToken(f"the token's typ is not {typ}")
     if not isinstance(kid, str) or not kid or algorithm not in ALGORITHMS:
         raise InvalidToken("the token's kid or alg is missing or not allowed")
     return Unverified(kid, algorithm, signature)
@@ -90,6 +92,8 @@ def check_claims(claims: Mapping[str, Any], *, issuer: str, audience: str, now: 
             raise InvalidToken(f"the claim {name} is missing or no time")
     if not isinstance(claims.get("scope", ""), str):
         raise InvalidToken("the claim scope is no string")
+    if _OTHER_TOKENS_ONLY & set(claims):
+        raise InvalidToken("the token is an ID token or a logout token")
     if claims["iss"] != issuer:
         raise InvalidToken(f"the issuer is {claims['iss']!r}")
     meant_for = claims.get("aud")

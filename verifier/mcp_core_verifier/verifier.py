@@ -32,6 +32,9 @@ class Verifier:
     ``issuer`` is compared byte for byte. ``audience`` is the service's address as it was registered with
     ``mcp-core resource add``. ``scopes_supported`` and ``resource_name`` are for the metadata only.
 
+    ``token_typ="JWT"`` is for a service that was registered with ``--token-typ JWT``: what else is of that type, such as an
+    ID token, is told apart by its claims, and refused.
+
     Offline unless ``introspection`` is given. ``jwks_uri`` replaces discovery; ``allow_http`` permits plain http to another
     machine, for a network that nobody else is on. ``http_options`` go to ``httpx.AsyncClient``.
     Raises ``ValueError`` for addresses that are not safe to ask.
@@ -44,6 +47,7 @@ class Verifier:
         *,
         scopes_supported: Iterable[str] = (),
         resource_name: str | None = None,
+        token_typ: str = "at+jwt",  # noqa: S107 - a type
         jwks_uri: str | None = None,
         introspection: Introspection | None = None,
         leeway_seconds: float = 30,
@@ -59,7 +63,10 @@ class Verifier:
         self.issuer = checked_url(issuer, allow_http=allow_http)
         if not audience or not audience.isascii() or not audience.isprintable() or set('"\\# ') & set(audience):
             raise ValueError(f"{audience!r} is no absolute URI without a fragment")
+        if token_typ not in checks.TYPES:
+            raise ValueError(f"token_typ must be one of {', '.join(checks.TYPES)}")
         self.audience = audience
+        self._token_typ = token_typ
         self.scopes_supported = checked_scopes(scopes_supported)
         self.metadata = ResourceMetadata(issuer, audience, self.scopes_supported, resource_name)
         self._leeway_seconds = leeway_seconds
@@ -114,7 +121,7 @@ class Verifier:
         return (yield from self._verify(bearer_token(authorization), scopes))
 
     def _verify(self, token: str, scopes: Iterable[str]) -> Steps[AccessToken]:
-        unverified = checks.read(token)
+        unverified = checks.read(token, self._token_typ)
         key = yield from self._keys.find(unverified.kid)
         claims = checks.verified_claims(unverified, key)
         checks.check_claims(
