@@ -99,6 +99,7 @@ def options_from(terminal: Terminal, name: str | None, given: dict[str, Any], cl
     web where that was said. What was not given is None, and an empty text takes something away.
     """
     from provider.clients.operator_metadata import ClientOptions
+
     resource, scope, claims = given["resource"], given["scope"], given["claims"]
     return ClientOptions(
         name=name,
