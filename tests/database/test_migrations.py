@@ -33,6 +33,7 @@ FILES = [
     "migrations/20261128_1613_add_consented_digest_and_introspection_clients.sql",
     "migrations/20261128_1620_add_sweeping_indices.sql",
     "migrations/20261128_1631_add_subject_and_epoch.sql",
+    "migrations/20261128_2001_client_switches.sql",
     "migrations/20261128_2002_resource_details.sql",
 ]
 FIRST = "CREATE TABLE one (\n  id INTEGER NOT NULL\n);\nCREATE INDEX ix_one ON one (id);\n"
