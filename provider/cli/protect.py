@@ -92,7 +92,7 @@ def protect(
     May be repeated: of what is registered already it changes what the options say, and nothing else.
 
     \b
-    Example:   mcp-core protect https://files.example/mcp --scope "files:read files:write"
+    Example:   mcp-core protect https://notes.example/mcp --scope "notes:read notes:write"
     """
     from provider.protocol.scopes import parse_scope
 

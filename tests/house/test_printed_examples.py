@@ -59,8 +59,8 @@ def run(terminal: Terminal, command: str) -> None:
 @pytest.mark.parametrize(
     "document, count",
     [
-        ("docs/terminal.md", 31),
-        ("docs/integrate.md", 4),
+        ("docs/terminal.md", 30),
+        ("docs/integrate.md", 5),
         ("examples/fastmcp_server/README.md", 2),
         ("examples/sign_in_with_mcp/README.md", 1),
         ("examples/api_key_script/README.md", 1),
@@ -87,7 +87,8 @@ def test_the_command_in_the_readme_works(terminal: Terminal, document: str) -> N
 def test_the_examples_of_the_help_work(terminal: Terminal) -> None:
     terminal.ok("resource", "add", "https://api.example/", "--name", "API", "--scope", "files.read")
     run(terminal, f"echo '{PASSWORD}' | mcp-core user create --username ana --email ana@example.org --password-stdin")
-    for path in (("client", "create"), ("api-key", "create"), ("resource", "add"), ("keys", "rotate"), ("protect",)):
+    of_apis = (("resource", "add"), ("resource", "update"), ("protect",))
+    for path in (("client", "create"), ("api-key", "create"), *of_apis, ("keys", "rotate")):
         shown = terminal.ok(*path, "--help").partition("Options:")[0].partition("\n")[2].replace("\\\n", " ")
         found = re.findall(
             rf"\b(mcp-core {' '.join(path)} .*|mcp-core keys rotate(?: --now| --revoke)?)$", shown, re.MULTILINE
