@@ -84,6 +84,7 @@ CHANGES: dict[str, Change] = {
     "refresh tokens": registers(grant_types=("authorization_code", "refresh_token")),
     "pseudonyms": registers(details={"subject_type": "pairwise"}),
     "another name of the API": writes(ResourceRow, name="Payroll"),
+    "other words for a scope": writes(ResourceRow, descriptions={"notes:read": {"ko": "내 노트 읽기"}}),
     "more scope of the API": writes(ResourceRow, admin_scope=""),
     "a person who is an administrator by now": writes(UserRow, is_admin=True),
 }
