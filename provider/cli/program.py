@@ -35,6 +35,14 @@ _EXAMPLE = re.compile(r"(?<![\w./-])mcp-core (?=[a-z])")
 class Program(Group):
     """Knows every command's name and purpose, and imports a command when it is called: a quick ``--help``."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuses bytes that are no text: no database takes them, and no name has them."""
+        try:
+            "".join(args).encode()
+        except UnicodeEncodeError:
+            raise click.UsageError("An argument is not text in UTF-8.", ctx) from None
+        return super().parse_args(ctx, args)
+
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(COMMANDS)
 

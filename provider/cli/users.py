@@ -59,7 +59,11 @@ def create(*, username: str, email: str, admin: bool, verified: bool, as_json: b
     from provider.accounts.passwords import MIN_WITH_SECOND_FACTOR, WeakPassword
     from provider.accounts.users import NameTaken
 
-    password = sys.stdin.readline().rstrip("\r\n")
+    try:
+        password = sys.stdin.readline().rstrip("\r\n")
+        password.encode()  # in the locale C, bytes that are no text are let through by the line before
+    except UnicodeError:
+        refuse("The password is not text in UTF-8.")
     chosen = settings()
     needs_second = chosen.second_factor_required(is_admin=admin)
     with opened() as terminal:

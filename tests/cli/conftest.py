@@ -34,7 +34,7 @@ class Terminal:
         self.home = folder / "instance"
         self.database = self.home / "mcp-core.db"
 
-    def run(self, *arguments: str, given: str = "") -> Result:
+    def run(self, *arguments: str, given: str | bytes = "") -> Result:
         """Runs a command to its end. Anything but an exit code is a bug, and so is a traceback."""
         DatabaseConnection.dispose()
         result = CliRunner().invoke(program, [*arguments], input=given, prog_name="mcp-core")
@@ -51,7 +51,7 @@ class Terminal:
     def json(self, *arguments: str, given: str = "") -> Any:
         return json.loads(self.ok(*arguments, "--json", given=given))
 
-    def refused(self, *arguments: str, given: str = "") -> str:
+    def refused(self, *arguments: str, given: str | bytes = "") -> str:
         """The reason for which a command refuses: exit code 1, on standard error, nothing on standard output."""
         result = self.run(*arguments, given=given)
         assert (result.exit_code, result.stdout) == (1, ""), result.output

@@ -212,6 +212,26 @@ def test_resetting_a_second_factor_forgets_the_wrong_codes_and_not_the_passwords
     assert [row["failures"] for row in rows] == [0]
 
 
+@pytest.mark.parametrize("command", [("user", "show"), ("client", "show"), ("resource", "remove"), ("user", "disable")])
+def test_bytes_that_are_no_text_are_wrong_usage(terminal: Terminal, command: tuple[str, ...]) -> None:
+    assert "not text in UTF-8" in terminal.misused(*command, "\udcff")
+
+
+@pytest.mark.parametrize(
+    "given", [b"\xff\xfeviolet kettle 71 harbour paints\n", b"violet kettle 71 harbour p\xe9nts\n"]
+)
+def test_a_password_that_is_no_text_is_refused(terminal: Terminal, given: bytes) -> None:
+    arguments = ("user", "create", "--username", "ana", "--email", "ana@example.org", "--password-stdin")
+    assert terminal.refused(*arguments, given=given) == "The password is not text in UTF-8."
+
+
+def test_a_name_of_any_script_and_either_spelling_of_an_address_are_found(terminal: Terminal) -> None:
+    fields = ("--username", "지훈", "--email", "kim@한국.kr", "--password-stdin")
+    terminal.json("user", "create", *fields, given=f"{PASSWORD}\n")
+    for spelling in ("지훈", "kim@한국.kr", "kim@xn--3e0b707e.kr", "Kim＠한국。kr"):
+        assert terminal.json("user", "show", spelling)["email"] == "kim@한국.kr"
+
+
 def test_text_that_would_command_the_screen_is_shown_harmless(terminal: Terminal) -> None:
     terminal.user("ana")
     engine = terminal.engine()
