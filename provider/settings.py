@@ -282,7 +282,7 @@ def load_settings(environment: Mapping[str, str] | None = None, **overrides: Any
 
 
 def _explained(problem: ErrorDetails) -> str:
-    """Name, what is allowed, and what it is, unless that is a secret."""
+    """Name, what is allowed, and what it is. Of a secret nothing comes here: any text is one."""
     if not problem["loc"]:
         return problem["msg"].removeprefix("Value error, ")
     name = str(problem["loc"][0])

@@ -156,7 +156,9 @@ def test_a_link_is_bound_to_an_empty_table_of_users(server: Server) -> None:
     server.stop()
     before = server.log_text()
     server.start()
-    assert "/setup/" not in server.log_text().removeprefix(before)
+    printed = server.log_text().removeprefix(before)
+    assert "/setup/" not in printed
+    assert f"\n  Open {server.origin}/\n" in printed
     server.stop()
 
 
