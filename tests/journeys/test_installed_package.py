@@ -18,6 +18,7 @@ from tests.journeys.person import Person
 from tests.serving import Server, serving
 from tests.waiting import HANG_SECONDS
 
+pytestmark = pytest.mark.slow
 NOT_INSTALLED = {".po", ".cfg", ".md", ".toml"}  # what files are made of, and what tells about them
 EXTRAS = {"": "asgi", "fastapi": "fastapi", "flask": "flask", "mcp": "mcp", "fastmcp": "fastmcp"}
 
