@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from provider.cli.client_options import changed_uris, options_from, registration_options
+from provider.cli.presets import configuration_for, for_program, show_configuration, uris_for
 from provider.cli.terminal import Group, as_json, ended, opened, quoted, refuse, show_fields, show_json, show_table
 from provider.program_name import command
 
 if TYPE_CHECKING:
+    from provider.clients.presets import Preset
     from provider.protocol.client import Client
 
 _COLUMNS = ("client_id", "name", "token_endpoint_auth_method", "grant_types", "is_active", "last_used_at")
@@ -26,11 +28,12 @@ def client() -> None:
 
 
 @client.command()
+@for_program
 @click.option("--name", required=True, metavar="N", help="What people read on the consent page.")
 @registration_options
 @click.option("--trusted", is_flag=True, help="Ours: no consent page.")
 @as_json
-def create(*, name: str, trusted: bool, as_json: bool, **given: Any) -> None:
+def create(*, preset: Preset | None, name: str, trusted: bool, as_json: bool, **given: Any) -> None:
     """Register an application. A secret is shown once.
 
     \b
@@ -40,10 +43,14 @@ def create(*, name: str, trusted: bool, as_json: bool, **given: Any) -> None:
                             --redirect-uri http://127.0.0.1/callback
     A service by itself:  mcp-core client create --name Backup --grant client_credentials \\
                             --resource https://api.example/ --scope "files.read"
+    Somebody's program:   mcp-core client create --for jupyterhub \\
+                            --redirect-uri https://hub.example
     """
     from provider.clients.operator_metadata import operator_metadata
     from provider.protocol.client import OPERATORS
 
+    if preset is not None:
+        given |= uris_for(preset, given)
     with opened() as terminal:
         services = terminal.services
         options = options_from(terminal, name, given, "native" if given["native"] else None)
@@ -56,7 +63,10 @@ def create(*, name: str, trusted: bool, as_json: bool, **given: Any) -> None:
             actor=terminal.actor,
             **metadata.to_values(),
         )
-    _show_made(made, secret, as_json=as_json)
+        text = None if preset is None else configuration_for(preset, terminal, made, secret)
+    _show_made(made, secret, as_json=as_json, configuration=text)
+    if preset is not None and text is not None and not as_json:
+        show_configuration(preset, text)
 
 
 @client.command()
@@ -227,10 +237,10 @@ def _set_active(client_id: str, *, active: bool) -> None:
         click.echo(f"{quoted(found.name)} ({client_id}) is {state}.{ended(asdict(done))}")
 
 
-def _show_made(made: Client, secret: str | None, *, as_json: bool) -> None:
+def _show_made(made: Client, secret: str | None, *, as_json: bool, configuration: str | None = None) -> None:
     shown = {} if secret is None else {"client_secret": secret}
     if as_json:
-        show_json({**_fields(made), **shown})
+        show_json({**_fields(made), **shown, **({} if configuration is None else {"configuration": configuration})})
         return
     show_fields({"client_id": made.client_id, **shown})
     if secret is not None:

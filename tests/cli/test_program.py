@@ -24,8 +24,8 @@ user disable USER
 user enable USER
 user unlock USER --json
 user reset-second-factor USER
-client create --name --public --native --redirect-uri --post-logout-redirect-uri --grant --scope --auth-method --resource
-  --jwks-uri --metadata --no-pkce --trusted --json
+client create --for --name --public --native --redirect-uri --post-logout-redirect-uri --grant --scope --auth-method
+  --resource --jwks-uri --metadata --no-pkce --trusted --json
 client list --json
 client show CLIENT_ID --json
 client disable CLIENT_ID

@@ -245,6 +245,28 @@ DOCUMENTS = [
         "https://claude.com/api/mcp/auth_callback",
     ),
     (
+        "claude.ai with a grant for other issuers' assertions",
+        {
+            "client_name": "Claude",
+            "client_uri": "https://claude.ai",
+            "redirect_uris": [CLAUDE_AI],
+            "grant_types": [*BOTH, "urn:ietf:params:oauth:grant-type:jwt-bearer"],
+            "response_types": ["code"],
+            "token_endpoint_auth_method": "none",
+        },
+        CLAUDE_AI,
+    ),
+    (
+        "Codex",
+        {
+            "client_name": "Codex",
+            "redirect_uris": ["http://127.0.0.1/callback", "http://localhost/callback"],
+            "grant_types": BOTH,
+            "token_endpoint_auth_method": "none",
+        },
+        "http://localhost:1455/callback",
+    ),
+    (
         "VS Code",
         {
             "client_name": "Visual Studio Code",
@@ -278,10 +300,13 @@ def test_a_client_with_a_document_gets_what_it_needs(
 
 
 CHATGPT = "https://chatgpt.com/connector/oauth/kMDc0ZjA2"
+CHATGPT_FOR_ALL = "https://chatgpt.com/connector_platform_oauth_redirect"
 
 
-@pytest.mark.parametrize("has_plural", [True, False])
-def test_chatgpt_signs_or_as_its_document_offers_proves_nothing(application: Application, has_plural: bool) -> None:
+@pytest.mark.parametrize("redirect_uri, has_plural", [(CHATGPT, True), (CHATGPT, False), (CHATGPT_FOR_ALL, True)])
+def test_chatgpt_signs_or_as_its_document_offers_proves_nothing(
+    application: Application, redirect_uri: str, has_plural: bool
+) -> None:
     app, provider = application, application.provider
     provider.resource()
     app.browser.sign_in(provider.user())
@@ -290,7 +315,7 @@ def test_chatgpt_signs_or_as_its_document_offers_proves_nothing(application: App
     plural = {"token_endpoint_auth_methods_supported": ["none", "private_key_jwt"]} if has_plural else {}
     app.say(
         client_name="ChatGPT",
-        redirect_uris=[CHATGPT],
+        redirect_uris=[redirect_uri],
         grant_types=BOTH,
         response_types=["code"],
         token_endpoint_auth_method="private_key_jwt",
@@ -298,8 +323,8 @@ def test_chatgpt_signs_or_as_its_document_offers_proves_nothing(application: App
         jwks_uri=jwks_uri,
         **plural,
     )
-    page = page_of(app.authorize(redirect_uri=CHATGPT, scope=None, resource=API), "/consent")
-    code = code_of(app.browser.allow(page), CHATGPT)
+    page = page_of(app.authorize(redirect_uri=redirect_uri, scope=None, resource=API), "/consent")
+    code = code_of(app.browser.allow(page), redirect_uri)
     now = int(provider.clock.now.timestamp())
     claims = {
         "iss": app.url,
@@ -312,7 +337,7 @@ def test_chatgpt_signs_or_as_its_document_offers_proves_nothing(application: App
     fields = {
         "grant_type": "authorization_code",
         "code": code,
-        "redirect_uri": CHATGPT,
+        "redirect_uri": redirect_uri,
         "code_verifier": VERIFIER,
         "resource": API,
         "client_id": app.url,
@@ -321,7 +346,7 @@ def test_chatgpt_signs_or_as_its_document_offers_proves_nothing(application: App
     }
     redeemed = provider.post(f"{provider.path}/token", fields)
     assert redeemed.status == 200, redeemed.body
-    second = code_of(app.authorize(redirect_uri=CHATGPT, scope=None, resource=API), CHATGPT)
+    second = code_of(app.authorize(redirect_uri=redirect_uri, scope=None, resource=API), redirect_uri)
     unsigned = {name: value for name, value in fields.items() if not name.startswith("client_assertion")} | {
         "code": second
     }
