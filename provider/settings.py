@@ -251,8 +251,13 @@ class Settings(BaseModel):
         return self.require_second_factor or (is_admin and not self.is_loopback)
 
     def cookie_name(self, name: str) -> str:
-        """``__Host-`` cookies need TLS; an issuer on plain loopback goes without the prefix."""
-        return f"__Host-mcp_{name}" if self.is_https else f"mcp_{name}"
+        """``__Host-`` cookies need TLS; an issuer on plain loopback goes without the prefix.
+
+        A port of the issuer's own is part of the name: cookies know no ports (RFC 6265 §8.5), and servers on two ports of
+        one host would take each other's away.
+        """
+        port = urlsplit(self.issuer).port
+        return f"{'__Host-' if self.is_https else ''}mcp_{name}{f'_{port}' if port else ''}"
 
 
 def load_settings(environment: Mapping[str, str] | None = None, **overrides: Any) -> Settings:

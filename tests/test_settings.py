@@ -277,9 +277,20 @@ def test_who_needs_a_second_factor(environment: dict[str, str], is_admin: bool, 
     assert load_settings(environment).second_factor_required(is_admin=is_admin) is required
 
 
-def test_cookies_have_the_host_prefix_where_there_is_tls() -> None:
-    assert load_settings(HTTPS).cookie_name("session") == "__Host-mcp_session"
-    assert load_settings({}).cookie_name("session") == "mcp_session"
+@pytest.mark.parametrize(
+    "issuer, name",
+    [
+        ("https://id.example/oauth", "__Host-mcp_session"),
+        ("https://id.example:8443", "__Host-mcp_session_8443"),
+        ("https://localhost:8443/oauth", "__Host-mcp_session_8443"),
+        ("http://localhost:8000/oauth", "mcp_session_8000"),
+        ("http://127.0.0.1:8001", "mcp_session_8001"),
+        ("http://[::1]:9000/oauth", "mcp_session_9000"),
+        ("http://localhost/oauth", "mcp_session"),
+    ],
+)
+def test_cookies_have_the_host_prefix_where_there_is_tls_and_the_port_where_there_is_one(issuer: str, name: str) -> None:
+    assert load_settings({"MCP_ISSUER": issuer}).cookie_name("session") == name
 
 
 def test_every_setting_has_a_meaning_in_one_sentence_or_more() -> None:

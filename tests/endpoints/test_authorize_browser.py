@@ -146,9 +146,9 @@ def test_the_browsers_cookie_stays_as_it_is(browser: Browser, trusted: KnownClie
     known = dict(browser.cookies)
     assert browser.authorize(trusted).all("Set-Cookie") == []
     assert browser.cookies == known
-    browser.cookies["mcp_browser"] = "forged"
+    browser.cookies["mcp_browser_8000"] = "forged"
     assert len(browser.authorize(trusted).all("Set-Cookie")) == 1
-    assert browser.cookies["mcp_browser"] != "forged"
+    assert browser.cookies["mcp_browser_8000"] != "forged"
 
 
 def test_a_session_that_is_over_signs_nobody_in(browser: Browser, ada: User, trusted: KnownClient) -> None:

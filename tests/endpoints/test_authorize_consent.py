@@ -111,15 +111,15 @@ def test_a_consent_of_another_person_or_session_does_not_count(browser: Browser,
     client = browser.provider.client()
     page = consent_page(browser, client)
     resumed = browser.decide(page, "allow").location
-    mine = browser.cookies["mcp_session"]
+    mine = browser.cookies["mcp_session_8000"]
     browser.provider.clock.advance(1)
     browser.sign_in(browser.provider.user("bob"))  # in the same browser, before the answer was fetched
     assert page_of(browser.get(resumed), "/consent") == page
-    browser.cookies.pop("mcp_session")
+    browser.cookies.pop("mcp_session_8000")
     page_of(browser.get(resumed), "/login")
     browser.sign_in(ada)  # a new session of the same person
     page_of(browser.get(resumed), "/consent")
-    browser.cookies["mcp_session"] = mine
+    browser.cookies["mcp_session_8000"] = mine
     code_of(browser.get(resumed))
 
 

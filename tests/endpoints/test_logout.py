@@ -90,7 +90,7 @@ def test_a_hint_at_this_very_session_ends_it_and_leads_to_the_registered_uri(
     assert (answer.status, answer.location) == (303, location)
     assert answer.header("Cache-Control") == "no-store"
     assert answer.header("Clear-Site-Data") == '"cache", "storage"'
-    assert "mcp_session" not in browser.cookies
+    assert "mcp_session_8000" not in browser.cookies
     assert not is_signed_in(browser, kept), "the old cookie works again"
     assert error_of(browser.authorize(client, prompt="none")) == "login_required"
     (event,) = browser.provider.events("logout.requested")

@@ -186,7 +186,7 @@ def _replace(browser: Browser) -> None:
     provider = browser.provider
     bob = provider.user("bob")
     with provider.begin() as tx:
-        previous = browser.cookies["mcp_session"]
+        previous = browser.cookies["mcp_session_8000"]
         provider.services.login.start_session(tx, provider.origin, bob, ("pwd",), previous_token=previous)
 
 

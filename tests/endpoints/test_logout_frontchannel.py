@@ -64,7 +64,7 @@ def test_the_page_loads_the_registered_address_with_issuer_and_session(
     added = dict(parse_qsl(urlsplit(frame).query))
     assert added == {"a": "1", "iss": provider.issuer, "sid": claims_of(hint)["sid"]}
     assert not is_signed_in(browser)
-    assert "mcp_session" not in browser.cookies
+    assert "mcp_session_8000" not in browser.cookies
     assert answer.header("Cache-Control") == "no-store"
     assert answer.header("Clear-Site-Data") == '"cache", "storage"'
 
@@ -132,13 +132,13 @@ def test_the_sign_out_page_does_the_same_and_leads_to_our_own_page(
     browser: Browser, provider: Provider, ada: User, language: str, words: str
 ) -> None:
     hint_of(browser, ada, application(provider))
-    browser.cookies["mcp_locale"] = language
+    browser.cookies["mcp_locale_8000"] = language
     answer = confirm(browser, "/sign-out")
     assert len(frames_of(answer)) == 1
     assert Document(answer.text).one("h1").text == words
     assert refresh_of(answer) == SIGNED_OUT
     assert not is_signed_in(browser)
-    assert "mcp_session" not in browser.cookies
+    assert "mcp_session_8000" not in browser.cookies
     assert html.unescape(answer.text).count("evil") == 0
 
 

@@ -194,5 +194,5 @@ def test_a_machines_token_opens_nothing_of_a_persons(provider: Provider) -> None
     for sent in (token, at_issuer):
         assert provider.userinfo(sent).status == 401
         for page in ("/account", "/account/sessions", "/account/api-keys"):
-            answer = provider.get(page, {"Authorization": f"Bearer {sent}", "Cookie": f"mcp_session={sent}"})
+            answer = provider.get(page, {"Authorization": f"Bearer {sent}", "Cookie": f"mcp_session_8000={sent}"})
             assert answer.status in (303, 404)

@@ -197,7 +197,9 @@ headers = st.lists(
                 )
             ),
         ),
-        st.tuples(st.just("Cookie"), st.one_of(header_text, header_text.map("mcp_session={}; mcp_browser=x".format))),
+        st.tuples(
+            st.just("Cookie"), st.one_of(header_text, header_text.map("mcp_session_8000={}; mcp_browser_8000=x".format))
+        ),
         st.tuples(
             st.sampled_from(
                 ("Accept-Language", "User-Agent", "X-Forwarded-For", "Origin", "Sec-Fetch-Site", "Referer")

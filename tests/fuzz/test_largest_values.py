@@ -40,9 +40,9 @@ def test_a_request_with_the_longest_parameters_is_kept_and_answered(furnished: W
         fields[name] = letter * count
     stored = asked(furnished, post("/oauth/authorize", fields, furnished.signed_in))
     assert stored.status == 303
-    browser = re.search(r"mcp_browser=([^;]+)", stored.get("Set-Cookie"))
+    browser = re.search(r"mcp_browser_8000=([^;]+)", stored.get("Set-Cookie"))
     assert browser
-    cookie = f"mcp_session={furnished.tokens['session']}; mcp_browser={browser[1]}"
+    cookie = f"mcp_session_8000={furnished.tokens['session']}; mcp_browser_8000={browser[1]}"
     shown = asked(furnished, Sent("GET", stored.get("Location"), headers=[("Cookie", cookie)]))
     assert shown.get("Location").startswith("/login?request=")  # the hint names nobody who is signed in
 
@@ -53,9 +53,9 @@ def test_the_longest_nonce_is_kept_with_the_code(furnished: World, letter: str) 
     fields = {**furnished.authorization_request("web"), "nonce": letter * longest, "state": "s"}
     stored = asked(furnished, post("/oauth/authorize", fields, furnished.signed_in))
     assert stored.status == 303
-    browser = re.search(r"mcp_browser=([^;]+)", stored.get("Set-Cookie"))
+    browser = re.search(r"mcp_browser_8000=([^;]+)", stored.get("Set-Cookie"))
     assert browser
-    cookie = f"mcp_session={furnished.tokens['session']}; mcp_browser={browser[1]}"
+    cookie = f"mcp_session_8000={furnished.tokens['session']}; mcp_browser_8000={browser[1]}"
     callback = furnished.clients["web"].redirect_uris[0]
     answered = asked(furnished, Sent("GET", stored.get("Location"), headers=[("Cookie", cookie)]), callback)
     assert "code=" in answered.get("Location")
@@ -79,10 +79,10 @@ def test_the_longest_names_are_refused_and_recorded(furnished: World, letter: st
 def page_form(world: World, path: str, fields: dict[str, str], cookies: str) -> Answer:
     shown = world.through("asynchronous", Sent("GET", path, headers=[("Cookie", cookies)]))
     proof = re.search(r'name="csrf_token" value="([^"]+)"', shown.body.decode())
-    browser = re.search(r"mcp_browser=([^;]+)", shown.get("Set-Cookie"))
+    browser = re.search(r"mcp_browser_8000=([^;]+)", shown.get("Set-Cookie"))
     assert proof, shown
     assert browser, shown
-    headers = [("Content-Type", FORM), ("Origin", OWN_ORIGIN), ("Cookie", f"{cookies}; mcp_browser={browser[1]}")]
+    headers = [("Content-Type", FORM), ("Origin", OWN_ORIGIN), ("Cookie", f"{cookies}; mcp_browser_8000={browser[1]}")]
     sent = Sent(
         "POST", path, headers=[*headers, ("User-Agent", "\xff" * 600)], body=form({**fields, "csrf_token": proof[1]})
     )
@@ -93,7 +93,7 @@ def page_form(world: World, path: str, fields: dict[str, str], cookies: str) -> 
 
 @pytest.mark.parametrize("letter", WIDE.values(), ids=WIDE)
 def test_the_longest_fields_of_pages_find_room(furnished: World, letter: str) -> None:
-    session = f"mcp_session={furnished.tokens['session']}"
+    session = f"mcp_session_8000={furnished.tokens['session']}"
     made = page_form(furnished, "/account/api-keys/new", {"name": letter * 64, "days": "never"}, session)
     assert made.status in (200, 400)
     assert (made.status == 200) == letter.isprintable()

@@ -34,7 +34,7 @@ def sent_as_a_form(world: World, path: str, query: str, fields: list[tuple[str, 
     shown = world.through("asynchronous", Sent("GET", "/sign-out", headers=[world.signed_in]))
     proof = re.search(r'name="csrf_token" value="([^"]+)"', shown.body.decode())
     assert proof, shown
-    browser = re.search(r"mcp_browser=([^;]+)", shown.get("Set-Cookie"))
+    browser = re.search(r"mcp_browser_8000=([^;]+)", shown.get("Set-Cookie"))
     if browser:
         world.tokens["browser"] = browser[1]
     headers = [("Content-Type", FORM), ("Sec-Fetch-Site", "same-origin"), ("Origin", OWN_ORIGIN), world.signed_in]

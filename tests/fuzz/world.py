@@ -222,7 +222,7 @@ class World:
 
     @property
     def signed_in(self) -> tuple[str, str]:
-        return "Cookie", f"mcp_session={self.tokens['session']}; mcp_browser={self.tokens.get('browser', '')}"
+        return "Cookie", f"mcp_session_8000={self.tokens['session']}; mcp_browser_8000={self.tokens.get('browser', '')}"
 
     def registered_redirect_uris(self) -> set[str]:
         return {

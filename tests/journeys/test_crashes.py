@@ -298,7 +298,7 @@ def test_sigterm_lets_the_requests_in_hand_be_answered(tmp_path: Path, workers: 
             os.kill(server.pid, signal.SIGTERM)
             assert [sign_in.result().trail[-1][0] for sign_in in sign_ins] == [303] * len(browsers)
             eventually(lambda: server.has_ended)
-        assert all(browser.cookie("mcp_session") for browser in browsers)
+        assert all(browser.cookie(f"mcp_session_{server.port}") for browser in browsers)
         server.kill()
         server.start()
         assert len(clients.given) < 60, "the storm went on"

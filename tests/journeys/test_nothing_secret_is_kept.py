@@ -47,11 +47,11 @@ def play(server: Server) -> dict[str, str]:
     ana, browser = Person("ana"), Browser("https://files.example/")
     ana.set_up(browser, server.setup_link)
     known["password"] = ana.password
-    known["session after set-up"] = browser.cookie("mcp_session") or ""
+    known["session after set-up"] = browser.cookie(f"mcp_session_{server.port}") or ""
     codes = ana.enrol(browser)
     known |= {f"recovery code {number}": code for number, code in enumerate(codes)}
     known["TOTP secret"] = ana.secret or ""
-    known["session after enrolment"] = browser.cookie("mcp_session") or ""
+    known["session after enrolment"] = browser.cookie(f"mcp_session_{server.port}") or ""
 
     made = server.mcp_core_json(
         *("client", "create", "--name", "Files", "--redirect-uri", CALLBACK, "--scope", "openid profile email"),
@@ -70,11 +70,11 @@ def play(server: Server) -> dict[str, str]:
     visitor.get(party.authorization_url(scope="openid profile email offline_access"))
     known |= {"state 2": party.state, "nonce 2": party.nonce, "verifier 2": party.verifier}
     visitor.fill({"username": "ana", "password": ana.password})
-    known["step cookie"] = visitor.cookie("mcp_step") or ""
+    known["step cookie"] = visitor.cookie(f"mcp_step_{server.port}") or ""
     visitor.fill({"code": "000 000"})
     consent = visitor.fill({"code": ana.next_code()})
-    known["session"] = visitor.cookie("mcp_session") or ""
-    known["browser cookie"] = visitor.cookie("mcp_browser") or ""
+    known["session"] = visitor.cookie(f"mcp_session_{server.port}") or ""
+    known["browser cookie"] = visitor.cookie(f"mcp_browser_{server.port}") or ""
     known["CSRF token"] = consent.form(action="/consent").fields["csrf_token"][0]
     answer = visitor.submit(consent.form(action="/consent"), button="allow")
     code = party.code_from(answer.url)

@@ -173,7 +173,7 @@ def test_one_totp_code_signs_in_once(app: Application, sign_ins: int) -> None:
     seen = Counter(page.path if page.status == 200 else str(page.status) for page in pages)
     assert seen["/account"] == 1, seen
     assert set(seen) <= {"/account", "/login", "400", "429"}, seen
-    assert sum(waiting.cookie("mcp_session") is not None for waiting in browsers) == 1
+    assert sum(waiting.cookie(f"mcp_session_{server.port}") is not None for waiting in browsers) == 1
 
 
 def test_one_consent_form_gives_one_code(app: Application) -> None:
