@@ -13,9 +13,10 @@ from provider.protocol.app_identity import identity_of
 from provider.protocol.client import Client
 from provider.protocol.errors import OAuthError
 from provider.protocol.messages import ProtocolResponse
-from provider.protocol.redirect_uris import add_to_query, redirect_host
+from provider.protocol.redirect_uris import add_to_query, redirect_host, web_origin
 
 ERROR_PAGE = "errors/authorization"
+OVER_PAGE = "errors/over"
 FORM_PAGE = "form_post/answer"
 FORM_POST = "form_post"
 
@@ -60,15 +61,35 @@ class AuthorizationAnswers:
             **back,
         )
 
+    def over(self, client: Client | None = None, redirect_uri: str = "", *, is_used: bool = False) -> ProtocolResponse:
+        """Our page for a request that leads nowhere any more: it is used, too old, or not of this browser.
+
+        With its ``client``, which is to be usable, a link leads to where the person can start again. Nobody is sent there.
+        """
+        if client is None:
+            return ProtocolResponse.show(OVER_PAGE, 400)
+        start = self._start(client, redirect_uri)
+        return ProtocolResponse.show(
+            OVER_PAGE,
+            400,
+            is_used=is_used,
+            known_app=identity_of(client, [redirect_uri]),
+            start_url=start,
+            start_host=redirect_host(start) if start else None,
+        )
+
+    def _start(self, client: Client, redirect_uri: str) -> str | None:
+        """Where an application lets a person begin (OpenID Connect Core §4), as far as it is its own for sure.
+
+        What it says of itself counts where somebody vouches for it; the host of its redirect URI is its own in any case.
+        """
+        details = client.details
+        if client.is_vouched and details.initiate_login_uri is not None:
+            return add_to_query(details.initiate_login_uri, {"iss": self._issuer})
+        if client.is_vouched and details.client_uri is not None:
+            return details.client_uri
+        return web_origin(redirect_uri)
+
     def _fields(self, to: ReturnAddress, answer: Mapping[str, str]) -> dict[str, str]:
         state = {} if to.state is None else {"state": to.state}
         return {**answer, **state, "iss": self._issuer}
-
-
-def request_is_over() -> ProtocolResponse:
-    return ProtocolResponse.show(
-        ERROR_PAGE,
-        400,
-        error="invalid_request",
-        description="This sign-in was finished, took too long, was begun elsewhere, or the application has changed.",
-    )

@@ -18,6 +18,7 @@ class RequestDescription:
     mention. ``claims_scope`` are scopes that are not granted and whose
     claims the request asks for one by one. ``wants_account`` says that the person is expected to make an account first
     (``prompt=create``), which administrators do here. ``digest`` names what is told: a decision is about that alone.
+    ``needs_sign_in`` says that nobody is signed in, or not in the way that the request wants.
     """
 
     app: AppIdentity
@@ -34,6 +35,7 @@ class RequestDescription:
     policy_uri: str | None
     tos_uri: str | None
     digest: str
+    needs_sign_in: bool
 
 
 def describe_request(
@@ -43,6 +45,8 @@ def describe_request(
     scope: tuple[str, ...],
     allowed_before: tuple[str, ...],
     digest: str,
+    *,
+    needs_sign_in: bool,
 ) -> RequestDescription:
     """Only applications that somebody vouches for show a picture."""
     details = client.details
@@ -61,4 +65,5 @@ def describe_request(
         policy_uri=details.policy_uri,
         tos_uri=details.tos_uri,
         digest=digest,
+        needs_sign_in=needs_sign_in,
     )

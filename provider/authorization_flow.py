@@ -13,7 +13,7 @@ from database.transaction import Transaction
 from provider.accounts.sessions import Session
 from provider.accounts.users import User
 from provider.audit import AuditEvent
-from provider.authorization_answers import AuthorizationAnswers, request_is_over
+from provider.authorization_answers import AuthorizationAnswers
 from provider.authorization_asked import AskedFor, consented_scope, digest_of_request, scope_of_request
 from provider.authorization_descriptions import RequestDescription, describe_request
 from provider.protocol.client import Resource
@@ -94,7 +94,7 @@ class AuthorizationFlow:
         """Records the grant and sends its code to the application (RFC 6749 §4.1.2, RFC 9207)."""
         services, parameters = self._services, asked.parameters
         if parameters.pushed is not None and not services.pushed_requests.consume(tx, origin.now, parameters.pushed):
-            return request_is_over()
+            return self.answers.over(asked.client, parameters.redirect_uri, is_used=True)
         consent_id = ready.consent_id
         if ready.is_decided:
             consent_id = services.consents.remember(
@@ -151,17 +151,38 @@ class AuthorizationFlow:
             return None
         return AskedFor(client, parameters, stored.created_at, stored.consented_session_id, stored.consented_digest)
 
+    def over(self, tx: Transaction, now: datetime.datetime, handle: str, browser: str) -> ProtocolResponse:
+        """The page for a handle that ``find`` knows no request for, with a way on where this browser had one."""
+        ended = self._services.authorization_requests.find_ended(tx, handle, browser)
+        client = None if ended is None else self._services.clients.get_by_row(tx, ended.client_row_id)
+        if ended is None or client is None or not client.is_usable(now):
+            return self.answers.over()
+        redirect_uri = AuthorizationParameters.from_dict(ended.parameters).redirect_uri
+        if not is_redirect_uri_of(client, redirect_uri):
+            return self.answers.over()
+        return self.answers.over(client, redirect_uri, is_used=ended.used_at is not None)
+
     def describe(
-        self, tx: Transaction, now: datetime.datetime, handle: str, browser: str, user: User | None
+        self,
+        tx: Transaction,
+        now: datetime.datetime,
+        handle: str,
+        browser: str,
+        signed_in: tuple[Session, User] | None,
     ) -> RequestDescription | None:
         """What pages show. The scope is empty where this person can have nothing: the endpoint says so, not a page."""
         asked = self.find(tx, now, handle, browser)
         if asked is None:
             return None
+        user = None if signed_in is None else signed_in[1]
         try:
             resource = self._resource(tx, asked)
         except OAuthError:
             return None
+        try:
+            needs_sign_in = signed_in is None or self._must_sign_in_again(tx, asked, signed_in[0], now)
+        except OAuthError:
+            needs_sign_in = False  # the endpoint refuses
         try:
             scope = scope_of_request(asked, resource, is_admin=user is not None and user.is_admin)
         except OAuthError:
@@ -177,13 +198,15 @@ class AuthorizationFlow:
             )
         shown = None if resource.uri == self._issuer else resource
         digest = digest_of_request(asked, resource, scope)
-        return describe_request(asked.client, asked.parameters, shown, scope, allowed, digest)
+        return describe_request(
+            asked.client, asked.parameters, shown, scope, allowed, digest, needs_sign_in=needs_sign_in
+        )
 
     def deny(self, tx: Transaction, origin: Origin, handle: str, browser: str, user_id: str) -> ProtocolResponse:
         """Uses the request up and tells the application. The user has acted, so any client may be redirected to."""
         asked = self.find(tx, origin.now, handle, browser)
         if asked is None or not self._services.authorization_requests.consume(tx, origin.now, handle):
-            return request_is_over()
+            return self.over(tx, origin.now, handle, browser)
         self._services.audit.record(
             tx,
             AuditEvent.CONSENT_DENIED,

@@ -14,6 +14,7 @@ from authlib.oauth2.rfc6749 import AuthorizationServer, OAuth2Error
 
 from database.transaction import Transaction
 from provider import grants
+from provider.accounts.sessions import Session
 from provider.accounts.users import User
 from provider.authorization_descriptions import RequestDescription
 from provider.authorization_flow import AuthorizationFlow
@@ -58,10 +59,14 @@ class OAuthServer(AuthorizationServer):  # type: ignore[misc]
             raise OAuthError.invalid_grant("The authorization is not valid any more.") from None
 
     def describe_request(
-        self, tx: Transaction, now: datetime.datetime, handle: str, browser: str, user: User | None
+        self, tx: Transaction, now: datetime.datetime, handle: str, browser: str, signed_in: tuple[Session, User] | None
     ) -> RequestDescription | None:
-        """The waiting request of a handle as ``user`` is to be told of it, None when it is over or another browser's."""
-        return self.flow.describe(tx, now, handle, browser, user)
+        """The waiting request of a handle as a person is to be told of it, None when it is over or another browser's."""
+        return self.flow.describe(tx, now, handle, browser, signed_in)
+
+    def request_is_over(self, tx: Transaction, now: datetime.datetime, handle: str, browser: str) -> ProtocolResponse:
+        """The page for a handle that nothing waits under."""
+        return self.flow.over(tx, now, handle, browser)
 
     def deny(self, tx: Transaction, origin: Origin, handle: str, browser: str, user_id: str) -> ProtocolResponse:
         """The user's refusal, sent to the application as ``access_denied``."""

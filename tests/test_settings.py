@@ -289,7 +289,9 @@ def test_who_needs_a_second_factor(environment: dict[str, str], is_admin: bool, 
         ("http://localhost/oauth", "mcp_session"),
     ],
 )
-def test_cookies_have_the_host_prefix_where_there_is_tls_and_the_port_where_there_is_one(issuer: str, name: str) -> None:
+def test_cookies_have_the_host_prefix_where_there_is_tls_and_the_port_where_there_is_one(
+    issuer: str, name: str
+) -> None:
     assert load_settings({"MCP_ISSUER": issuer}).cookie_name("session") == name
 
 

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from database.transaction import Transaction
 from provider.accounts.sessions import Session
 from provider.accounts.users import User
-from provider.authorization_answers import ERROR_PAGE, ReturnAddress, request_is_over
+from provider.authorization_answers import ERROR_PAGE, ReturnAddress
 from provider.authorization_asked import AskedFor
 from provider.authorization_flow import NeedsPage, Ready
 from provider.authorization_refusals import AuthorizationRefusals
@@ -90,9 +90,10 @@ class AuthorizeEndpoint:
     def resume(self, request: ProtocolRequest, tx: Transaction) -> ProtocolResponse:
         """The next step of a stored request: another page, or the answer."""
         handle = request.path.rpartition("/")[2]
-        asked = self._flow.find(tx, request.received_at, handle, self._cookie(request, "browser"))
+        browser = self._cookie(request, "browser")
+        asked = self._flow.find(tx, request.received_at, handle, browser)
         if asked is None:
-            return request_is_over()
+            return self._flow.over(tx, request.received_at, handle, browser)
         try:
             step = self._next_step(request, tx, asked)
         except OAuthError as error:
@@ -106,7 +107,7 @@ class AuthorizeEndpoint:
         if request.is_speculative:
             return _nothing_yet()
         if not self._services.authorization_requests.consume(tx, request.received_at, handle):
-            return request_is_over()
+            return self._flow.over(tx, request.received_at, handle, browser)
         return self._flow.issue(tx, request.origin, asked, step)
 
     def _client(self, request: ProtocolRequest, tx: Transaction, client_id: str) -> Client | None:

@@ -7,7 +7,7 @@ from werkzeug.wrappers import Response
 
 from provider.pages import waiting
 from provider.pages.words import scope_sentences
-from provider.web import current, error_pages, forms
+from provider.web import current, forms
 from provider.web.guards import must_enrol
 from provider.web.rendering import render, see_other, send
 
@@ -18,7 +18,7 @@ pages = Blueprint("consent", __name__)
 def show() -> Response:
     asked, known = waiting.find(), current.signed_in()
     if asked is None:
-        return error_pages.show(400, "expired")
+        return waiting.over()
     if known is None or must_enrol(known.user):
         return see_other(waiting.destination())
     wanted = (*asked.scope, *asked.claims_scope)
@@ -41,7 +41,7 @@ def decide() -> Response:
     """
     asked, known = waiting.find(), current.signed_in()
     if asked is None:
-        return error_pages.show(400, "expired")
+        return waiting.over()
     if known is None or must_enrol(known.user):
         return see_other(waiting.destination())
     services, tx, origin = current.services(), current.tx(), current.origin()

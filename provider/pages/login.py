@@ -12,6 +12,7 @@ from provider.accounts.attempts import CodesClosed, Throttled
 from provider.accounts.consecutive_failures import MOST, Closing
 from provider.accounts.login import StepExpired, WrongCode, WrongCredentials
 from provider.accounts.users import User
+from provider.authorization_descriptions import RequestDescription
 from provider.pages import waiting
 from provider.web import cookies, current, forms
 from provider.web.guards import must_enrol
@@ -23,17 +24,23 @@ pages = Blueprint("login", __name__)
 
 @pages.get("/login")
 def show_login() -> Response:
-    asked = waiting.find()
-    known = current.signed_in()
-    if known is not None and asked is None:
+    """The form, or on at once: somebody may have signed in in another window while this one stood open.
+
+    Whoever had typed another name here meant that person, and is asked again.
+    """
+    asked, known = waiting.find(), current.signed_in()
+    typed = forms.text("username", limit=255)
+    if known is None:
+        return _login_page(forms.Problems(), typed or _hint(asked))
+    wants_another = "switch" in request.args or not _is_name_of(known.user, typed)
+    if not wants_another and (asked is None or not asked.needs_sign_in):
         return see_other(waiting.destination())
-    name = (asked.login_hint or "") if asked else ""
-    if known is not None and not name and "switch" not in request.args:
-        name = known.user.username
-    return _login_page(forms.Problems(), name)
+    name = typed or _hint(asked) or ("" if wants_another else known.user.username)
+    return _login_page(forms.Problems(), name, meanwhile=known.user if forms.is_out_of_date() else None)
 
 
 @pages.post("/login")
+@forms.or_the_page(show_login)
 def check_password() -> Response:
     waiting.find()
     name = forms.text("username", limit=255)
@@ -67,6 +74,7 @@ def show_code() -> Response:
 
 
 @pages.post("/login/code")
+@forms.or_the_page(show_code)
 def check_code() -> Response:
     waiting.find()
     user = _user_of_step()
@@ -154,7 +162,14 @@ def throttled(response: Response, until: datetime.datetime) -> Response:
 
 def _told(closings: list[Closing], target: str) -> Response:
     """Tells what guesses have closed since the last sign-in, on the way to ``target``. Said once, so no redirect."""
-    return render("login/closings.html", has_form=False, closings=closings, most=MOST, onward=target)
+    return render(
+        "login/closings.html",
+        has_form=False,
+        leads_away=bool(waiting.handle()),
+        closings=closings,
+        most=MOST,
+        onward=target,
+    )
 
 
 def _after_password(user: User) -> Response:
@@ -171,33 +186,51 @@ def _user_of_step() -> User | None:
     return current.services().login.find_step(current.tx(), current.now(), step) if step else None
 
 
+def _hint(asked: RequestDescription | None) -> str:
+    return (asked.login_hint or "") if asked else ""
+
+
+def _is_name_of(user: User, typed: str) -> bool:
+    """Whether ``typed`` means this user, or nobody."""
+    if not typed:
+        return True
+    meant = current.services().users.find_by_login(current.tx(), typed)
+    return meant is not None and meant.id == user.id
+
+
 def _start_again() -> Response:
+    if current.signed_in() is not None:  # another window was quicker
+        return see_other(waiting.passed_on("/login"))
     response = see_other(waiting.passed_on("/login", notice="step-expired"))
     cookies.delete_cookie(response, "step")
     return response
 
 
-def _login_page(problems: forms.Problems, name: str) -> Response:
+def _login_page(problems: forms.Problems, name: str, *, meanwhile: User | None = None) -> Response:
+    """``meanwhile``: who has signed in in another window since this form was shown."""
+    asked = waiting.find()
     return render(
         "login/password.html",
         status=400 if problems else 200,
-        leads_away=True,
+        leads_away=asked is not None,
         problems=problems,
-        asked=waiting.find(),
+        asked=asked,
         username=name,
+        meanwhile=meanwhile,
     )
 
 
 def _code_page(problems: forms.Problems, user: User) -> Response:
+    asked = waiting.find()
     return render(
         "login/code.html",
         status=400 if problems else 200,
-        leads_away=True,
+        leads_away=asked is not None,
         problems=problems,
-        asked=waiting.find(),
+        asked=asked,
         user=user,
         with_recovery_code=uses_recovery_code(),
         this_page=waiting.passed_on("/login/code"),
         recovery_page=waiting.passed_on("/login/code", **{"with": "recovery-code"}),
-        start_again=waiting.passed_on("/login"),
+        start_again=waiting.passed_on("/login", switch="1"),
     )

@@ -70,6 +70,8 @@ def _page(problems: forms.Problems, user: User) -> Response:
     return render(
         "login/again.html",
         status=400 if problems else 200,
+        leads_away=bool(waiting.handle()),
         problems=problems,
         user=user,
+        onward="" if waiting.handle() else "/account",
     )

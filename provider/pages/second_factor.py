@@ -56,7 +56,7 @@ def set_up_demanded() -> Response:
     if refusal is not None:
         return refusal
     if not is_recent():
-        return see_other("/login/again")
+        return see_other(waiting.passed_on("/login/again"))
     if forms.text("action") == "confirm":
         return _confirm(demanded=True)
     return _begin(waiting.passed_on("/login/second-factor"))
@@ -133,7 +133,7 @@ def _show_recovery_codes(amr: tuple[str, ...], *, demanded: bool = False) -> Res
     codes = current.services().recovery_codes.generate(current.tx(), current.origin(), user.id)
     response = render(
         "second_factor/recovery_codes.html",
-        leads_away=demanded,
+        leads_away=demanded and bool(waiting.handle()),
         codes=codes,
         demanded=demanded,
         onward=waiting.destination() if demanded else "/account",
@@ -157,7 +157,7 @@ def _page(problems: forms.Problems, *, demanded: bool = False) -> Response:
     return render(
         "second_factor/page.html",
         status=400 if problems else 200,
-        leads_away=demanded,
+        leads_away=demanded and bool(waiting.handle()),
         problems=problems,
         user=known.user,
         demanded=demanded,

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
-from flask import Blueprint, current_app, request
-from werkzeug.exceptions import HTTPException
+from flask import Blueprint
 from werkzeug.wrappers import Response
 
 from provider.pages import words
-from provider.web import cookies, current, forms
+from provider.web import addresses, cookies, current, forms
 from provider.web.cookies import LOCALE_SECONDS
 from provider.web.locale import LANGUAGES, locale_cookie
 from provider.web.rendering import see_other
 
 pages = Blueprint("site", __name__)
-_KEPT = ("request", "to", "with")
 
 
 @pages.app_context_processor
@@ -48,23 +46,12 @@ def choose_language() -> Response:
 
 
 def _way_back(sent: str) -> tuple[str, str]:
-    """The page that the language form was on, and the handle of the request it is about.
-
-    Only a path that a page of ours answers, and only the parameters that we know, so that nobody can be sent elsewhere.
-    """
+    """The page that the language form was on, and the handle of the request it is about."""
     try:
         parts = urlsplit(sent)
     except ValueError:  # no address at all
-        return "/account", ""
-    adapter = current_app.create_url_adapter(request)
-    assert adapter is not None  # noqa: S101 - there is a request
-    try:
-        endpoint, _values = adapter.match(parts.path, method="GET")
-    except HTTPException:
-        return "/account", ""
-    if parts.scheme or parts.netloc or "." not in endpoint or endpoint == "static":
-        return "/account", ""
-    query = [(name, value) for name, value in parse_qsl(parts.query) if name in _KEPT]
-    handle = dict(query).get("request", "")
-    path = quote(parts.path, safe="/-._~")
-    return (f"{path}?{urlencode(query)}" if query else path), handle
+        return addresses.ACCOUNT, ""
+    if parts.scheme or parts.netloc:
+        return addresses.ACCOUNT, ""
+    query = parse_qsl(parts.query)
+    return addresses.page_at(parts.path, query), dict(query).get("request", "")

@@ -5,11 +5,13 @@ from __future__ import annotations
 from urllib.parse import urlencode, urlsplit
 
 from flask import abort, current_app, g, request
+from werkzeug.wrappers import Response
 
 from provider.authorization_descriptions import RequestDescription
 from provider.oauth_server import OAuthServer
 from provider.security.crypto import is_secret
-from provider.web import current, error_pages
+from provider.web import current
+from provider.web.rendering import send
 
 DESTINATIONS = {
     "account": "/account",
@@ -46,14 +48,20 @@ def find() -> RequestDescription | None:
                 current.now(),
                 handle(),
                 current.browser(),
-                known.user if known is not None else None,
+                None if known is None else (known.session, known.user),
             )
             if g.waiting is None:
-                abort(error_pages.show(400, "expired"))
+                abort(over())
             if g.waiting.logo_uri is not None:
                 g.images = (origin_of(g.waiting.logo_uri),)
     found: RequestDescription | None = g.waiting
     return found
+
+
+def over() -> Response:
+    """The page that says so when nothing waits, with a way back to the application where this browser came from one."""
+    answer = server().request_is_over(current.tx(), current.now(), handle(), current.browser())
+    return send(answer)
 
 
 def origin_of(uri: str) -> str:

@@ -122,6 +122,12 @@ def redirect_host(uri: str) -> str:
     return parts.netloc if parts.scheme in ("http", "https") else f"{parts.scheme}:"
 
 
+def web_origin(uri: str) -> str | None:
+    """The front door of the host that ``uri`` is on, None for a scheme of an application's own."""
+    parts = urlsplit(uri)
+    return f"{parts.scheme}://{parts.netloc}/" if parts.scheme in ("http", "https") else None
+
+
 def add_to_query(uri: str, parameters: Mapping[str, str]) -> str:
     """``uri`` with ``parameters`` added to its query, which is kept as it was registered (RFC 6749 §3.1.2).
 

@@ -47,6 +47,9 @@ _FIND_REQUEST = select(_REQUESTS).where(
     _REQUESTS.c.used_at.is_(None),
     _REQUESTS.c.expires_at > bindparam("now"),
 )
+_FIND_ENDED_REQUEST = select(_REQUESTS).where(
+    _REQUESTS.c.handle_hash == bindparam("handle_hash"), _REQUESTS.c.browser_hash == bindparam("browser_hash")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +151,7 @@ class StoredRequest:
     consented_at: datetime.datetime | None
     consented_session_id: str | None
     consented_digest: str | None
+    used_at: datetime.datetime | None = None
 
 
 class AuthorizationRequests:
@@ -188,17 +192,14 @@ class AuthorizationRequests:
         if not is_secret("request", handle):
             return None
         known = {"handle_hash": self._hash(handle), "browser_hash": self._browser_hash(browser), "now": now}
-        row = tx.execute(_FIND_REQUEST, known).mappings().first()
-        if row is None:
+        return _request_of(tx.execute(_FIND_REQUEST, known).mappings().first())
+
+    def find_ended(self, tx: Transaction, handle: str, browser: str) -> StoredRequest | None:
+        """A request of this browser in whatever state, as long as its row is kept: for telling a person, never to act on."""
+        if not is_secret("request", handle):
             return None
-        return StoredRequest(
-            client_row_id=row["client_id"],
-            parameters=row["parameters"],
-            created_at=row["created_at"],
-            consented_at=row["consented_at"],
-            consented_session_id=row["consented_session_id"],
-            consented_digest=row["consented_digest"],
-        )
+        known = {"handle_hash": self._hash(handle), "browser_hash": self._browser_hash(browser)}
+        return _request_of(tx.execute(_FIND_ENDED_REQUEST, known).mappings().first())
 
     def mark_consented(
         self, tx: Transaction, now: datetime.datetime, handle: str, session_id: str, digest: str
@@ -232,6 +233,20 @@ class AuthorizationRequests:
 
     def _browser_hash(self, browser: str) -> str:
         return self._keyring.keyed_hash("browser", browser)
+
+
+def _request_of(row: Mapping[Any, Any] | None) -> StoredRequest | None:
+    if row is None:
+        return None
+    return StoredRequest(
+        client_row_id=row["client_id"],
+        parameters=row["parameters"],
+        created_at=row["created_at"],
+        consented_at=row["consented_at"],
+        consented_session_id=row["consented_session_id"],
+        consented_digest=row["consented_digest"],
+        used_at=row["used_at"],
+    )
 
 
 def delete_batch(tx: Transaction, table: Any, key: Any, before: datetime.datetime, limit: int) -> int:

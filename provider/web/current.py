@@ -54,6 +54,11 @@ def cookie(name: str) -> str:
     return cookies(request.environ.get("HTTP_COOKIE", "")).get(settings().cookie_name(name), "")
 
 
+def sends_cookies() -> bool:
+    """Whether the browser has sent back any of our cookies. Every page that has a form sets one."""
+    return any(cookie(name) for name in ("browser", "session", "step", "locale", "device"))
+
+
 def browser() -> str:
     """The random id of this browser: ties forms and stored authorization requests to it. Set by the answer when new."""
     if "browser" not in g:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import logging
 import math
 
-from flask import Flask, Response
+from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from database.faults import DATABASE_ERRORS, is_database_fault
 from provider.accounts.hashing import PATIENCE_SECONDS, HashingBusy
-from provider.web import current
-from provider.web.forms import ForgedForm
+from provider.web import addresses, current
+from provider.web.forms import CookiesMissing, ForgedForm
 from provider.web.rendering import render
 
 log = logging.getLogger("mcp_core.web")
 _WITH_OWN_TEXT = (400, 403, 404, 405, 429, 503)
+_TO_OPEN_AGAIN = ("forged", "cookies", 429, 500, 503)
 
 
 def install(app: Flask) -> None:
@@ -27,13 +28,19 @@ def install(app: Flask) -> None:
 
 
 def show(status: int, kind: str = "") -> Response:
-    """The page for ``status``. ``kind`` picks a text of its own: ``forged``, ``expired``, ``busy``."""
-    shown = status if status in _WITH_OWN_TEXT else (400 if status < 500 else 500)
+    """The page for ``status``. ``kind`` picks a text of its own: ``forged``, ``cookies``, ``busy``, ``setup-link``.
+
+    Whoever was on the way to something gets the same page again, with all that says where to.
+    """
+    shown = kind or (status if status in _WITH_OWN_TEXT else (400 if status < 500 else 500))
+    opens_again = shown in _TO_OPEN_AGAIN or addresses.leads_on()
     return render(
         "errors/error.html",
         status=status,
         has_form=False,
-        shown=kind or shown,
+        leads_away="request" in request.args,
+        shown=shown,
+        onward=addresses.this_page() if opens_again else addresses.ACCOUNT,
         reference=current.origin().request_id,
     )
 
@@ -42,7 +49,8 @@ def _refused(error: HTTPException) -> Response:
     if isinstance(error.response, Response):  # an answer that a view aborted with
         return error.response
     status = error.code or 500
-    response = show(status, "forged" if isinstance(error, ForgedForm) else "")
+    kind = "cookies" if isinstance(error, CookiesMissing) else "forged" if isinstance(error, ForgedForm) else ""
+    response = show(status, kind)
     for name, value in error.get_headers():
         if name in ("Allow", "Retry-After"):
             response.headers[name] = value

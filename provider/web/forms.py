@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import wraps
 
-from flask import request
+from flask import current_app, g, request
 from werkzeug.exceptions import Forbidden
+from werkzeug.wrappers import Response
 
 from provider.protocol.text import trimmed
 from provider.security.crypto import constant_time_equal
@@ -13,6 +16,7 @@ from provider.web import current
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 FIELD = "csrf_token"
+View = Callable[[], Response]
 
 
 class ForgedForm(Forbidden):
@@ -21,9 +25,16 @@ class ForgedForm(Forbidden):
     description = "forged form"
 
 
+class CookiesMissing(ForgedForm):
+    """A post from our own origin by a browser that has sent back none of our cookies, so that no token can be right."""
+
+
 def csrf_token() -> str:
-    """The token of every form on this page: bound to the browser, and to the session or login step at hand."""
-    bound_to = f"{current.browser()}|{current.cookie('session') or current.cookie('step')}"
+    """The token of every form on this page: bound to the browser, and to the session where there is one.
+
+    It is not bound to the step between password and code: two windows that sign in share that, and both must get on.
+    """
+    bound_to = f"{current.browser()}|{current.cookie('session')}"
     return current.services().keyring.keyed_hash("csrf", bound_to)
 
 
@@ -41,8 +52,36 @@ def refuse_forged_form() -> None:
     is_ours = site == "same-origin" if site else source == current.settings().origin
     if not is_ours:
         raise ForgedForm
-    if not constant_time_equal(request.form.get(FIELD, ""), csrf_token()):
+    if constant_time_equal(request.form.get(FIELD, ""), csrf_token()):
+        return
+    if not current.sends_cookies():
+        raise CookiesMissing
+    if not (current.cookie("session") and hasattr(current_app.view_functions[request.endpoint or ""], "page_instead")):
         raise ForgedForm
+    g.is_out_of_date = True
+
+
+def or_the_page(page: View) -> Callable[[View], View]:
+    """For the forms of signing in: while one stood open, another window may have signed in, and its token is out of date.
+
+    Whoever has a session cookie then gets what a visit of ``page`` gets, which may lead on by itself. That is no more
+    than a link could do: the view that acts is not called.
+    """
+
+    def decorate(act: View) -> View:
+        @wraps(act)
+        def act_or_show() -> Response:
+            return page() if is_out_of_date() else act()
+
+        act_or_show.page_instead = page  # type: ignore[attr-defined]
+        return act_or_show
+
+    return decorate
+
+
+def is_out_of_date() -> bool:
+    """Whether this is the answer to a form whose token does not hold: nothing that was typed may be acted upon."""
+    return bool(g.get("is_out_of_date"))
 
 
 def text(name: str, *, limit: int = 1024) -> str:

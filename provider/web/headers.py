@@ -56,7 +56,10 @@ def protect(response: Response) -> Response:
         images=g.get("images", ()),
         frames=g.get("frames", ()),
     )
-    headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    # An application that opened us in a popup waits for word from its own page at the end of the way: nothing on the
+    # way may cut the popup off. A redirect shows no document of ours, and counts for browsers all the same.
+    if not 300 <= response.status_code < 400:
+        headers["Cross-Origin-Opener-Policy"] = "unsafe-none" if g.get("leads_away") else "same-origin"
     headers["Referrer-Policy"] = "same-origin" if g.get("has_form") else "no-referrer"
     headers["X-Robots-Tag"] = "noindex, nofollow"
     return response

@@ -14,7 +14,7 @@ from provider.program_name import command_on_a_page
 from provider.protocol.messages import USER_AGENT_BYTES, Origin
 from provider.protocol.sizes import cut
 from provider.services import Services
-from provider.web import cookies, current, error_pages, forms, headers, locale, rendering, transactions
+from provider.web import addresses, cookies, current, error_pages, forms, headers, locale, rendering, transactions
 
 
 def install(app: Flask, services: Services, server: object, doorway: Doorway) -> None:
@@ -56,7 +56,9 @@ def _name_for_templates(app: Flask) -> None:
         static_url=rendering.static_url,
         settings=current.settings,
         known_user=current.known_user,
+        sends_cookies=current.sends_cookies,
         language=locale.language,
+        leads_on=addresses.leads_on,
         languages=locale.LANGUAGES,
         strong=rendering.strong,
         code=rendering.code,

@@ -222,7 +222,8 @@ def _applications(seen: Walk, site: Site, language: str) -> None:
     visitor.sign_in(cyrus, visitor.page.url)
     visitor.follow()
     seen.saw("consent", visitor)
-    visitor.post(visitor.page.url, {"decision": "allow"})
+    answered = visitor.page.url
+    visitor.post(answered, {"decision": "allow"})
     seen.saw("allowed", visitor, 303)
     visitor.follow()
     assert visitor.to.startswith(CALLBACK)
@@ -244,6 +245,8 @@ def _applications(seen: Walk, site: Site, language: str) -> None:
     seen.saw("authorization error", visitor, 400)
     visitor.get("/login?request=nothing")
     seen.saw("request over", visitor, 400)
+    visitor.get(answered)
+    seen.saw("request over, with a way back", visitor, 400)
 
 
 def _errors(seen: Walk, site: Site, language: str) -> None:
