@@ -10,6 +10,7 @@ import datetime
 from urllib.parse import urlsplit
 
 from database.transaction import Transaction
+from provider.protocol.headers import cookie_line
 from provider.protocol.messages import ProtocolResponse
 from provider.protocol.redirect_uris import add_to_query, redirect_host
 from provider.security.crypto import constant_time_equal
@@ -17,7 +18,8 @@ from provider.services import Services
 
 SIGNED_OUT_PAGE = "sign_out/done"
 SIGN_OUT_PATH = "/sign-out"
-LOGIN_PATH = "/login?notice=signed-out"
+LOGIN_PATH = "/login"
+SIGNED_OUT_NOTICE = "signed-out"
 # Frames of ours and of applications that answer slowly are left behind then.
 FRAME_SECONDS = 3
 
@@ -51,8 +53,8 @@ class LogoutAnswers:
         to = target or LOGIN_PATH
         frames = [] if session_id is None else self._frames(tx, now, session_id)
         if not frames:
-            return ProtocolResponse.redirect(to)
-        return ProtocolResponse.show(
+            return self._saying_so(ProtocolResponse.redirect(to), target)
+        answer = ProtocolResponse.show(
             SIGNED_OUT_PAGE,
             frames=frames,
             frame_origins=[_origin(frame) for frame in frames],
@@ -60,6 +62,15 @@ class LogoutAnswers:
             to_host=redirect_host(target) if target else None,
             seconds=FRAME_SECONDS,
         )
+        return self._saying_so(answer, target)
+
+    def _saying_so(self, answer: ProtocolResponse, target: str | None) -> ProtocolResponse:
+        """Our own page at the end says that the person is signed out."""
+        if target is None:
+            name = self._services.settings.cookie_name("notice")
+            line = cookie_line(name, SIGNED_OUT_NOTICE, is_secure=self._services.settings.is_https, seconds=60)
+            answer.headers.append(("Set-Cookie", line))
+        return answer
 
     def _frames(self, tx: Transaction, now: datetime.datetime, session_id: str) -> list[str]:
         """The addresses to load, each with ``iss`` and ``sid`` (OpenID Connect Front-Channel Logout §2)."""

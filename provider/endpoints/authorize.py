@@ -20,6 +20,7 @@ from provider.oauth_server import OAuthServer
 from provider.protocol.client import Client
 from provider.protocol.document_rules import looks_like_document_url
 from provider.protocol.errors import OAuthError, UntrustedRedirect
+from provider.protocol.headers import cookie_line
 from provider.protocol.messages import ProtocolRequest, ProtocolResponse
 from provider.protocol.request_rules import (
     check_authorization_request,
@@ -167,8 +168,8 @@ class AuthorizeEndpoint:
         else:
             response = _to_page(page, handle)
         if is_new:
-            secure = "; Secure" if self._settings.is_https else ""
-            cookie = f"{self._settings.cookie_name('browser')}={browser}; Path=/; HttpOnly; SameSite=Lax{secure}"
+            name = self._settings.cookie_name("browser")
+            cookie = cookie_line(name, browser, is_secure=self._settings.is_https)
             response.headers.append(("Set-Cookie", cookie))
         return response
 

@@ -13,6 +13,7 @@ from provider.doors.endpoint import Endpoint
 from provider.logout_answers import LogoutAnswers
 from provider.oauth_server import OAuthServer
 from provider.protocol.errors import OAuthError, UntrustedRedirect
+from provider.protocol.headers import cookie_line
 from provider.protocol.messages import Parameters, ProtocolRequest, ProtocolResponse
 from provider.protocol.redirect_uris import add_to_query
 from provider.protocol.request_rules import MAX_STATE_BYTES
@@ -70,10 +71,9 @@ class LogoutEndpoint:
         )
         services.sessions.end(tx, request.origin, session.id, user_id=session.user_id, reason="rp_logout")
         response = self._answers.signed_out(tx, request.received_at, session.id, target)
-        secure = "; Secure" if self._settings.is_https else ""
-        name = self._settings.cookie_name("session")
+        gone = cookie_line(self._settings.cookie_name("session"), "", is_secure=self._settings.is_https, seconds=0)
         response.headers.append(("Clear-Site-Data", '"cache", "storage"'))
-        response.headers.append(("Set-Cookie", f"{name}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax{secure}"))
+        response.headers.append(("Set-Cookie", gone))
         return response
 
     def _hint(self, request: ProtocolRequest, tx: Transaction, parameters: Parameters) -> Mapping[str, Any] | None:

@@ -11,7 +11,7 @@ from provider.accounts.api_keys import MAX_LIVE, TooManyKeys
 from provider.pages.words import scope_sentences
 from provider.protocol.errors import OAuthError
 from provider.protocol.text import is_name, one_line
-from provider.web import current, error_pages, forms
+from provider.web import current, error_pages, forms, locale
 from provider.web.guards import here, signed_in_only
 from provider.web.rendering import render, see_other
 
@@ -40,6 +40,8 @@ def show_form() -> Response:
 @signed_in_only("new-api-key", recently=True)
 def create() -> Response:
     """Makes the key and shows its secret. The answer is no redirect: nothing but this answer may hold the secret."""
+    if locale.is_chosen_here():
+        return _form(forms.Problems())
     known, services, tx, origin = here(), current.services(), current.tx(), current.origin()
     name = one_line(forms.text("name", limit=255))
     resource, days = forms.text("resource", limit=512), forms.text("days")
@@ -91,7 +93,7 @@ def revoke(client_id: str) -> Response:
     known, services, tx = here(), current.services(), current.tx()
     for key in services.api_keys.list(tx, known.user.id):
         if key.client_id == client_id and services.api_keys.revoke(tx, current.origin(), known.user.id, key.id):
-            return see_other(f"{_PAGE}?notice=key-revoked")
+            return see_other(_PAGE, notice="key-revoked")
     return error_pages.show(404)
 
 

@@ -34,4 +34,4 @@ def show() -> Response:
 def withdraw() -> Response:
     known = here()
     current.services().consents.withdraw(current.tx(), current.origin(), known.user.id, forms.text("consent", limit=64))
-    return see_other(f"{_PAGE}?notice=app-disconnected")
+    return see_other(_PAGE, notice="app-disconnected")

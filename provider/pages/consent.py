@@ -50,6 +50,6 @@ def decide() -> Response:
         return send(waiting.server().deny(tx, origin, waiting.handle(), current.browser(), known.user.id))
     if decision == "allow":
         if forms.text("shown", limit=64) != asked.digest:
-            return see_other(waiting.passed_on("/consent", notice="request-changed"))
+            return see_other(waiting.passed_on("/consent"), notice="request-changed")
         services.authorization_requests.mark_consented(tx, origin.now, waiting.handle(), known.session.id, asked.digest)
     return see_other(waiting.destination())

@@ -14,7 +14,7 @@ from provider.accounts.login import StepExpired, WrongCode, WrongCredentials
 from provider.accounts.users import User
 from provider.authorization_descriptions import RequestDescription
 from provider.pages import waiting
-from provider.web import cookies, current, forms
+from provider.web import cookies, current, forms, locale
 from provider.web.guards import must_enrol
 from provider.web.locale import clock_time
 from provider.web.rendering import render, see_other
@@ -45,6 +45,8 @@ def check_password() -> Response:
     waiting.find()
     name = forms.text("username", limit=255)
     password = forms.secret("password")
+    if locale.is_chosen_here():
+        return _login_page(forms.Problems(), name)
     problems = forms.Problems()
     if not name:
         problems.add("username", _("Enter your e-mail address or user name."))
@@ -80,6 +82,8 @@ def check_code() -> Response:
     user = _user_of_step()
     if user is None:
         return _start_again()
+    if locale.is_chosen_here():
+        return _code_page(forms.Problems(), user)
     code = forms.text("code", limit=64)
     problems = forms.Problems()
     if not code:
@@ -201,7 +205,7 @@ def _is_name_of(user: User, typed: str) -> bool:
 def _start_again() -> Response:
     if current.signed_in() is not None:  # another window was quicker
         return see_other(waiting.passed_on("/login"))
-    response = see_other(waiting.passed_on("/login", notice="step-expired"))
+    response = see_other(waiting.passed_on("/login"), notice="step-expired")
     cookies.delete_cookie(response, "step")
     return response
 

@@ -11,7 +11,7 @@ from provider.accounts.login import WrongCode, WrongCredentials
 from provider.accounts.users import User
 from provider.pages import waiting
 from provider.pages.login import codes_closed, throttled, too_many_attempts, wrong_code
-from provider.web import cookies, current, forms
+from provider.web import cookies, current, forms, locale
 from provider.web.rendering import render, see_other
 
 pages = Blueprint("reauthentication", __name__)
@@ -31,6 +31,8 @@ def check() -> Response:
     if known is None:
         return see_other(waiting.passed_on("/login"))
     user = known.user
+    if locale.is_chosen_here():
+        return _page(forms.Problems(), user)
     password, code = forms.secret("password"), forms.text("code", limit=64)
     problems = forms.Problems()
     if not password:

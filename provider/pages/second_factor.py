@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 
 import segno
-from flask import Blueprint, request
+from flask import Blueprint
 from flask_babel import gettext as _
 from markupsafe import Markup
 from werkzeug.wrappers import Response
@@ -17,6 +17,7 @@ from provider.accounts.attempts import CodesClosed, Throttled
 from provider.accounts.login import WrongCode
 from provider.pages import waiting
 from provider.pages.login import codes_closed, throttled, too_many_attempts, wrong_code
+from provider.pages.words import noticed
 from provider.web import cookies, current, forms
 from provider.web.guards import here, is_recent, must_enrol, signed_in_only
 from provider.web.rendering import render, see_other
@@ -122,7 +123,7 @@ def _with_code(action: str) -> Response:
         return see_other(_PAGE)
     services.totp.disable(tx, origin, known.user.id)
     services.recovery_codes.forget(tx, known.user.id)
-    response = see_other(f"{_PAGE}?notice=second-factor-off")
+    response = see_other(_PAGE, notice="second-factor-off")
     cookies.set_cookie(response, "session", _only_session_left(("pwd",)))
     return response
 
@@ -165,7 +166,7 @@ def _page(problems: forms.Problems, *, demanded: bool = False) -> Response:
         codes_left=services.recovery_codes.count(tx, known.user.id) if known.user.two_factor_enabled else 0,
         secret=_grouped(secret) if secret else None,
         qr_code=_qr_code(services.totp.provisioning_uri(secret, known.user, _service_name())) if secret else None,
-        with_welcome=request.args.get("notice") == "welcome",
+        with_welcome=noticed() == "welcome",
     )
 
 

@@ -55,11 +55,11 @@ def end() -> Response:
     known, sessions = here(), current.services().sessions
     if forms.text("action") == "end-others":
         sessions.end_all(current.tx(), current.origin(), known.user.id, except_id=known.session.id, reason="user")
-        return see_other(f"{_PAGE}?notice=sessions-ended")
+        return see_other(_PAGE, notice="sessions-ended")
     session_id = forms.text("session", limit=64)
     if session_id and session_id != known.session.id:
         sessions.end(current.tx(), current.origin(), session_id, user_id=known.user.id, reason="user")
-    return see_other(f"{_PAGE}?notice=session-ended")
+    return see_other(_PAGE, notice="session-ended")
 
 
 def device_name(user_agent: str) -> str:

@@ -11,8 +11,7 @@ from provider.accounts.passwords import MIN_WITH_SECOND_FACTOR, WeakPassword
 from provider.accounts.users import NameTaken
 from provider.pages.words import weak_password
 from provider.security.crypto import is_secret
-from provider.web import cookies, current, error_pages, forms
-from provider.web.locale import language
+from provider.web import cookies, current, error_pages, forms, locale
 from provider.web.rendering import render, see_other
 
 pages = Blueprint("setup", __name__)
@@ -35,6 +34,8 @@ def create_account(token: str) -> Response:
         forms.text("email", limit=512),
         forms.secret("password"),
     )
+    if locale.is_chosen_here():
+        return _page(forms.Problems(), username, email)
     tx.commit()  # no transaction is open while the password is judged and hashed
     problems = _problems_with(username, email, password)
     if problems:
@@ -51,13 +52,13 @@ def create_account(token: str) -> Response:
             password_hash=password_hash,
             is_admin=True,
             is_verified=True,
-            locale=language(),
+            locale=locale.language(),
         )
     except NameTaken:
         tx.rollback()
         return error_pages.show(404, "setup-link")
     session = services.login.start_session(tx, origin, user, ("pwd",))
-    response = see_other("/account/second-factor?notice=welcome")
+    response = see_other("/account/second-factor", notice="welcome")
     cookies.set_cookie(response, "session", session)
     cookies.set_cookie(response, "device", services.login.device_token(user), seconds=cookies.DEVICE_SECONDS)
     return response

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from flask import request
+from flask import g
 from flask_babel import gettext as _
 
 from provider.accounts.passwords import WeakPassword
 from provider.protocol.client import Resource
+from provider.web import current
 from provider.web.locale import language
 
 
@@ -56,7 +57,7 @@ def weak_password(weakness: WeakPassword, shortest: int) -> str:
 
 
 def notice() -> str:
-    """What the previous page did, from a fixed list: the address can pick a sentence but never write one."""
+    """What the page before did, said once, where ``see_other`` has left a name of this list in the browser."""
     sentences = {
         "signed-out": _("You are signed out."),
         "step-expired": _("That took a little too long. Sign in again."),
@@ -69,4 +70,12 @@ def notice() -> str:
         ),
         "second-factor-off": _("Two-step sign-in is off. Your other devices have been signed out."),
     }
-    return str(sentences.get(request.args.get("notice", ""), ""))
+    return str(sentences.get(noticed(), ""))
+
+
+def noticed() -> str:
+    """The name of the notice that the page at hand is to say. It is gone after this answer."""
+    left = current.cookie("notice")
+    if left:
+        g.notice_is_said = True
+    return left

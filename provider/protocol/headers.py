@@ -34,6 +34,12 @@ def cookies(header: str) -> dict[str, str]:
     return found
 
 
+def cookie_line(name: str, value: str, *, is_secure: bool, seconds: int | None = None) -> str:
+    """``Set-Cookie`` for a cookie of the whole host that no script reads. Without ``seconds`` it goes with the browser."""
+    age = "" if seconds is None else f"; Max-Age={seconds}"
+    return f"{name}={value}; Path=/{age}; HttpOnly; SameSite=Lax{'; Secure' if is_secure else ''}"
+
+
 def _lower(text: str) -> str:
     """Some letters outside of ASCII have a lower case inside of it."""
     return text.lower() if text.isascii() else text

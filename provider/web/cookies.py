@@ -7,6 +7,7 @@ from werkzeug.wrappers import Response
 
 from provider.web import current
 
+NOTICE_SECONDS = 60
 LOCALE_SECONDS = 365 * 86400
 DEVICE_SECONDS = 180 * 86400
 
@@ -30,6 +31,13 @@ def delete_cookie(response: Response, name: str) -> None:
     response.delete_cookie(
         settings.cookie_name(name), path="/", secure=settings.is_https, httponly=True, samesite="Lax"
     )
+
+
+def forget_notice(response: Response) -> Response:
+    """A page has said what it was to say."""
+    if g.get("notice_is_said"):
+        delete_cookie(response, "notice")
+    return response
 
 
 def set_browser_cookie(response: Response) -> Response:

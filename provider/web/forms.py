@@ -108,6 +108,11 @@ class Problems:
     def add(self, name: str, sentence: str) -> None:
         self.by_field.setdefault(name, sentence)
 
+    @property
+    def first(self) -> str | None:
+        """The name that the page begins with: the form as a whole, or the first field that something is wrong with."""
+        return "" if "" in self.by_field else next(iter(self.by_field), None)
+
     def __bool__(self) -> bool:
         return bool(self.by_field)
 
@@ -116,6 +121,3 @@ class Problems:
 
     def __getitem__(self, name: str) -> str:
         return self.by_field[name]
-
-    def items(self) -> list[tuple[str, str]]:
-        return list(self.by_field.items())

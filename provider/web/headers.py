@@ -37,6 +37,13 @@ def content_security_policy(
     return "; ".join((" ".join((_IMAGES, *sorted(set(images)))), *_POLICY, *more))
 
 
+def _kept_for() -> str:
+    """How long a static file is kept: for good under the address that has its content in it, a day at the root."""
+    if request.args.get("v"):
+        return "public, max-age=31536000, immutable"
+    return "no-cache" if request.path.startswith("/static/") else "public, max-age=86400"
+
+
 def protect(response: Response) -> Response:
     """Adds the headers to what pages answer. Machine endpoints have theirs from the edge, the same through both doors."""
     if not (g.get("is_page") or request.blueprint or request.endpoint == "static"):
@@ -47,7 +54,7 @@ def protect(response: Response) -> Response:
         headers["Strict-Transport-Security"] = "max-age=63072000; includeSubDomains"
     if request.endpoint == "static" and response.status_code in (200, 206, 304):
         headers["Cross-Origin-Resource-Policy"] = "same-origin"
-        headers["Cache-Control"] = "public, max-age=31536000, immutable" if request.args.get("v") else "no-cache"
+        headers["Cache-Control"] = _kept_for()
         return response
     headers["Cache-Control"] = "no-store"
     headers["Content-Security-Policy"] = content_security_policy(

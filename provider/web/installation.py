@@ -16,6 +16,13 @@ from provider.protocol.sizes import cut
 from provider.services import Services
 from provider.web import addresses, cookies, current, error_pages, forms, headers, locale, rendering, transactions
 
+_AT_THE_ROOT = {
+    "/favicon.ico": "favicon.ico",
+    "/robots.txt": "robots.txt",
+    "/apple-touch-icon.png": "apple-touch-icon.png",
+    "/apple-touch-icon-precomposed.png": "apple-touch-icon.png",
+}
+
 
 def install(app: Flask, services: Services, server: object, doorway: Doorway) -> None:
     """Transaction, origin, forged-form check, language, headers, template names and error pages."""
@@ -36,7 +43,10 @@ def install(app: Flask, services: Services, server: object, doorway: Doorway) ->
     app.before_request(forms.refuse_forged_form)
     app.after_request(headers.protect)
     app.after_request(cookies.set_browser_cookie)
+    app.after_request(locale.remember_choice)
+    app.after_request(cookies.forget_notice)
     error_pages.install(app)
+    _lay_files_at_the_root(app)
     _name_for_templates(app)
 
     dispatch = app.dispatch_request
@@ -45,6 +55,13 @@ def install(app: Flask, services: Services, server: object, doorway: Doorway) ->
         return transactions.surround(app, lambda patience: Transaction(services.engine, patience), dispatch)
 
     app.dispatch_request = dispatch_in_transaction  # type: ignore[method-assign]
+
+
+def _lay_files_at_the_root(app: Flask) -> None:
+    """What browsers and crawlers fetch unasked. The same files as under ``/static``, so that no page answers for them."""
+    app.url_map.redirect_defaults = False  # each address answers by itself
+    for path, name in _AT_THE_ROOT.items():
+        app.add_url_rule(path, endpoint="static", defaults={"filename": name})
 
 
 def _name_for_templates(app: Flask) -> None:

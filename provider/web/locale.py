@@ -5,14 +5,47 @@ from __future__ import annotations
 import datetime
 
 from flask import g, request
-from flask_babel import format_date, format_timedelta, get_locale
+from flask_babel import format_date, format_timedelta, get_locale, refresh
 from flask_babel import gettext as _
+from werkzeug.wrappers import Response
 
-from provider.web import current
+from provider.web import cookies, current
 
 LANGUAGES = {"en": "English", "ko": "한국어"}
 _MARK = "~"
 _ZONES = {"ko": datetime.timezone(datetime.timedelta(hours=9), "KST")}
+
+
+def choose(handle: str) -> bool:
+    """Takes the language that a button of this form says, for this answer, the browser and a signed-in user's account.
+
+    ``handle`` is that of the request that the page is about, empty for none. False where no button of a language was used.
+    """
+    wanted = request.form.get("language", "")
+    if wanted not in LANGUAGES:
+        return False
+    g.chosen_language, g.chosen_for = wanted, handle
+    refresh()
+    known = current.signed_in()
+    if known is not None:
+        current.services().users.set_locale(current.tx(), current.now(), known.user.id, wanted)
+    return True
+
+
+def is_chosen_here() -> bool:
+    """Whether the form at hand was sent by the button of a language on its own page.
+
+    The page is then shown again in it with what was typed, and nothing else is done with that.
+    """
+    return choose(request.args.get("request", ""))
+
+
+def remember_choice(response: Response) -> Response:
+    """Leaves a language that was chosen with the browser."""
+    if "chosen_language" in g:
+        value = f"{g.chosen_language}{_MARK}{request_mark(g.chosen_for)}" if g.chosen_for else g.chosen_language
+        cookies.set_cookie(response, "locale", value, seconds=cookies.LOCALE_SECONDS)
+    return response
 
 
 def choose_locale() -> str:
@@ -20,6 +53,8 @@ def choose_locale() -> str:
 
     What somebody chooses by hand while signing in for an application beats the application's wish.
     """
+    if "chosen_language" in g:
+        return str(g.chosen_language)
     waiting = g.get("waiting")
     chosen, _mark, for_request = current.cookie("locale").partition(_MARK)
     chosen = chosen if chosen in LANGUAGES else ""
@@ -38,10 +73,6 @@ def choose_locale() -> str:
 def request_mark(handle: str) -> str:
     """A short name for a waiting request that tells nothing about its handle."""
     return current.services().keyring.keyed_hash("locale", handle)[:12]
-
-
-def locale_cookie(language: str, handle: str) -> str:
-    return f"{language}{_MARK}{request_mark(handle)}" if handle else language
 
 
 def language() -> str:

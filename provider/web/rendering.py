@@ -13,7 +13,7 @@ from markupsafe import Markup
 from provider.protocol.app_identity import AppIdentity
 from provider.protocol.messages import ProtocolResponse
 from provider.protocol.names import shown_name
-from provider.web import current
+from provider.web import cookies, current
 from provider.web.forms import Problems
 from provider.web.headers import SUBMIT_SCRIPT
 
@@ -66,10 +66,16 @@ def render_answer(answer: ProtocolResponse) -> Response:
     return response
 
 
-def see_other(location: str) -> Response:
-    """303, so that nothing is ever posted on. ``location`` is a path of this host that no request has made up."""
+def see_other(location: str, *, notice: str = "") -> Response:
+    """303, so that nothing is ever posted on. ``location`` is a path of this host that no request has made up.
+
+    ``notice`` is what the next page says was done, once, by its name in ``pages.words``. It goes by cookie: what stands
+    in an address could have been written by anybody.
+    """
     answer = make_response(redirect(location, 303))
     answer.data = b""
+    if notice:
+        cookies.set_cookie(answer, "notice", notice, seconds=cookies.NOTICE_SECONDS)
     return answer
 
 

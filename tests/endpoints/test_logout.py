@@ -20,7 +20,7 @@ from tests.endpoints.provider import START, KnownClient, Provider, ProviderFacto
 from tests.endpoints.wsgi import Answer, encoded
 
 BYE = "https://app.example.com/bye"
-SIGNED_OUT, CONFIRM = "/login?notice=signed-out", "/sign-out"
+SIGNED_OUT, CONFIRM = "/login", "/sign-out"
 
 
 @pytest.fixture

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from tests.pages.site import Account, Site, Visitor
+from tests.pages.site import PASSWORD, SESSION, STEP, Account, Site, Visitor
 
 
 def language_of(visitor: Visitor) -> str:
@@ -37,11 +39,11 @@ def test_a_choice_is_remembered_in_the_browser(site: Site) -> None:
         "en": "English",
         "ko": "한국어",
     }
-    form = visitor.page.form("back", action="/language")
-    page = visitor.post(form.action, {"back": form.fields["back"], "language": "ko"})
-    assert visitor.to == "/login?to=apps", "back to where it was chosen"
+    page = visitor.post("/login?to=apps", {"language": "ko"})
+    assert page.status == 200, "where it was chosen"
     assert "Max-Age=31536000" in page.headers["Set-Cookie"]
-    visitor.follow()
+    assert language_of(visitor) == "ko"
+    visitor.get("/login")
     assert language_of(visitor) == "ko"
     current = [button.get("value") for button in visitor.document.all("button") if "aria-current" in button]
     assert current == ["ko"]
@@ -105,3 +107,62 @@ def test_times_say_their_zone(site: Site, ana: Account) -> None:
     assert "Jul 1, 2026, 12:00 UTC" in visitor.get("/account/sessions").text
     visitor.post("/language", {"back": "/account/sessions", "language": "ko"})
     assert "2026. 7. 1., 21:00 KST" in visitor.follow().text
+
+
+def switch(visitor: Visitor, path: str, fields: dict[str, str]) -> None:
+    """Presses 한국어 on the page at ``path``, with its form filled in."""
+    visitor.get(path)
+    document = visitor.document
+    button = next(it for it in document.all("button") if it.get("lang") == "ko")
+    assert (button.get("form"), "formnovalidate" in button) == ("typed", True)
+    form = document.by_id(button.get("form"))
+    assert (form.tag, form.get("method"), "action" in form) == ("form", "post", False), "it goes to the page itself"
+    token = re.search(r'name="csrf_token" value="([0-9a-f]+)"', visitor.page.html)
+    assert token
+    visitor.post(path, {**fields, "language": "ko"}, token=token[1])
+
+
+@pytest.mark.parametrize(
+    "path, typed",
+    [
+        ("/login", {"username": "ana"}),
+        ("/login?to=apps", {"username": "누구"}),
+        ("setup", {"username": "root", "email": "root@example.com"}),
+        ("/account/api-keys/new", {"name": "nightly <backup>"}),
+        ("/login/again?to=sessions", {}),
+    ],
+)
+def test_choosing_a_language_keeps_what_was_typed_but_for_passwords(
+    site: Site, path: str, typed: dict[str, str]
+) -> None:
+    visitor = Visitor(site)
+    at = site.setup_link() if path == "setup" else path
+    if path.startswith(("/account", "/login/again")):
+        visitor.sign_in(site.account("ana"))
+    elif path != "setup":
+        site.account("ana")
+    before, session = site.rows("user_sessions", "oauth_clients", "consecutive_failures"), visitor.cookie(SESSION)
+    switch(visitor, at, {**typed, "password": PASSWORD})
+    assert (visitor.page.status, language_of(visitor)) == (200, "ko")
+    assert {name: visitor.page.form(name).fields[name][0] for name in typed} == typed
+    assert PASSWORD not in visitor.page.html
+    assert "aria-invalid" not in visitor.page.html
+    assert (site.rows(*before), visitor.cookie(SESSION)) == (before, session), "nothing else is done"
+    assert language_of(visitor) == "ko"
+    visitor.get("/login")
+    visitor.follow()
+    assert language_of(visitor) == "ko", "it is remembered"
+
+
+def test_choosing_a_language_between_password_and_code_keeps_the_step_and_the_request(
+    site: Site, bora: Account
+) -> None:
+    visitor = Visitor(site)
+    page = visitor.ask(site.client(), ui_locales="en")
+    visitor.post(page.url, {"username": "bora", "password": PASSWORD})
+    path, step = visitor.to, visitor.cookie(STEP)
+    switch(visitor, path, {"code": "123456"})
+    assert (language_of(visitor), visitor.cookie(STEP)) == ("ko", step)
+    assert "123456" not in visitor.page.html
+    visitor.post(path, {"code": site.fresh_code(bora)})
+    assert visitor.to.startswith("/oauth/authorize/mcp_request_")
