@@ -22,10 +22,10 @@ def test_a_file_at_the_root_is_small_and_kept_for_a_day(
 ) -> None:
     answer = provider.send(method, path)
     assert answer.status == 200
-    assert answer.get("Content-Type") in kinds
-    assert answer.get("Cache-Control") == "public, max-age=86400"
-    assert answer.get("X-Content-Type-Options") == "nosniff"
-    assert not answer.get("Set-Cookie")
+    assert answer.header("Content-Type") in kinds
+    assert answer.header("Cache-Control") == "public, max-age=86400"
+    assert answer.header("X-Content-Type-Options") == "nosniff"
+    assert not answer.header("Set-Cookie")
     if method == "GET":
         assert answer.body.startswith(begins)
         assert 20 < len(answer.body) < 8192
