@@ -72,10 +72,10 @@ def _refuse_undemanded() -> Response | None:
 
 
 def _begin(page: str) -> Response:
-    """A new secret for this session to confirm. Nothing is turned on by it."""
-    known = here()
-    if not known.user.two_factor_enabled:
-        current.services().totp.begin(current.tx(), known.session)
+    """A secret for this session to confirm, the same one when asked again. Nothing is turned on by it."""
+    known, totp, tx = here(), current.services().totp, current.tx()
+    if not known.user.two_factor_enabled and totp.pending_secret(tx, known.session) is None:
+        totp.begin(tx, known.session)
     return see_other(page)
 
 

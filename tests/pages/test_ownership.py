@@ -229,5 +229,5 @@ def test_who_has_all_keys_that_there_can_be_is_told_so(
     visitor.get("/account/api-keys/new")
     page = visitor.post("/account/api-keys/new", {"name": "weekly", "days": "30"})
     assert page.status == 400
-    assert visitor.document.by_id("summary-form").text == sentence
+    assert visitor.document.by_id("errors").text == sentence
     assert len(site.rows("oauth_clients")["oauth_clients"]) == 1
