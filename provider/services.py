@@ -164,7 +164,7 @@ def build_services(
         min_length=settings.password_min_length,
     )
     totp = Totp(keyring, audit)
-    recovery_codes = RecoveryCodes(passwords, audit)
+    recovery_codes = RecoveryCodes(passwords, audit, keyring)
     consecutive_failures = ConsecutiveFailures(audit)
     attempts = Attempts(rate_limits, consecutive_failures, audit)
     stand_ins = StandInHashes(users, keyring, parameters=passwords.parameters)
@@ -226,7 +226,7 @@ def build_services(
         sessions=sessions,
         totp=totp,
         recovery_codes=recovery_codes,
-        api_keys=ApiKeys(clients, resources, audit),
+        api_keys=ApiKeys(clients, resources, audit, keyring),
         consents=Consents(audit, grants, keyring),
         setup_links=SetupLinks(keyring, audit, users, settings.setup_link_seconds),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 from sqlalchemy import exists, select, true, update
@@ -11,13 +12,14 @@ from sqlalchemy import exists, select, true, update
 from database.models import Client as ClientRow
 from database.models import User as UserRow
 from database.transaction import Transaction
+from provider.accounts.shown_once import is_shown_still, key_secret
 from provider.accounts.users import User
 from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.client import Client, Resource
 from provider.protocol.errors import OAuthError
 from provider.protocol.messages import Origin
-from provider.protocol.scopes import IDENTITY_SCOPES, grantable_scope
 from provider.protocol.text import is_name, one_line
+from provider.security.crypto import Keyring, constant_time_equal
 
 KIND = "api_key"
 MAX_DAYS = 366
@@ -34,8 +36,14 @@ class TooManyKeys(ValueError):
         super().__init__(f"a user can have {MAX_LIVE} keys that work: revoke one that is not needed any more")
 
 
+class NameInUse(ValueError):
+    """The user has a living key of this name, and it is not the one that the same form has just made."""
+
+
 class ClientStore(Protocol):
     """What of the client registry is needed here."""
+
+    def secret_hash(self, secret: str) -> str: ...
 
     @property
     def register(self) -> Callable[..., tuple[Client, str | None]]: ...
@@ -60,10 +68,13 @@ class ResourceCatalogue(Protocol):
 class ApiKeys:
     """Made by a signed-in user or an operator. A key never holds more than its owner and ends with the owner."""
 
-    def __init__(self, clients: ClientStore, resources: ResourceCatalogue, audit: AuditRecorder) -> None:
+    def __init__(
+        self, clients: ClientStore, resources: ResourceCatalogue, audit: AuditRecorder, keyring: Keyring
+    ) -> None:
         self._clients = clients
         self._resources = resources
         self._audit = audit
+        self._keyring = keyring
 
     def owner_scope(self, tx: Transaction, owner: User, resource_uri: str | None) -> tuple[str, ...]:
         """All scopes that this user may give to a key: those of one API, or of all of them."""
@@ -80,12 +91,15 @@ class ApiKeys:
         scope: tuple[str, ...] | None,
         expires_in_days: int | None,
         resource: str | None,
+        session_token: str | None = None,
         actor: str | None = None,
     ) -> tuple[Client, str]:
         """Makes a key and returns it with its secret, which is shown once.
 
-        Without ``scope`` the key gets all that its owner has. Raises ``OAuthError`` (``invalid_scope``,
-        ``invalid_target``) for what the owner does not have, ``TooManyKeys``, ``ValueError`` for a wrong name or life.
+        An empty ``scope`` gives the key none, None all that its owner has now. ``session_token`` is the cookie of who makes
+        it on a page: the secret follows from it, and the same form sent again gets the same key instead of another.
+        Raises ``OAuthError`` (``invalid_scope``, ``invalid_target``) for what the owner does not have, ``TooManyKeys``,
+        ``NameInUse`` (on a page only), ``ValueError`` for a wrong name or life.
         """
         name = one_line(name)
         if not is_name(name, MAX_NAME):
@@ -94,11 +108,19 @@ class ApiKeys:
             raise ValueError(f"a key can live 1 to {MAX_DAYS} days")
         api = self._resources.get(tx, resource) if resource else None
         allowed = self.owner_scope(tx, owner, api.uri if api else None)
-        wanted = tuple(entry for entry in scope or () if entry not in IDENTITY_SCOPES)
-        if scope and not set(scope) <= set(allowed):
+        granted = allowed if scope is None else tuple(dict.fromkeys(scope))
+        if not set(granted) <= set(allowed):
             raise OAuthError.invalid_scope("A key cannot have scopes that its owner does not have.")
+        life = None if expires_in_days is None else datetime.timedelta(days=expires_in_days)
         self._wait_for_turn(tx, owner.id)
-        if sum(key.is_usable(origin.now) for key in self.list(tx, owner.id)) >= MAX_LIVE:
+        live = [key for key in self.list(tx, owner.id) if key.is_usable(origin.now)]
+        namesake = next((key for key in live if key.name == name), None)
+        if session_token is not None and namesake is not None:
+            known = self.shown_secret(origin.now, namesake, session_token)
+            if known is None or _terms_of(namesake) != (set(granted), api.uri if api else None, life):
+                raise NameInUse
+            return namesake, known
+        if len(live) >= MAX_LIVE:
             raise TooManyKeys
         client, secret = self._clients.register(
             tx,
@@ -108,11 +130,12 @@ class ApiKeys:
             owner_user_id=owner.id,
             token_endpoint_auth_method="client_secret_basic",  # noqa: S106 - the name of a method
             grant_types=("client_credentials",),
-            scope=grantable_scope(wanted, default=allowed, allowed=allowed),
+            scope=granted,
             resource=api.uri if api else None,
             is_vouched=True,
             rotate_refresh_tokens=False,
-            expires_at=None if expires_in_days is None else origin.now + datetime.timedelta(days=expires_in_days),
+            expires_at=None if life is None else origin.now + life,
+            secret_of=partial(key_secret, self._keyring, session_token) if session_token else None,
             actor=actor,
         )
         assert secret is not None  # noqa: S101 - a key is never a public client
@@ -128,6 +151,12 @@ class ApiKeys:
             name=name,
         )
         return client, secret
+
+    def shown_secret(self, now: datetime.datetime, key: Client, session_token: str) -> str | None:
+        """The secret once more, for the session that made the key, within ten minutes. None for every other."""
+        secret = key_secret(self._keyring, session_token, key.client_id)
+        is_its_own = constant_time_equal(self._clients.secret_hash(secret), key.secret_hash or "")
+        return secret if is_its_own and is_shown_still(key.created_at, now) else None
 
     def list(self, tx: Transaction, owner_id: str | None = None) -> list[Client]:
         """The keys of one user, or of all, ended ones included."""
@@ -171,6 +200,10 @@ class ApiKeys:
     def _name_newest(self, tx: Transaction, owner_id: str, client_id: str | None) -> None:
         """``users.api_key`` holds the public id of the user's newest live key, never a secret."""
         tx.execute(update(UserRow).where(_USERS.c.id == owner_id).values(api_key=client_id))
+
+
+def _terms_of(key: Client) -> tuple[set[str], str | None, datetime.timedelta | None]:
+    return set(key.scope), key.resource, None if key.expires_at is None else key.expires_at - key.created_at
 
 
 def scope_of_owner(resource: Resource, *, is_admin: bool) -> tuple[str, ...]:

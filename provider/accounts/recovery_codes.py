@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
 import re
-import secrets
 from typing import Any
 
 from sqlalchemy import delete, func, insert, select, update
@@ -12,28 +12,33 @@ from database.models import RecoveryCode
 from database.models.columns import new_id
 from database.transaction import Transaction
 from provider.accounts.passwords import Passwords
+from provider.accounts.sessions import Session
+from provider.accounts.shown_once import RECOVERY_ALPHABET, RECOVERY_CHARACTERS, is_shown_still, recovery_codes
 from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.messages import Origin
 from provider.protocol.text import typed_code
+from provider.security.crypto import Keyring, new_secret
 
 COUNT = 10
-_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
-_CHARACTERS = 14
-_FORM = re.compile(f"[{_ALPHABET}]{{{_CHARACTERS}}}")
+_FORM = re.compile(f"[{RECOVERY_ALPHABET}]{{{RECOVERY_CHARACTERS}}}")
 _TABLE = RecoveryCode.__table__
 
 
 class RecoveryCodes:
     """Codes of 69 random bits, stored with the password hash."""
 
-    def __init__(self, passwords: Passwords, audit: AuditRecorder) -> None:
+    def __init__(self, passwords: Passwords, audit: AuditRecorder, keyring: Keyring) -> None:
         self._passwords = passwords
         self._audit = audit
+        self._keyring = keyring
 
-    def generate(self, tx: Transaction, origin: Origin, user_id: str) -> list[str]:
-        """Ten new codes, shown once; those from before stop working. Hashes outside of a transaction."""
+    def generate(self, tx: Transaction, origin: Origin, user_id: str, session_token: str | None = None) -> list[str]:
+        """Ten new codes, shown once; those from before stop working. Hashes outside of a transaction.
+
+        ``session_token`` is the cookie that the session gets with them: by it ``shown`` finds them again.
+        """
         tx.commit()
-        codes = ["".join(secrets.choice(_ALPHABET) for _ in range(_CHARACTERS)) for _ in range(COUNT)]
+        codes = recovery_codes(self._keyring, session_token or new_secret("session"), COUNT)
         hashes = [self._passwords.hash(code) for code in codes]
         tx.execute(delete(RecoveryCode).where(_TABLE.c.user_id == user_id))
         rows = [
@@ -43,6 +48,19 @@ class RecoveryCodes:
         tx.execute(insert(RecoveryCode), rows)
         self._record(tx, origin, AuditEvent.RECOVERY_CODES_MADE, user_id)
         return [grouped(code) for code in codes]
+
+    def shown(
+        self, tx: Transaction, now: datetime.datetime, session: Session, session_token: str
+    ) -> list[str] | None:
+        """The codes once more for the session that they were made with, within ten minutes. None for every other.
+
+        A session has the cookie that its codes follow from as long as it was last proved when they were made.
+        """
+        statement = select(_TABLE.c.created_at).where(_TABLE.c.user_id == session.user_id).limit(1)
+        made_at = tx.execute(statement).scalar()
+        if made_at is None or made_at != session.authenticated_at or not is_shown_still(made_at, now):
+            return None
+        return [grouped(code) for code in recovery_codes(self._keyring, session_token, COUNT)]
 
     def use(self, tx: Transaction, origin: Origin, user_id: str, code: str) -> int | None:
         """Uses a code and returns how many are left, None when it is wrong or used. Hashes outside of a transaction."""

@@ -109,9 +109,14 @@ class Sessions:
             tx.execute(_TOUCH, {"row_id": session.id, "now": now})
         return session, parse_user({**row, "user_id": session.user_id}, "user_")
 
-    def rotate(self, tx: Transaction, origin: Origin, session: Session, amr: tuple[str, ...]) -> str:
-        """A new cookie for the same session after another check of who it is. The old cookie stops working."""
-        token = new_secret("session")
+    def rotate(
+        self, tx: Transaction, origin: Origin, session: Session, amr: tuple[str, ...], token: str | None = None
+    ) -> str:
+        """A new cookie for the same session after another check of who it is. The old cookie stops working.
+
+        ``token`` is the new cookie where it has been made already.
+        """
+        token = token or new_secret("session")
         tx.execute(
             update(UserSession)
             .where(_TABLE.c.id == session.id)

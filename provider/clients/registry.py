@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -105,22 +105,25 @@ class Clients:
         expires_at: datetime.datetime | None = None,
         details: ClientDetails | None = None,
         client_id: str | None = None,
+        secret_of: Callable[[str], str] | None = None,
         registration_token_hash: str | None = None,
         document_fresh_until: datetime.datetime | None = None,
         actor: str | None = None,
     ) -> tuple[Client, str | None]:
         """Inserts a checked client. Returns it with its secret in clear, which is shown once, or None if it has none.
 
-        ``client_id`` is given for a client-id metadata document only. An API key's event is recorded by who makes it.
+        ``client_id`` is given for a client-id metadata document only. ``secret_of`` gives the secret of a ``client_id``,
+        where it is not a random one. An API key's event is recorded by who makes it.
         """
         details = details or ClientDetails()
         is_public = PUBLIC in (token_endpoint_auth_method, *details.authentication_methods)
+        client_id = client_id or new_name("key" if kind == "api_key" else "app")
         secret = None
         if token_endpoint_auth_method in SECRET_METHODS:
-            secret = new_secret("ak" if kind == "api_key" else "cs")
+            secret = secret_of(client_id) if secret_of else new_secret("ak" if kind == "api_key" else "cs")
         row = {
             "id": new_id(origin.now),
-            "client_id": client_id or new_name("key" if kind == "api_key" else "app"),
+            "client_id": client_id,
             "kind": kind,
             "name": name,
             "owner_user_id": owner_user_id,

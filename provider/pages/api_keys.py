@@ -1,14 +1,19 @@
-"""API keys: made, shown once, listed, revoked."""
+"""API keys: made, listed, shown, revoked."""
 
 from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from flask import Blueprint
 from flask_babel import gettext as _
 from flask_babel import ngettext
 from werkzeug.wrappers import Response
 
-from provider.accounts.api_keys import MAX_LIVE, TooManyKeys
-from provider.pages.words import scope_sentences
+from provider.accounts.api_keys import MAX_LIVE, NameInUse, TooManyKeys, scope_of_owner
+from provider.pages.words import ScopeSentence, scope_sentences
+from provider.protocol.client import Client, Resource
 from provider.protocol.errors import OAuthError
 from provider.protocol.text import is_name, one_line
 from provider.web import current, error_pages, forms, locale
@@ -20,6 +25,15 @@ _PAGE = "/account/api-keys"
 _DAYS = (30, 90, 180, 365)
 _NEVER = "never"
 _NAME_LENGTH = 64
+_EVERYTHING = "everything"
+
+
+@dataclass(frozen=True)
+class ScopeGroup:
+    """Scopes that a key may be given, with the APIs at which each of them counts."""
+
+    apis: list[Resource]
+    scopes: list[ScopeSentence]
 
 
 @pages.get(_PAGE)
@@ -39,52 +53,68 @@ def show_form() -> Response:
 @pages.post(f"{_PAGE}/new")
 @signed_in_only("new-api-key", recently=True)
 def create() -> Response:
-    """Makes the key and shows its secret. The answer is no redirect: nothing but this answer may hold the secret."""
+    """Makes the key and leads to its page, which shows the secret. The same form sent twice leads there twice."""
     if locale.is_chosen_here():
         return _form(forms.Problems())
     known, services, tx, origin = here(), current.services(), current.tx(), current.origin()
     name = one_line(forms.text("name", limit=255))
     resource, days = forms.text("resource", limit=512), forms.text("days")
-    scope = tuple(forms.all_of("scope"))
     problems = forms.Problems()
     if not is_name(name, _NAME_LENGTH):
         problems.add("name", _("Give the key a name of 1 to 64 characters."))
-    elif any(key.name == name for key in services.api_keys.list(tx, known.user.id) if key.is_usable(current.now())):
-        problems.add("name", _("You already have a key with this name."))
     if days not in (*map(str, _DAYS), _NEVER):
         problems.add("days", _("Choose one of these."))
-    if resource and resource not in _resources():
+    if resource and resource not in [api.uri for api in services.resources.list(tx)]:
         problems.add("resource", _("Choose one of these."))
-    if not problems:
-        try:
-            client, key_secret = services.api_keys.create(
-                tx,
-                origin,
-                known.user,
-                name=name,
-                scope=scope or None,
-                expires_in_days=None if days == _NEVER else int(days),
-                resource=resource or None,
-            )
-        except TooManyKeys:
-            problems.add(
-                "", _("You have %(num)d keys, as many as there can be. Revoke one that you don't need.", num=MAX_LIVE)
-            )
-        except (OAuthError, ValueError):
-            problems.add("scope", _("This key can't have these scopes. Choose fewer of them."))
-        else:
-            return render("api_keys/made.html", user=known.user, key=client, secret=key_secret)
+    if problems:
+        return _form(problems)
+    try:
+        key, _secret = services.api_keys.create(
+            tx,
+            origin,
+            known.user,
+            name=name,
+            scope=None if forms.text("access") == _EVERYTHING else tuple(forms.all_of("scope")),
+            expires_in_days=None if days == _NEVER else int(days),
+            resource=resource or None,
+            session_token=current.cookie("session"),
+        )
+    except TooManyKeys:
+        problems.add(
+            "", _("You have %(num)d keys, as many as there can be. Revoke one that you don't need.", num=MAX_LIVE)
+        )
+    except NameInUse:
+        problems.add("name", _("You already have a key with this name."))
+    except (OAuthError, ValueError):
+        problems.add("scope", _("This key can't have these scopes. Choose fewer of them."))
+    else:
+        return see_other(f"{_PAGE}/{key.client_id}")
     return _form(problems)
+
+
+@pages.get(f"{_PAGE}/<client_id>")
+@signed_in_only("api-keys")
+def show_key(client_id: str) -> Response:
+    """One key, with its secret for ten minutes after it was made, in the session that made it."""
+    known, services, key = here(), current.services(), _own_key(client_id)
+    if key is None:
+        return error_pages.show(404)
+    apis = _apis_of(key)
+    return render(
+        "api_keys/key.html",
+        user=known.user,
+        key=key,
+        secret=services.api_keys.shown_secret(current.now(), key, current.cookie("session")),
+        apis=apis,
+        command=token_command(key.client_id, apis[0].uri if apis else None, current.settings().issuer),
+    )
 
 
 @pages.get(f"{_PAGE}/<client_id>/revoke")
 @signed_in_only("api-keys", recently=True)
 def confirm_revocation(client_id: str) -> Response:
-    known = here()
-    for key in current.services().api_keys.list(current.tx(), known.user.id):
-        if key.client_id == client_id and key.is_usable(current.now()):
-            return render("api_keys/revoke.html", user=known.user, key=key)
-    return error_pages.show(404)
+    key = _own_key(client_id)
+    return error_pages.show(404) if key is None else render("api_keys/revoke.html", user=here().user, key=key)
 
 
 @pages.post(f"{_PAGE}/<client_id>/revoke")
@@ -97,28 +127,55 @@ def revoke(client_id: str) -> Response:
     return error_pages.show(404)
 
 
-def _resources() -> dict[str, str]:
-    """The APIs that a key can be limited to: address and name."""
-    return {item.uri: item.name for item in current.services().resources.list(current.tx())}
+def token_command(client_id: str, resource: str | None, issuer: str) -> str:
+    """What fetches a token, for a shell (POSIX sh). curl asks for the secret, so that no history keeps it."""
+    parts = [f"curl -u {shlex.quote(client_id)}", "-d grant_type=client_credentials"]
+    if resource is not None:
+        parts.append(f"--data-urlencode {shlex.quote(f'resource={resource}')}")
+    return " \\\n  ".join([*parts, shlex.quote(f"{issuer}/token")])
+
+
+def _own_key(client_id: str) -> Client | None:
+    """The living key of this name, if it is the user's own."""
+    keys = current.services().api_keys.list(current.tx(), here().user.id)
+    return next((key for key in keys if key.client_id == client_id and key.is_usable(current.now())), None)
+
+
+def _apis_of(key: Client) -> list[Resource]:
+    """Where the key is good for something: its own API, or those that have one of its scopes."""
+    known = current.services().resources.list(current.tx())
+    return [api for api in known if (set(api.scope) & set(key.scope) if key.resource is None else api.uri == key.resource)]
+
+
+def _scope_groups(apis: Sequence[Resource], *, is_admin: bool) -> list[ScopeGroup]:
+    """All scopes that the user may give, each once: one that two APIs have counts at both, and stands under both names."""
+    at: dict[str, list[Resource]] = {}
+    for api in apis:
+        for scope in scope_of_owner(api, is_admin=is_admin):
+            at.setdefault(scope, []).append(api)
+    groups: dict[tuple[str, ...], ScopeGroup] = {}
+    for scope, where in at.items():
+        group = groups.setdefault(tuple(api.uri for api in where), ScopeGroup(where, []))
+        group.scopes.extend(scope_sentences((scope,)))
+    return list(groups.values())
 
 
 def _form(problems: forms.Problems) -> Response:
-    known, services, tx = here(), current.services(), current.tx()
-    scopes: dict[str, None] = {}
-    for uri in (None, *_resources()):
-        scopes.update(dict.fromkeys(services.api_keys.owner_scope(tx, known.user, uri)))
+    known = here()
+    apis = current.services().resources.list(current.tx())
     return render(
         "api_keys/form.html",
         status=400 if problems else 200,
         problems=problems,
         user=known.user,
-        scopes=scope_sentences(tuple(scopes)),
-        resources=_resources(),
+        groups=_scope_groups(apis, is_admin=known.user.is_admin),
+        apis=apis,
         days=[(str(count), ngettext("%(num)d day", "%(num)d days", count)) for count in _DAYS],
         entered={
             "name": forms.text("name", limit=255),
             "days": forms.text("days") or "90",
             "resource": forms.text("resource", limit=512),
             "scope": forms.all_of("scope"),
+            "everything": forms.text("access") == _EVERYTHING,
         },
     )

@@ -18,12 +18,14 @@ from provider.accounts.login import WrongCode
 from provider.pages import waiting
 from provider.pages.login import codes_closed, throttled, too_many_attempts, wrong_code
 from provider.pages.words import noticed
+from provider.security.crypto import new_secret
 from provider.web import cookies, current, forms
 from provider.web.guards import here, is_recent, must_enrol, signed_in_only
 from provider.web.rendering import render, see_other
 
 pages = Blueprint("second_factor", __name__)
 _PAGE = "/account/second-factor"
+_CODES_PAGE = "/account/second-factor/recovery-codes"
 
 
 @pages.get(_PAGE)
@@ -43,6 +45,19 @@ def change() -> Response:
     if action in ("turn-off", "new-codes"):
         return _with_code(action)
     return see_other(_PAGE)
+
+
+@pages.get(_CODES_PAGE)
+@signed_in_only("second-factor")
+def show_recovery_codes() -> Response:
+    """The codes that this session has just made, also after a reload; for ten minutes, and in this session only."""
+    codes = current.services().recovery_codes.shown(
+        current.tx(), current.now(), here().session, current.cookie("session")
+    )
+    if codes is None:
+        return see_other(_PAGE)
+    onward = waiting.destination()
+    return render("second_factor/recovery_codes.html", leads_away=bool(waiting.handle()), codes=codes, onward=onward)
 
 
 @pages.get("/login/second-factor")
@@ -80,7 +95,7 @@ def _begin(page: str) -> Response:
 
 
 def _confirm(*, demanded: bool = False) -> Response:
-    """Turns the second step on once a code from the app has proved that it works, and shows the recovery codes."""
+    """Turns the second step on once a code from the app has proved that it works, and makes the recovery codes."""
     known, services, tx, origin = here(), current.services(), current.tx(), current.origin()
     if known.user.two_factor_enabled:
         return see_other(waiting.destination())
@@ -92,7 +107,7 @@ def _confirm(*, demanded: bool = False) -> Response:
         problems.add("code", wrong_code(is_recovery_code=False))
     if problems:
         return _page(problems, demanded=demanded)
-    return _show_recovery_codes(("pwd", "otp", "mfa"), demanded=demanded)
+    return _make_recovery_codes(("pwd", "otp", "mfa"))
 
 
 def _with_code(action: str) -> Response:
@@ -118,7 +133,7 @@ def _with_code(action: str) -> Response:
         problems.add("", too_many_attempts(refusal.until))
         return throttled(_page(problems), refusal.until)
     if action == "new-codes":
-        return _show_recovery_codes(("pwd", *methods))
+        return _make_recovery_codes(("pwd", *methods))
     if current.settings().second_factor_required(is_admin=known.user.is_admin):
         return see_other(_PAGE)
     services.totp.disable(tx, origin, known.user.id)
@@ -128,26 +143,20 @@ def _with_code(action: str) -> Response:
     return response
 
 
-def _show_recovery_codes(amr: tuple[str, ...], *, demanded: bool = False) -> Response:
-    """A new set, shown this once. The answer is no redirect, since nothing but this answer may ever hold the codes."""
-    user = here().user
-    codes = current.services().recovery_codes.generate(current.tx(), current.origin(), user.id)
-    response = render(
-        "second_factor/recovery_codes.html",
-        leads_away=demanded and bool(waiting.handle()),
-        codes=codes,
-        demanded=demanded,
-        onward=waiting.destination() if demanded else "/account",
-    )
-    cookies.set_cookie(response, "session", _only_session_left(amr))
+def _make_recovery_codes(amr: tuple[str, ...]) -> Response:
+    """A new set, made together with the cookie by which the next page can show it."""
+    token = new_secret("session")
+    current.services().recovery_codes.generate(current.tx(), current.origin(), here().user.id, token)
+    response = see_other(waiting.passed_on(_CODES_PAGE))
+    cookies.set_cookie(response, "session", _only_session_left(amr, token))
     return response
 
 
-def _only_session_left(amr: tuple[str, ...]) -> str:
+def _only_session_left(amr: tuple[str, ...], token: str | None = None) -> str:
     """Ends the user's other sessions and gives this one a new id, as after every change of how one signs in."""
     known, sessions, tx, origin = here(), current.services().sessions, current.tx(), current.origin()
     sessions.end_all(tx, origin, known.user.id, except_id=known.session.id, reason="second_factor_changed")
-    return sessions.rotate(tx, origin, known.session, amr)
+    return sessions.rotate(tx, origin, known.session, amr, token)
 
 
 def _page(problems: forms.Problems, *, demanded: bool = False) -> Response:

@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response
 
 from provider.web import current
 
+SCRIPT = "/static/site.js"
 _IMAGES = "img-src 'self'"
 _POLICY = ("default-src 'none'", "style-src 'self'", "base-uri 'none'", "frame-ancestors 'none'")
 _FORM_ACTION = "form-action 'self'"
@@ -21,17 +22,23 @@ _SUBMIT_HASH = base64.b64encode(hashlib.sha256(SUBMIT_SCRIPT.encode()).digest())
 
 
 def content_security_policy(
-    *, leads_away: bool, submits_itself: bool = False, images: Collection[str] = (), frames: Collection[str] = ()
+    *,
+    script: str = "",
+    leads_away: bool,
+    submits_itself: bool = False,
+    images: Collection[str] = (),
+    frames: Collection[str] = (),
 ) -> str:
-    """No script at all, nothing from elsewhere, never in a frame.
+    """Nothing from elsewhere, never in a frame, and no script but the one that is named.
 
-    ``submits_itself`` allows the one line that posts an answer to an application, by its hash. ``images`` and ``frames``
-    are origins of applications whose picture or logout page is shown.
+    ``script`` is the address of our file. ``submits_itself`` allows the one line that posts an answer to an application,
+    by its hash. ``images`` and ``frames`` are origins of applications whose picture or logout page is shown.
 
     ``leads_away`` leaves ``form-action`` out: browsers hold it against the whole chain of redirects after a post, and
     the chain of these pages ends at the application, possibly in a scheme of its own.
     """
-    more = [f"script-src 'sha256-{_SUBMIT_HASH}'"] if submits_itself else []
+    scripts = [*([f"'sha256-{_SUBMIT_HASH}'"] if submits_itself else []), *([script] if script else [])]
+    more = [f"script-src {' '.join(scripts)}"] if scripts else []
     more += [f"frame-src {' '.join(sorted(set(frames)))}"] if frames else []
     more += [] if leads_away else [_FORM_ACTION]
     return "; ".join((" ".join((_IMAGES, *sorted(set(images)))), *_POLICY, *more))
@@ -58,6 +65,7 @@ def protect(response: Response) -> Response:
         return response
     headers["Cache-Control"] = "no-store"
     headers["Content-Security-Policy"] = content_security_policy(
+        script=f"{current.settings().origin}{SCRIPT}" if g.get("has_form") else "",
         leads_away=g.get("leads_away", False),
         submits_itself=g.get("submits_itself", False),
         images=g.get("images", ()),

@@ -49,7 +49,7 @@ def login_with(services: Services, passwords: Passwords, codes: RecoveryCodes | 
 def accounts_on(engine: Engine, keyring: Keyring) -> Services:
     services = build_services(load_settings({"MCP_ISSUER": "https://id.example/oauth"}), engine, keyring)
     passwords = quick_passwords()
-    codes = RecoveryCodes(passwords, services.audit)
+    codes = RecoveryCodes(passwords, services.audit, services.keyring)
     login = login_with(services, passwords, codes)
     return dataclasses.replace(services, passwords=passwords, recovery_codes=codes, login=login)
 

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, select
 
 from database.models import RecoveryCode
 from database.transaction import Transaction
-from provider.accounts.recovery_codes import _ALPHABET, _CHARACTERS
+from provider.accounts.shown_once import RECOVERY_ALPHABET, RECOVERY_CHARACTERS
 from provider.accounts.users import User
 from provider.protocol.messages import Origin
 from provider.services import Services
@@ -29,8 +29,8 @@ def codes(services: Services, engine: Engine, origin: Origin, ana: User) -> list
 def test_there_are_ten_different_codes_of_64_bits_or_more(codes: list[str]) -> None:
     assert len(set(codes)) == 10
     assert all(re.fullmatch(r"[a-z2-9]{7}-[a-z2-9]{7}", code) for code in codes)
-    assert math.log2(len(set(_ALPHABET))) * _CHARACTERS > 64
-    assert not set("il10o") & set(_ALPHABET), "nothing that is misread"
+    assert math.log2(len(set(RECOVERY_ALPHABET))) * RECOVERY_CHARACTERS > 64
+    assert not set("il10o") & set(RECOVERY_ALPHABET), "nothing that is misread"
 
 
 def test_only_hashes_are_stored(engine: Engine, codes: list[str]) -> None:
