@@ -28,12 +28,20 @@ def api_key() -> None:
 @api_key.command()
 @click.option("--user", "user_name", required=True, metavar="U", help="The owner: user name, e-mail address or id.")
 @click.option("--name", required=True, metavar="N", help="What the key is for.")
-@click.option("--scope", metavar='"a b"', help="Default: all that the owner may have.")
+@click.option("--scope", metavar='"a b"', help="What the key may do. Default: nothing.")
+@click.option("--everything", is_flag=True, help="All that the owner may do today, in place of --scope.")
 @click.option("--resource", metavar="URI", help="The one API that the key is for. Default: any.")
 @click.option("--expires-in-days", metavar="N", type=click.IntRange(1, 366), help="Default: never.")
 @as_json
 def create(
-    *, user_name: str, name: str, scope: str | None, resource: str | None, expires_in_days: int | None, as_json: bool
+    *,
+    user_name: str,
+    name: str,
+    scope: str | None,
+    everything: bool,
+    resource: str | None,
+    expires_in_days: int | None,
+    as_json: bool,
 ) -> None:
     """Make a key. Its secret is shown once.
 
@@ -41,6 +49,8 @@ def create(
     Example:   mcp-core api-key create --user ana --name nightly-backup --scope files.read --expires-in-days 90
     Use it:    curl -u "$KEY_ID:$KEY_SECRET" -d grant_type=client_credentials $ISSUER/token
     """
+    if everything and scope is not None:
+        refuse("Give --scope or --everything, not both.")
     with opened() as terminal:
         services = terminal.services
         owner = terminal.user(user_name)
@@ -50,7 +60,7 @@ def create(
                 terminal.origin,
                 owner,
                 name=name,
-                scope=terminal.scope(scope) if scope else None,
+                scope=None if everything else terminal.scope(scope or ""),
                 expires_in_days=expires_in_days,
                 resource=resource,
                 actor=terminal.actor,

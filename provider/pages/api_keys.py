@@ -12,12 +12,13 @@ from flask_babel import ngettext
 from werkzeug.wrappers import Response
 
 from provider.accounts.api_keys import MAX_LIVE, NameInUse, TooManyKeys, scope_of_owner
-from provider.pages.words import ScopeSentence, scope_sentences
+from provider.pages.words import ScopeSentence
 from provider.protocol.client import Client, Resource
 from provider.protocol.errors import OAuthError
 from provider.protocol.text import is_name, one_line
 from provider.web import current, error_pages, forms, locale
 from provider.web.guards import here, signed_in_only
+from provider.web.locale import language
 from provider.web.rendering import render, see_other
 
 pages = Blueprint("api_keys", __name__)
@@ -156,7 +157,8 @@ def _scope_groups(apis: Sequence[Resource], *, is_admin: bool) -> list[ScopeGrou
     groups: dict[tuple[str, ...], ScopeGroup] = {}
     for scope, where in at.items():
         group = groups.setdefault(tuple(api.uri for api in where), ScopeGroup(where, []))
-        group.scopes.extend(scope_sentences((scope,)))
+        said = dict.fromkeys(filter(None, (api.description(scope, language()) for api in where)))
+        group.scopes.append(ScopeSentence(scope, " · ".join(said)))
     return list(groups.values())
 
 

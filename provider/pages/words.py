@@ -29,7 +29,7 @@ def scope_sentences(scope: Iterable[str], api: Resource | None = None) -> list[S
     ``api`` is the API that the scopes are asked for, None for this server itself.
     """
     ours = {
-        "openid": _("Know that it is you"),
+        "openid": _("See who you are (your account id)"),
         "profile": _("See your name and user name"),
         "email": _("See your e-mail address"),
         "offline_access": _("Keep this access while you are away, until you take it back"),

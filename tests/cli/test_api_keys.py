@@ -27,8 +27,19 @@ def owned(terminal: Terminal) -> Terminal:
     return terminal
 
 
-def test_a_key_has_all_that_its_owner_has_unless_told_otherwise(owned: Terminal) -> None:
-    made = owned.json("api-key", "create", "--user", "ana", "--name", "nightly")
+@pytest.mark.parametrize("options", [[], ["--scope", ""], ["--resource", "https://files.example/mcp"]])
+def test_a_key_has_no_scope_unless_it_is_given_one(owned: Terminal, options: list[str]) -> None:
+    made = owned.json("api-key", "create", "--user", "ana", "--name", "nightly", *options)
+    assert made["scope"] == ""
+
+
+def test_scopes_and_everything_exclude_each_other(owned: Terminal) -> None:
+    said = owned.refused("api-key", "create", "--user", "ana", "--name", "n", "--scope", "notes.read", "--everything")
+    assert said == "Give --scope or --everything, not both."
+
+
+def test_everything_is_all_that_the_owner_has(owned: Terminal) -> None:
+    made = owned.json("api-key", "create", "--user", "ana", "--name", "nightly", "--everything")
     assert set(made) == FIELDS | {"key_secret"}
     assert SECRET.fullmatch(made["key_secret"])
     assert (made["owner"], made["state"], made["resource"], made["expires_at"]) == ("ana", "live", None, None)

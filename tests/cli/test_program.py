@@ -32,7 +32,7 @@ client disable CLIENT_ID
 client enable CLIENT_ID
 client delete CLIENT_ID
 client rotate-secret CLIENT_ID --json
-api-key create --user --name --scope --resource --expires-in-days --json
+api-key create --user --name --scope --everything --resource --expires-in-days --json
 api-key list --user --json
 api-key revoke KEY_ID
 resource add URI --name --scope --admin-scope --describe --describe-ko --token-alg --token-typ --access-token-seconds --json

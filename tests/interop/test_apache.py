@@ -65,7 +65,7 @@ def test_a_page_behind_apache_is_for_people_who_signed_in(provider: Server, fold
         page = browser.get(url)
         assert page.path == "/login", f"{page.status} {page.url}\n{(folder / 'error.log').read_text()}"
         page = person.sign_in(browser)
-        says(page, "“Members area” wants to use your account", f"Your answer goes to localhost:{port}")
+        says(page, "“Members area” wants to use your account", f"You will be sent to localhost:{port}")
         page = browser.submit(page.form(action="/consent"), button="allow")
         problem = f"{page.status} {page.url}: {page.text}\n{(folder / 'error.log').read_text()}"
         assert (page.status, page.url) == (200, url), problem

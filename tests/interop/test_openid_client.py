@@ -60,9 +60,9 @@ def test_a_person_signs_in_and_out(world: World, packages: Path, tmp_path: Path,
     if method != "none":
         assert (said["introspected"]["active"], said["introspected"]["sub"]) == (True, said["claims"]["sub"])
     (page,) = person.asked
-    says(page, "“Acme Files” wants to use your account", "Your answer goes to files.example", "See your e-mail address")
-    says(page, "Know that it is you", "See your name and user name", "Keep this access while you are away")
-    says_nothing_of(page, ON_THIS_DEVICE, UNREVIEWED, "To reach")
+    says(page, "“Acme Files” wants to use your account", "You will be sent to files.example", "See your e-mail address")
+    says(page, "See who you are (your account id)", "See your name and user name", "Keep this access while you are away")
+    says_nothing_of(page, ON_THIS_DEVICE, UNREVIEWED, "Access to")
 
     page = browser.get(said["out"])
     if page.status:
@@ -104,4 +104,4 @@ def test_a_client_with_a_metadata_document_proves_itself_by_the_key_that_its_doc
     assert (said["claims"]["aud"], said["profile"]["email"]) == (document, person.email)
     assert world.documents.count(f"/assistant-{pushed}/keys.json") >= 1
     (page,) = person.asked
-    says(page, UNREVIEWED, f"Known by its address at {world.documents.host}", "Your answer goes to files.example")
+    says(page, UNREVIEWED, f"Known by its address at {world.documents.host}", "You will be sent to files.example")

@@ -34,7 +34,7 @@ def test_the_official_client_signs_in_calls_and_refreshes(world: World) -> None:
     asked = parse_qs(urlsplit(program.opened[0]).query)
     assert asked["resource"] == [world.url]
     (page,) = program.person.asked
-    says(page, "“Notes client” wants to use your account", "Your answer goes to localhost", ON_THIS_DEVICE)
+    says(page, "“Notes client” wants to use your account", "You will be sent to localhost", ON_THIS_DEVICE)
     says(
         page,
         f"To reach Notes {world.url}",

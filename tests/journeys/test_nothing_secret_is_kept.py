@@ -108,7 +108,7 @@ def play(server: Server) -> dict[str, str]:
     visitor.get(party.logout_url(tokens.id_token or "", "https://files.example/bye"))
 
     server.mcp_core("resource", "add", "https://api.example/", "--name", "API", "--scope", "a")
-    key = server.mcp_core_json("api-key", "create", "--user", "ana", "--name", "nightly")
+    key = server.mcp_core_json("api-key", "create", "--user", "ana", "--name", "nightly", "--everything")
     answer_to_key = requests.post(
         f"{server.issuer}/token",
         data={"grant_type": "client_credentials"},

@@ -41,7 +41,7 @@ def test_the_official_client_brings_its_metadata_document(world: World) -> None:
     )
     says(
         page,
-        "Your answer goes to localhost",
+        "You will be sent to localhost",
         ON_THIS_DEVICE,
         f"To reach Notes {world.url}",
         f"Do what Notes calls “{SCOPE}”",
@@ -62,7 +62,7 @@ def test_a_hosted_client_is_unreviewed_and_its_host_is_named(world: World) -> No
         assert parse_qs(urlsplit(program.opened[0]).query)["prompt"] == ["consent"]
     for page in person.asked:
         says(page, f"{world.documents.host} wants to use your account", "It calls itself “The hosted”.")
-        says(page, UNREVIEWED, "Your answer goes to editor.example")
+        says(page, UNREVIEWED, "You will be sent to editor.example")
         says(
             page, f"Known by its address at {world.documents.host}", f"It will be able to Do what Notes calls “{SCOPE}”"
         )
@@ -79,7 +79,7 @@ def test_the_official_client_registers_itself(world: World) -> None:
     assert program.storage.client.client_secret is None, "a program on a device keeps no secret"
     (page,) = program.person.asked
     says(page, "A program on this device wants to use your account", "It calls itself “Somebody's editor”.")
-    says(page, "Your answer goes to localhost", ON_THIS_DEVICE)
+    says(page, "You will be sent to localhost", ON_THIS_DEVICE)
     says_nothing_of(page, "Known by its address")
     program.expire()
     assert whoami(world.url, program.auth) == said

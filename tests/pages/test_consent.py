@@ -51,7 +51,7 @@ def test_the_page_says_all_that_a_person_needs_to_decide(site: Site, ana: Accoun
         "ana (ana@example.com)",
         "Not you?",
         "Reports https://reports.example/api",
-        "Know that it is you",
+        "See who you are (your account id)",
         "See your name and user name",
         "See your e-mail address",
         "Keep this access while you are away, until you take it back",
