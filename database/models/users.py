@@ -52,6 +52,7 @@ class User(Base):
     password_changed_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
     created_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime)
     updated_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime)
+    time_zone: Mapped[str | None] = mapped_column(exact_text(64))
 
 
 class UserSession(Base):
@@ -78,6 +79,7 @@ class UserSession(Base):
     expires_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime)
     ended_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
     end_reason: Mapped[str | None] = mapped_column(exact_text(32))
+    device_hash: Mapped[str | None] = mapped_column(HASH)
 
 
 class PasswordResetToken(Base):

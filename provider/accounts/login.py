@@ -204,11 +204,12 @@ class Login:
         user: User,
         amr: tuple[str, ...],
         previous_token: str | None = None,
+        browser: str = "",
     ) -> str:
-        """Signs the user in. A session that the browser had before ends."""
+        """Signs the user in. A session that the browser had before ends. ``browser`` is the id in its cookie."""
         if previous_token:
             self._sessions.end_by_token(tx, origin, previous_token, "replaced")
-        token = self._sessions.start(tx, origin, user.id, amr)
+        token = self._sessions.start(tx, origin, user.id, amr, browser=browser)
         self._users.record_login(tx, user.id, origin.now)
         self._audit.record(tx, AuditEvent.LOGIN_SUCCEEDED, origin, user_id=user.id, amr=list(amr))
         return token

@@ -41,7 +41,10 @@ _TOUCH = update(UserSession).where(_TABLE.c.id == bindparam("row_id")).values(la
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """``id`` is the ``sid`` of OpenID Connect; ``authenticated_at`` the last time a factor was checked."""
+    """``id`` is the ``sid`` of OpenID Connect; ``authenticated_at`` the last time a factor was checked.
+
+    ``device_hash`` is the same for all sessions of a user in one browser.
+    """
 
     id: str
     user_id: str
@@ -53,6 +56,7 @@ class Session:
     created_at: datetime.datetime
     last_seen_at: datetime.datetime
     expires_at: datetime.datetime
+    device_hash: str | None
 
 
 class Sessions:
@@ -73,8 +77,13 @@ class Sessions:
         self._idle = datetime.timedelta(seconds=idle_seconds)
         self._absolute = datetime.timedelta(seconds=absolute_seconds)
 
-    def start(self, tx: Transaction, origin: Origin, user_id: str, amr: tuple[str, ...]) -> str:
-        """A new session. Returns the value of its cookie. Of more than ``MAX_LIVE`` the oldest end."""
+    def start(
+        self, tx: Transaction, origin: Origin, user_id: str, amr: tuple[str, ...], *, browser: str = ""
+    ) -> str:
+        """A new session. Returns the value of its cookie. Of more than ``MAX_LIVE`` the oldest end.
+
+        ``browser`` is the id that the browser keeps, empty when it has none. Of two users of one browser nobody can tell.
+        """
         for surplus in self.list(tx, origin.now, user_id)[MAX_LIVE - 1 :]:
             self.end(tx, origin, surplus.id, user_id=user_id, reason="too_many")
         token = new_secret("session")
@@ -91,6 +100,7 @@ class Sessions:
             "created_at": origin.now,
             "last_seen_at": origin.now,
             "expires_at": origin.now + self._absolute,
+            "device_hash": self._keyring.keyed_hash("device", f"{user_id}|{browser}") if browser else None,
         }
         tx.execute(insert(UserSession), row)
         self._record(tx, origin, AuditEvent.SESSION_STARTED, user_id, session_id, amr=list(amr))
@@ -194,5 +204,6 @@ def _parse(row: Mapping[Any, Any]) -> Session:
         "created_at",
         "last_seen_at",
         "expires_at",
+        "device_hash",
     )
     return Session(**{name: row[name] for name in same}, amr=tuple(row["amr"].split()))

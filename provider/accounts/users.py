@@ -73,6 +73,7 @@ class User:
     last_login_at: datetime.datetime | None
     created_at: datetime.datetime
     updated_at: datetime.datetime
+    time_zone: str | None
 
 
 class Users:
@@ -115,6 +116,7 @@ class Users:
             "password_changed_at": origin.now if password_hash else None,
             "created_at": origin.now,
             "updated_at": origin.now,
+            "time_zone": None,
         }
         self._refuse_taken(tx, row)
         try:
@@ -189,6 +191,10 @@ class Users:
     def set_locale(self, tx: Transaction, now: datetime.datetime, user_id: str, locale: str) -> None:
         """The language that the user has chosen for our pages."""
         tx.execute(update(UserRow).where(_TABLE.c.id == user_id).values(locale=locale, updated_at=now))
+
+    def set_time_zone(self, tx: Transaction, now: datetime.datetime, user_id: str, name: str | None) -> None:
+        """The zone (``Asia/Seoul``) that the user wants to read times in, None for that of the browser."""
+        tx.execute(update(UserRow).where(_TABLE.c.id == user_id).values(time_zone=name, updated_at=now))
 
     def renew_password_hash(self, tx: Transaction, user: User, password_hash: str) -> None:
         """Stores the same password under newer hash parameters, unless it has been changed since ``user`` was read."""

@@ -9,6 +9,7 @@ from provider.pages import (
     apps,
     consent,
     login,
+    preferences,
     reauthentication,
     second_factor,
     sessions,
@@ -30,6 +31,7 @@ ALL = tuple(
         sessions,
         apps,
         api_keys,
+        preferences,
         site,
     )
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Blueprint
 from werkzeug.wrappers import Response
 
+from provider.accounts.devices import devices_of
 from provider.web import current
 from provider.web.guards import here, signed_in_only
 from provider.web.rendering import render
@@ -22,7 +23,7 @@ def show() -> Response:
         "account/overview.html",
         user=user,
         codes_left=services.recovery_codes.count(tx, user.id) if user.two_factor_enabled else 0,
-        session_count=len(services.sessions.list(tx, now, user.id)),
+        device_count=len(devices_of(services.sessions.list(tx, now, user.id))),
         key_count=len(keys),
         closed=services.consecutive_failures.closed(tx, user.id),
         app_count=len(services.consents.list(tx, user.id)),

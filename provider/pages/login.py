@@ -16,8 +16,8 @@ from provider.authorization_descriptions import RequestDescription
 from provider.pages import waiting
 from provider.web import cookies, current, forms, locale
 from provider.web.guards import must_enrol
-from provider.web.locale import clock_time
 from provider.web.rendering import render, see_other
+from provider.web.times import clock_time
 
 pages = Blueprint("login", __name__)
 
@@ -122,11 +122,13 @@ def sign_in(user: User, amr: tuple[str, ...]) -> Response:
     else:
         previous = current.cookie("session") or None
         closings = services.consecutive_failures.closings(tx, user.id, since=user.last_login_at)
-        token = services.login.start_session(tx, origin, user, amr, previous_token=previous)
+        token = services.login.start_session(
+            tx, origin, user, amr, previous_token=previous, browser=current.browser()
+        )
     target = waiting.passed_on("/login/second-factor") if must_enrol(user) else waiting.destination()
     response = _told(closings, target) if closings else see_other(target)
     cookies.set_cookie(response, "session", token)
-    cookies.set_cookie(response, "device", services.login.device_token(user), seconds=cookies.DEVICE_SECONDS)
+    cookies.keep_device(response, services.login.device_token(user))
     cookies.delete_cookie(response, "step")
     return response
 

@@ -8,6 +8,8 @@ from flask import Blueprint
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
+from provider.accounts.devices import Device, devices_of
+from provider.accounts.sessions import Session
 from provider.web import current, forms
 from provider.web.guards import here, signed_in_only
 from provider.web.rendering import render, see_other
@@ -39,27 +41,40 @@ _SYSTEMS = (
 @signed_in_only("sessions")
 def show() -> Response:
     known = here()
-    found = current.services().sessions.list(current.tx(), current.now(), known.user.id)
-    ordered = sorted(found, key=lambda item: (item.id != known.session.id, -item.last_seen_at.timestamp()))
+    ordered = sorted(_devices(), key=lambda device: not device.holds(known.session.id))
     return render(
         "sessions/list.html",
         user=known.user,
-        sessions=[(item, device_name(item.user_agent or ""), item.id == known.session.id) for item in ordered],
+        devices=[_shown(device, known.session) for device in ordered],
     )
 
 
 @pages.post(_PAGE)
 @signed_in_only("sessions")
 def end() -> Response:
-    """Ends one other session, or all others. Somebody else's and an unknown one look alike: nothing happens."""
+    """Ends all sessions of another device, or all others. Somebody else's and an unknown one look alike: nothing happens."""
     known, sessions = here(), current.services().sessions
     if forms.text("action") == "end-others":
         sessions.end_all(current.tx(), current.origin(), known.user.id, except_id=known.session.id, reason="user")
         return see_other(_PAGE, notice="sessions-ended")
     session_id = forms.text("session", limit=64)
-    if session_id and session_id != known.session.id:
-        sessions.end(current.tx(), current.origin(), session_id, user_id=known.user.id, reason="user")
+    for device in _devices():
+        if device.holds(session_id) and not device.holds(known.session.id):
+            for session in device.sessions:
+                sessions.end(current.tx(), current.origin(), session.id, user_id=known.user.id, reason="user")
     return see_other(_PAGE, notice="session-ended")
+
+
+def _devices() -> list[Device]:
+    """The user's devices, the one used last first."""
+    return devices_of(current.services().sessions.list(current.tx(), current.now(), here().user.id))
+
+
+def _shown(device: Device, present: Session) -> tuple[Session, str, bool]:
+    """The session that stands for a device, its name, and whether it is the one at hand."""
+    is_here = device.holds(present.id)
+    session = present if is_here else device.sessions[0]
+    return session, device_name(session.user_agent or ""), is_here
 
 
 def device_name(user_agent: str) -> str:

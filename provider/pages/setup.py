@@ -57,10 +57,10 @@ def create_account(token: str) -> Response:
     except NameTaken:
         tx.rollback()
         return error_pages.show(404, "setup-link")
-    session = services.login.start_session(tx, origin, user, ("pwd",))
+    session = services.login.start_session(tx, origin, user, ("pwd",), browser=current.browser())
     response = see_other("/account/second-factor", notice="welcome")
     cookies.set_cookie(response, "session", session)
-    cookies.set_cookie(response, "device", services.login.device_token(user), seconds=cookies.DEVICE_SECONDS)
+    cookies.keep_device(response, services.login.device_token(user))
     return response
 
 

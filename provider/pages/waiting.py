@@ -19,6 +19,7 @@ DESTINATIONS = {
     "sessions": "/account/sessions",
     "apps": "/account/apps",
     "api-keys": "/account/api-keys",
+    "preferences": "/account/preferences",
     "new-api-key": "/account/api-keys/new",
 }
 

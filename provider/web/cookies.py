@@ -40,6 +40,12 @@ def forget_notice(response: Response) -> Response:
     return response
 
 
+def keep_device(response: Response, device_token: str) -> None:
+    """Has the browser stay known when it is closed: as one in which this user has signed in, and as one device of theirs."""
+    set_cookie(response, "device", device_token, seconds=DEVICE_SECONDS)
+    set_cookie(response, "browser", current.browser(), seconds=DEVICE_SECONDS)
+
+
 def set_browser_cookie(response: Response) -> Response:
     """Hands out the id that this request made for the browser, if it made one."""
     if "browser" in g and g.browser != current.cookie("browser"):

@@ -14,7 +14,7 @@ from provider.program_name import command_on_a_page
 from provider.protocol.messages import USER_AGENT_BYTES, Origin
 from provider.protocol.sizes import cut
 from provider.services import Services
-from provider.web import addresses, cookies, current, error_pages, forms, headers, locale, rendering, transactions
+from provider.web import addresses, cookies, current, error_pages, forms, headers, locale, rendering, times, transactions
 
 _AT_THE_ROOT = {
     "/favicon.ico": "favicon.ico",
@@ -85,8 +85,8 @@ def _name_for_templates(app: Flask) -> None:
         app=rendering.app,
     )
     app.jinja_env.filters.update(
-        clock_time=locale.clock_time,
-        day=locale.day,
-        day_and_time=locale.day_and_time,
-        ago=locale.ago,
+        clock_time=times.clock_time,
+        day=times.day,
+        day_and_time=times.day_and_time,
+        ago=times.ago,
     )

@@ -1,19 +1,15 @@
-"""Which language a page speaks, and how it writes times."""
+"""Which language a page speaks."""
 
 from __future__ import annotations
 
-import datetime
-
 from flask import g, request
-from flask_babel import format_date, format_timedelta, get_locale, refresh
-from flask_babel import gettext as _
+from flask_babel import get_locale, refresh
 from werkzeug.wrappers import Response
 
 from provider.web import cookies, current
 
 LANGUAGES = {"en": "English", "ko": "한국어"}
 _MARK = "~"
-_ZONES = {"ko": datetime.timezone(datetime.timedelta(hours=9), "KST")}
 
 
 def choose(handle: str) -> bool:
@@ -78,30 +74,3 @@ def request_mark(handle: str) -> str:
 def language() -> str:
     """The language of the page at hand."""
     return str(get_locale()).split("_")[0]
-
-
-def _local(moment: datetime.datetime) -> datetime.datetime:
-    return moment.astimezone(_ZONES.get(language(), datetime.UTC))
-
-
-def clock_time(moment: datetime.datetime) -> str:
-    """``14:32 UTC``: the zone is always said."""
-    return f"{_local(moment):%H:%M %Z}"
-
-
-def day(moment: datetime.datetime) -> str:
-    return str(format_date(_local(moment).date(), "medium"))
-
-
-def day_and_time(moment: datetime.datetime) -> str:
-    return f"{day(moment)}, {clock_time(moment)}"
-
-
-def ago(moment: datetime.datetime) -> str:
-    """``5 minutes ago`` for what is recent, the day for what is not."""
-    passed = current.now() - moment
-    if passed < datetime.timedelta(minutes=1):
-        return str(_("just now"))
-    if passed < datetime.timedelta(days=7):
-        return str(format_timedelta(-passed, granularity="minute", add_direction=True))
-    return day(moment)

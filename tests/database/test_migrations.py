@@ -35,6 +35,7 @@ FILES = [
     "migrations/20261128_1631_add_subject_and_epoch.sql",
     "migrations/20261128_2001_client_switches.sql",
     "migrations/20261128_2002_resource_details.sql",
+    "migrations/20261128_2022_device_and_time_zone.sql",
 ]
 FIRST = "CREATE TABLE one (\n  id INTEGER NOT NULL\n);\nCREATE INDEX ix_one ON one (id);\n"
 SECOND = "ALTER TABLE one ADD COLUMN name VARCHAR(9);\nINSERT INTO one (id, name) VALUES (1, '100%');\n"

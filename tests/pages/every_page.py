@@ -17,10 +17,13 @@ ROUTES = {
     "/.well-known/change-password": {"GET"},
     "/account": {"GET"},
     "/account/api-keys": {"GET"},
+    "/account/api-keys/<client_id>": {"GET"},
     "/account/api-keys/<client_id>/revoke": {"GET", "POST"},
     "/account/api-keys/new": {"GET", "POST"},
     "/account/apps": {"GET", "POST"},
+    "/account/preferences": {"GET", "POST"},
     "/account/second-factor": {"GET", "POST"},
+    "/account/second-factor/recovery-codes": {"GET"},
     "/account/sessions": {"GET", "POST"},
     "/consent": {"GET", "POST"},
     "/language": {"POST"},
@@ -162,7 +165,7 @@ def _account(seen: Walk, site: Site, language: str) -> None:
     other.sign_in(ana)
     visitor = Visitor(site, language=language)
     visitor.sign_in(ana)
-    for path in ("", "/second-factor", "/sessions", "/apps", "/api-keys", "/api-keys/new"):
+    for path in ("", "/second-factor", "/sessions", "/apps", "/api-keys", "/api-keys/new", "/preferences"):
         visitor.get(f"/account{path}")
         seen.saw(f"account{path}", visitor)
     visitor.post("/account/second-factor", {"action": "begin"})
@@ -172,6 +175,8 @@ def _account(seen: Walk, site: Site, language: str) -> None:
     visitor.post("/account/second-factor", {"action": "confirm", "code": "12"})
     seen.saw("account, wrong first code", visitor, 400)
     visitor.post("/account/second-factor", {"action": "confirm", "code": site.code(ana)})
+    seen.saw("two-step sign-in on", visitor, 303)
+    visitor.follow()
     seen.saw("recovery codes", visitor)
     site.resource(name=HOSTILE[:60])
     visitor.get("/account/api-keys/new")
@@ -181,7 +186,12 @@ def _account(seen: Walk, site: Site, language: str) -> None:
     visitor.post("/account/api-keys/new", {"name": "backup", "days": "30", "scope": "admin"})
     seen.saw("new key, too much", visitor, 400)
     visitor.post("/account/api-keys/new", {"name": HOSTILE[:64], "days": "30"})
-    seen.saw("key made", visitor)
+    seen.saw("key made", visitor, 303)
+    visitor.follow()
+    seen.saw("key", visitor)
+    site.later(minutes=11)
+    visitor.get(visitor.page.url)
+    seen.saw("key, later", visitor)
     visitor.get("/account/api-keys")
     seen.saw("keys", visitor)
     revoke = next(it.get("href") for it in visitor.document.all("a") if it.get("href").endswith("/revoke"))
@@ -195,6 +205,10 @@ def _account(seen: Walk, site: Site, language: str) -> None:
     seen.saw("sessions ended", visitor, 303)
     visitor.follow()
     seen.saw("sessions, after ending", visitor)
+    visitor.post("/account/preferences", {"time_zone": "Asia/Seoul"})
+    seen.saw("time zone", visitor, 303)
+    visitor.follow()
+    seen.saw("preferences, zone chosen", visitor)
     visitor.get("/")
     seen.saw("front door", visitor, 303)
     visitor.get("/.well-known/change-password")

@@ -79,6 +79,9 @@ def test_every_answer_is_protected(visits: list[Visit]) -> None:
         assert not [name for name in headers if name.lower().startswith("access-control-")], visit.name
         policy = dict(part.strip().partition(" ")[::2] for part in headers["Content-Security-Policy"].split(";"))
         form_action = policy.pop("form-action", None)
+        script = policy.pop("script-src", None)
+        has_form = visit.is_html and bool(visit.document.all("form"))
+        assert script == (f"{ORIGIN}/static/site.js" if has_form else None), visit.name
         assert policy == {
             "default-src": "'none'",
             "style-src": "'self'",
@@ -126,11 +129,15 @@ def test_every_cookie_is_bound_to_this_host_and_out_of_reach_of_scripts(visits: 
     assert names == {f"__Host-mcp_{name}" for name in ("browser", "session", "step", "locale", "device", "notice")}
 
 
-def test_no_page_has_scripts_styles_or_anything_from_elsewhere(pages: list[Visit]) -> None:
+def test_no_page_has_a_script_but_our_file_nor_styles_nor_anything_from_elsewhere(pages: list[Visit]) -> None:
     for visit in pages:
-        assert "<script" not in visit.page.html.lower(), visit.name
+        scripts = visit.document.all("script")
+        assert len(scripts) == visit.page.html.lower().count("<script") == bool(visit.document.all("form")), visit.name
+        for script in scripts:
+            assert re.fullmatch(r"/static/site\.js\?v=[0-9a-f]{12}", script.get("src")), visit.name
+            assert (script.text, "defer" in script) == ("", True), visit.name
         for element in visit.document.elements:
-            assert element.tag not in ("script", "style", "iframe", "object", "embed", "base"), visit.name
+            assert element.tag not in ("style", "iframe", "object", "embed", "base"), visit.name
             assert not [name for name in element.attributes if name.startswith("on") or name == "style"], visit.name
             for name in ("src", "href", "action", "formaction", "srcset", "poster", "xlink:href"):
                 target = urlsplit(element.get(name))

@@ -101,14 +101,6 @@ def test_an_account_made_in_korean_speaks_korean(site: Site) -> None:
     assert "민지현" in site.rows("users")["users"][0]
 
 
-def test_times_say_their_zone(site: Site, ana: Account) -> None:
-    visitor = Visitor(site)
-    visitor.sign_in(ana)
-    assert "Jul 1, 2026, 12:00 UTC" in visitor.get("/account/sessions").text
-    visitor.post("/language", {"back": "/account/sessions", "language": "ko"})
-    assert "2026. 7. 1., 21:00 KST" in visitor.follow().text
-
-
 def switch(visitor: Visitor, path: str, fields: dict[str, str]) -> None:
     """Presses 한국어 on the page at ``path``, with its form filled in."""
     visitor.get(path)

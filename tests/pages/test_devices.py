@@ -1,0 +1,82 @@
+"""The sessions of one browser are one device: counted, shown and ended as one."""
+
+from __future__ import annotations
+
+from database.transaction import Transaction
+from tests.pages.site import BROWSER, SESSION, Account, Site, Visitor
+
+PAGE = "/account/sessions"
+
+
+def sign_in_again(visitor: Visitor, account: Account) -> str:
+    """As after the browser was closed: what it keeps is there, its session is not. Returns the cookie that is lost."""
+    lost = visitor.cookie(SESSION)
+    visitor.set_cookie(SESSION, "")
+    visitor.sign_in(account)
+    return lost
+
+
+def shown(visitor: Visitor) -> list[str]:
+    visitor.get(PAGE)
+    return [item.text for item in visitor.document.all("li") if item.inside("main")]
+
+
+def test_signing_in_again_in_one_browser_adds_no_device(site: Site, ana: Account) -> None:
+    visitor, other = Visitor(site), Visitor(site)
+    visitor.sign_in(ana)
+    other.sign_in(ana)
+    for _ in range(3):
+        sign_in_again(visitor, ana)
+    assert len(site.rows("user_sessions")["user_sessions"]) == 5
+    assert len(shown(visitor)) == len(shown(other)) == 2
+    assert "This device" in shown(visitor)[0]
+    assert "Signed in on 2 devices" in visitor.get("/account").text
+
+
+def test_ending_a_device_ends_all_its_sessions_and_no_other(site: Site, ana: Account) -> None:
+    visitor, other, third = Visitor(site), Visitor(site), Visitor(site)
+    for browser in (visitor, other, third):
+        browser.sign_in(ana)
+    lost = sign_in_again(other, ana)
+    visitor.get(PAGE)
+    with Transaction(site.engine) as tx:
+        found = site.services.sessions.find(tx, site.now, other.cookie(SESSION))
+    assert found is not None
+    visitor.post(PAGE, {"session": found[0].id})
+    assert other.get("/account").status == 303
+    other.set_cookie(SESSION, lost)
+    assert other.get("/account").status == 303, "nor does the session that the browser had before work"
+    assert visitor.get("/account").status == third.get("/account").status == 200
+
+
+def test_no_session_of_the_device_at_hand_is_ended_as_another_s(site: Site, ana: Account) -> None:
+    visitor = Visitor(site)
+    visitor.sign_in(ana)
+    sign_in_again(visitor, ana)
+    with Transaction(site.engine) as tx:
+        ids = [session.id for session in site.services.sessions.list(tx, site.now, ana.user.id)]
+    for session_id in ids:
+        visitor.post(PAGE, {"session": session_id})
+    assert visitor.get("/account").status == 200
+    with Transaction(site.engine) as tx:
+        assert len(site.services.sessions.list(tx, site.now, ana.user.id)) == 2
+
+
+def test_two_people_at_one_browser_have_a_device_each_that_nothing_links(site: Site, ana: Account) -> None:
+    visitor = Visitor(site)
+    visitor.sign_in(ana)
+    erin = site.account("erin")
+    visitor.post("/sign-out")
+    visitor.sign_in(erin)
+    hashes = {row.device_hash for row in site.engine.connect().exec_driver_sql("SELECT device_hash FROM user_sessions")}
+    assert len(hashes) == 2
+    assert visitor.cookie(BROWSER) not in repr(site.rows())
+
+
+def test_a_session_from_before_stands_for_itself(site: Site, ana: Account) -> None:
+    for _ in range(2):
+        with Transaction(site.engine) as tx:
+            site.services.sessions.start(tx, site.by, ana.user.id, ("pwd",))
+    visitor = Visitor(site)
+    visitor.sign_in(ana)
+    assert len(shown(visitor)) == 3
