@@ -49,9 +49,7 @@ class RecoveryCodes:
         self._record(tx, origin, AuditEvent.RECOVERY_CODES_MADE, user_id)
         return [grouped(code) for code in codes]
 
-    def shown(
-        self, tx: Transaction, now: datetime.datetime, session: Session, session_token: str
-    ) -> list[str] | None:
+    def shown(self, tx: Transaction, now: datetime.datetime, session: Session, session_token: str) -> list[str] | None:
         """The codes once more for the session that they were made with, within ten minutes. None for every other.
 
         A session has the cookie that its codes follow from as long as it was last proved when they were made.

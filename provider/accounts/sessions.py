@@ -77,9 +77,7 @@ class Sessions:
         self._idle = datetime.timedelta(seconds=idle_seconds)
         self._absolute = datetime.timedelta(seconds=absolute_seconds)
 
-    def start(
-        self, tx: Transaction, origin: Origin, user_id: str, amr: tuple[str, ...], *, browser: str = ""
-    ) -> str:
+    def start(self, tx: Transaction, origin: Origin, user_id: str, amr: tuple[str, ...], *, browser: str = "") -> str:
         """A new session. Returns the value of its cookie. Of more than ``MAX_LIVE`` the oldest end.
 
         ``browser`` is the id that the browser keeps, empty when it has none. Of two users of one browser nobody can tell.

@@ -145,7 +145,9 @@ def _own_key(client_id: str) -> Client | None:
 def _apis_of(key: Client) -> list[Resource]:
     """Where the key is good for something: its own API, or those that have one of its scopes."""
     known = current.services().resources.list(current.tx())
-    return [api for api in known if (set(api.scope) & set(key.scope) if key.resource is None else api.uri == key.resource)]
+    return [
+        api for api in known if (set(api.scope) & set(key.scope) if key.resource is None else api.uri == key.resource)
+    ]
 
 
 def _scope_groups(apis: Sequence[Resource], *, is_admin: bool) -> list[ScopeGroup]:

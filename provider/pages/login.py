@@ -122,9 +122,7 @@ def sign_in(user: User, amr: tuple[str, ...]) -> Response:
     else:
         previous = current.cookie("session") or None
         closings = services.consecutive_failures.closings(tx, user.id, since=user.last_login_at)
-        token = services.login.start_session(
-            tx, origin, user, amr, previous_token=previous, browser=current.browser()
-        )
+        token = services.login.start_session(tx, origin, user, amr, previous_token=previous, browser=current.browser())
     target = waiting.passed_on("/login/second-factor") if must_enrol(user) else waiting.destination()
     response = _told(closings, target) if closings else see_other(target)
     cookies.set_cookie(response, "session", token)

@@ -17,9 +17,7 @@ _PAGE = "/account/preferences"
 @pages.get(_PAGE)
 @signed_in_only("preferences")
 def show() -> Response:
-    return render(
-        "preferences/page.html", user=here().user, zone=reader_zone(), zones=time_zones(), now=current.now()
-    )
+    return render("preferences/page.html", user=here().user, zone=reader_zone(), zones=time_zones(), now=current.now())
 
 
 @pages.post(_PAGE)

@@ -13,6 +13,7 @@ from provider.accounts import api_keys, consents, sessions
 from provider.accounts.api_keys import MAX_LIVE, TooManyKeys
 from provider.accounts.users import User
 from provider.protocol.messages import Origin
+from provider.security.crypto import new_secret
 from provider.services import Services
 from tests.accounts.conftest import AddUser, Events, added, later
 from tests.accounts.test_api_keys import create
@@ -111,3 +112,18 @@ def test_of_too_many_consents_the_oldest_is_taken_back_with_its_grants(
     with services.engine.connect() as connection:
         count = select(func.count()).select_from(ConsentRow.__table__)
         assert connection.execute(count).scalar_one() == 4, "deciding again on the same adds nothing"
+
+
+def test_a_form_sent_twice_at_once_makes_one_key(on_server: Services, origin: Origin) -> None:
+    ana = added(on_server, origin, "ana")
+    token = new_secret("session")
+
+    def make(tx: Transaction) -> Any:
+        return on_server.api_keys.create(
+            tx, origin, ana, name="Key", scope=(), expires_in_days=30, resource=None, session_token=token
+        )
+
+    answers = at_once(on_server.engine, [make] * 4)
+    assert len({(key.client_id, secret) for key, secret in answers}) == 1
+    with Transaction(on_server.engine) as tx:
+        assert len(on_server.api_keys.list(tx, ana.id)) == 1

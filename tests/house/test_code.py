@@ -187,8 +187,10 @@ def test_secrets_are_compared_in_constant_time() -> None:
     assert [place for place in statements if "known.retires_at" not in place] == []
 
 
-# Logout addresses of applications, which can do nothing to the page around them, and the line that posts an answer.
+# Our one script, logout addresses of applications, which can do nothing to the page around them, and the line that posts an
+# answer.
 EXCEPTIONS = (
+    "layout.html:12 <script src=\"{{ static_url('site.js') }}\" defer",
     'sign_out/done.html:9 <iframe src="{{ frame }}" sandbox="allow-scripts allow-same-origin" hidden></iframe>',
     "form_post/answer.html:12 <script>{{ submit_script }}</script>",
 )

@@ -121,7 +121,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def key(server: Server) -> dict[str, str]:
-    made: dict[str, str] = server.mcp_core_json("api-key", "create", "--user", "ana", "--name", "nightly", "--everything")
+    made: dict[str, str] = server.mcp_core_json(
+        "api-key", "create", "--user", "ana", "--name", "nightly", "--everything"
+    )
     return made
 
 

@@ -61,7 +61,9 @@ def test_a_person_signs_in_and_out(world: World, packages: Path, tmp_path: Path,
         assert (said["introspected"]["active"], said["introspected"]["sub"]) == (True, said["claims"]["sub"])
     (page,) = person.asked
     says(page, "“Acme Files” wants to use your account", "You will be sent to files.example", "See your e-mail address")
-    says(page, "See who you are (your account id)", "See your name and user name", "Keep this access while you are away")
+    says(
+        page, "See who you are (your account id)", "See your name and user name", "Keep this access while you are away"
+    )
     says_nothing_of(page, ON_THIS_DEVICE, UNREVIEWED, "Access to")
 
     page = browser.get(said["out"])

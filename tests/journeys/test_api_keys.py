@@ -49,7 +49,9 @@ def test_a_token_for_an_api_key_is_verified_offline_by_two_libraries_and_by_intr
     two_workers: Server, by: str, resource: str, algorithm: str
 ) -> None:
     server = two_workers
-    key = server.mcp_core_json("api-key", "create", "--user", OWNER.username, "--name", f"{by} {algorithm}", "--everything")
+    key = server.mcp_core_json(
+        "api-key", "create", "--user", OWNER.username, "--name", f"{by} {algorithm}", "--everything"
+    )
     answer = ask(server, key, by=by, resource=resource)
     assert answer.status_code == 200, answer.text
     assert answer.headers["Cache-Control"] == "no-store"

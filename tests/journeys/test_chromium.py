@@ -32,7 +32,7 @@ MISFITS = """() => {
   for (const element of document.querySelectorAll('a[href], button, input:not([type=hidden]), select, summary')) {
     const own = element.getBoundingClientRect(), style = getComputedStyle(element);
     if (!own.width || style.visibility === 'hidden' || element.className === 'skip') continue;
-    const box = element.matches('[type=checkbox]') ? element.closest('label').getBoundingClientRect() : own;
+    const box = element.matches('[type=checkbox], [type=radio]') ? element.closest('label').getBoundingClientRect() : own;
     const inSentence = element.matches('a') && style.display === 'inline';
     if (!inSentence && (box.height < 43.5 || box.width < 43.5))
       found.push(`${element.tagName} ${box.width}x${box.height} ${element.innerText}`);

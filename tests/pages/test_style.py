@@ -88,7 +88,9 @@ def test_classes_in_templates_and_style_sheet_are_the_same() -> None:
     for template in (ROOT / "templates").rglob("*.html"):
         for value in re.findall(r'class="([^"]*)"', template.read_text(encoding="utf-8")):
             written |= set(re.sub(r"\{%.*?%\}", " ", value).split())
-    written |= set(re.findall(r'className = "([a-z-]+)"', (ROOT / "provider/static/site.js").read_text(encoding="utf-8")))
+    written |= set(
+        re.findall(r'className = "([a-z-]+)"', (ROOT / "provider/static/site.js").read_text(encoding="utf-8"))
+    )
     written |= set(re.findall(r'class="([a-z-]+)"', (ROOT / "provider/web/rendering.py").read_text(encoding="utf-8")))
     assert written - styled == set(), "used and never styled"
     assert styled - written - {"box", "key"} == set(), "styled and never used"
