@@ -143,11 +143,12 @@ def _own_key(client_id: str) -> Client | None:
 
 
 def _apis_of(key: Client) -> list[Resource]:
-    """Where the key is good for something: its own API, or those that have one of its scopes."""
+    """Where the key is good for something: its own API, or those that have one of its scopes, the most of them first."""
     known = current.services().resources.list(current.tx())
-    return [
-        api for api in known if (set(api.scope) & set(key.scope) if key.resource is None else api.uri == key.resource)
-    ]
+    if key.resource is not None:
+        return [api for api in known if api.uri == key.resource]
+    shared = {api.uri: len(set(api.scope) & set(key.scope)) for api in known}
+    return sorted((api for api in known if shared[api.uri]), key=lambda api: -shared[api.uri])
 
 
 def _scope_groups(apis: Sequence[Resource], *, is_admin: bool) -> list[ScopeGroup]:

@@ -26,13 +26,13 @@ said.setAttribute("aria-live", "polite");
 
 for (const source of document.querySelectorAll("[data-copy]")) {
   if (!navigator.clipboard) break;
-  const copy = button(words.copy, source.dataset.copy);
+  const copy = button(words.sayCopy, source.dataset.copy);
   copy.addEventListener("click", async () => {
     const lines = [...source.querySelectorAll("li")].map((line) => line.textContent.trim());
     await navigator.clipboard.writeText(lines.length ? lines.join("\n") : source.textContent.trim());
-    copy.textContent = said.textContent = words.copied;
+    copy.textContent = said.textContent = words.sayCopied;
     setTimeout(() => {
-      copy.textContent = words.copy;
+      copy.textContent = words.sayCopy;
       said.textContent = "";
     }, 4000);
   });
@@ -42,7 +42,7 @@ document.body.append(said);
 
 // A look at the password that was typed, until the form is sent.
 for (const field of document.querySelectorAll("input[type=password]")) {
-  const show = button(words.show, words.showPassword);
+  const show = button(words.sayShow, words.sayShowPassword);
   show.setAttribute("aria-pressed", "false");
   const turn = (shown) => {
     field.type = shown ? "text" : "password";

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import html
+import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -107,6 +110,42 @@ def test_a_key_made_and_revoked_on_the_account_page(two_workers: Server) -> None
     assert "from the page" in page.text
     browser.submit(page.form(action="/revoke"))
     assert ask(server, key, resource=API).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "fields, audience, scope",
+    [
+        ({}, "", ""),
+        ({"access": "everything", "resource": API}, API, "reports:read"),
+        ({"access": "everything"}, OTHER_API, "files:read"),
+        ({"scope": ["files:read"]}, OTHER_API, "files:read"),
+    ],
+    ids=["no scope", "everything at one API", "everything", "one scope"],
+)
+def test_the_command_on_the_page_works_as_printed(
+    two_workers: Server, fields: dict[str, str | list[str]], audience: str, scope: str
+) -> None:
+    """Pasted into a shell, where curl asks for the secret: at a terminal, or on its input where there is none."""
+    server, browser = two_workers, Browser()
+    browser.get(f"{server.origin}/login")
+    OWNER.sign_in(browser)
+    browser.get(f"{server.origin}/account/api-keys/new")
+    page = browser.fill({"name": f"pasted {fields}"[:64], **fields})
+    (secret,) = set(re.findall(r"mcp_ak_[0-9A-Za-z]{49}", page.html))
+    command = html.unescape(re.findall(r"<pre[^>]*>(curl .*?)</pre>", page.html, re.DOTALL)[0])
+    assert secret not in command, "no shell history keeps it"
+    done = subprocess.run(
+        ["sh", "-c", command],
+        input=f"{secret}\n",
+        capture_output=True,
+        text=True,
+        timeout=HANG_SECONDS,
+        check=True,
+        start_new_session=True,
+    )
+    answer = json.loads(done.stdout)
+    claims = jwt.decode(answer["access_token"], options={"verify_signature": False})
+    assert (claims["aud"], claims.get("scope", "")) == (audience or server.issuer, scope)
 
 
 def test_a_key_dies_with_its_owner(two_workers: Server) -> None:

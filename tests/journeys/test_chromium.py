@@ -112,7 +112,7 @@ def set_up(page: Page, server: Server, person: Person) -> None:
     page.goto(server.setup_link)
     page.get_by_label("User name").fill(person.username)
     page.get_by_label("E-mail address").fill(person.email)
-    page.get_by_label("Password").fill(person.password)
+    page.get_by_label("Password", exact=True).fill(person.password)
     page.get_by_role("button", name="Make the account").click()
     expect(page.get_by_role("status")).to_contain_text(f"Welcome, {person.username}.")
 
@@ -151,7 +151,7 @@ def test_from_the_setup_link_to_a_greeting_and_out_again(
         expect(page.get_by_role("heading", level=1)).to_have_text("Sign in to continue to “Acme Files”")
         expect(page.get_by_label("E-mail or user name")).to_be_focused()
         page.get_by_label("E-mail or user name").fill(person.email)
-        page.get_by_label("Password").fill(person.password)
+        page.get_by_label("Password", exact=True).fill(person.password)
         page.keyboard.press("Enter")
         page.get_by_label("Six-digit code").fill(person.next_code())
         page.keyboard.press("Enter")
@@ -186,12 +186,12 @@ def test_cancel_leads_back_to_the_application_and_a_mistake_to_its_field(
         page = open_browser().new_page()
         page.goto(f"{address}/login")
         page.get_by_label("E-mail or user name").fill("bora")
-        page.get_by_label("Password").fill("not this one")
+        page.get_by_label("Password", exact=True).fill("not this one")
         page.keyboard.press("Enter")
         expect(page).to_have_title(re.compile("^Error: Sign in to continue to “Acme Files”"))
         expect(page.get_by_label("E-mail or user name")).to_be_focused()
         expect(page.get_by_label("E-mail or user name")).to_have_accessible_description("Wrong e-mail or password.")
-        page.get_by_label("Password").fill(person.password)
+        page.get_by_label("Password", exact=True).fill(person.password)
         page.keyboard.press("Enter")
         page.get_by_role("button", name="Cancel").click()
         expect(page.get_by_text("You chose not to let us in. Nothing was shared.")).to_be_visible()
@@ -211,7 +211,7 @@ def test_no_page_can_be_framed(server: Server, open_browser: Open) -> None:
 def test_every_page_fits_a_phone(server: Server, open_browser: Open, language: str, words: str) -> None:
     person = Person("dana")
     server.user(person.username, person.password, "--verified")
-    server.mcp_core("resource", "add", "https://reports.example/api", "--name", LONG_NAME, "--scope", "reports:read")
+    server.mcp_core("resource", "add", "https://reports.example/api", "--name", LONG_NAME, "--scope", f"reports:read {LONG_NAME}")
     made = server.mcp_core_json("client", "create", "--name", LONG_NAME, "--redirect-uri", "https://a.example/cb")
     question = (
         f"{server.issuer}/authorize?response_type=code&client_id={made['client_id']}&code_challenge_method=S256"
@@ -237,10 +237,10 @@ def test_every_page_fits_a_phone(server: Server, open_browser: Open, language: s
     press(f"button[name=language][value={language}]")
     page.locator("#username").fill(person.username)
     page.locator("#password").fill("wrong")
-    press("main button")
+    press("main button:not([type=button])")
     look("login, wrong")
     page.locator("#password").fill(person.password)
-    press("main button")
+    press("main button:not([type=button])")
     expect(page.get_by_role("heading", level=1)).to_have_text(words)
     page.locator("details.section").evaluate_all(
         "all => all.forEach(it => { it.removeAttribute('name'); it.open = true })"
@@ -248,10 +248,11 @@ def test_every_page_fits_a_phone(server: Server, open_browser: Open, language: s
     look("account")
     look("consent", question)
     look("sessions", "/account/sessions")
+    look("preferences", "/account/preferences")
     look("apps", "/account/apps")
     look("new key", "/account/api-keys/new")
     page.locator("#name").fill(LONG_NAME[:64])
-    press("main form button")
+    press("main form button:not([type=button])")
     look("key made")
     look("keys", "/account/api-keys")
     press("td a")
@@ -270,3 +271,45 @@ def test_every_page_fits_a_phone(server: Server, open_browser: Open, language: s
     page.locator("summary").nth(1).click()
     look("second factor on")
     assert misfits == {}
+
+
+@pytest.mark.parametrize(
+    "language, words",
+    [
+        ("en", ("Show the password", "Copy the secret", "Copy", "Copied")),
+        ("ko", ("비밀번호 표시", "시크릿 복사", "복사", "복사됨")),
+    ],
+)
+def test_the_script_copies_shows_the_password_and_says_the_time_zone(
+    server: Server, open_browser: Open, language: str, words: tuple[str, str, str, str]
+) -> None:
+    show, copy_secret, copy, copied = words
+    person = Person("fay")
+    server.user(person.username, person.password, "--verified")
+    context = open_browser(timezone_id="America/Los_Angeles", permissions=["clipboard-read", "clipboard-write"])
+    page = context.new_page()
+    wrong = complaints(page, server)
+    page.goto(f"{server.origin}/login")
+    page.locator(f"button[name=language][value={language}]").click()
+    page.locator("#username").fill(person.username)
+    page.locator("#password").fill(person.password)
+    page.get_by_role("button", name=show).click()
+    expect(page.locator("#password")).to_have_attribute("type", "text")
+    page.get_by_role("button", name=show).click()
+    expect(page.locator("#password")).to_have_attribute("type", "password")
+    page.keyboard.press("Tab")
+    page.locator("#password").press("Enter")
+    page.goto(f"{server.origin}/account/api-keys/new")
+    page.locator("#name").fill("copied")
+    page.locator("main form button.button").click()
+    button = page.get_by_role("button", name=copy_secret)
+    expect(button).to_have_text(copy)
+    button.click()
+    expect(page.locator("[aria-live=polite]")).to_have_text(copied)
+    assert page.evaluate("navigator.clipboard.readText()") == page.locator("#key-secret").inner_text()
+    secret = page.locator("#key-secret").inner_text()
+    page.reload()
+    expect(page.locator("#key-secret")).to_have_text(secret)
+    page.goto(f"{server.origin}/account/preferences")
+    expect(page.locator("#time_zone-hint")).to_contain_text("America/Los_Angeles")
+    assert wrong == []
