@@ -14,7 +14,18 @@ from provider.program_name import command_on_a_page
 from provider.protocol.messages import USER_AGENT_BYTES, Origin
 from provider.protocol.sizes import cut
 from provider.services import Services
-from provider.web import addresses, cookies, current, error_pages, forms, headers, locale, rendering, times, transactions
+from provider.web import (
+    addresses,
+    cookies,
+    current,
+    error_pages,
+    forms,
+    headers,
+    locale,
+    rendering,
+    times,
+    transactions,
+)
 
 _AT_THE_ROOT = {
     "/favicon.ico": "favicon.ico",
