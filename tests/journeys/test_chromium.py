@@ -257,7 +257,7 @@ def test_every_page_fits_a_phone(server: Server, open_browser: Open, language: s
     press("main form button:not([type=button])")
     look("key made")
     look("keys", "/account/api-keys")
-    press("td a")
+    press("td.act a")
     look("revoke")
     look("again", "/login/again")
     look("sign out", "/sign-out")
