@@ -170,6 +170,7 @@ def first_canonical_username(text: str) -> str | None:
 
 def test_every_letter_that_the_first_rule_admitted_has_the_same_form_now() -> None:
     step = 23  # other letters in each of three places
+    assert canonical_username("\u037aaa") == first_canonical_username("\u037aaa") == "ιaa"  # a blank and a mark to NFKC
     for code in range(0, sys.maxunicode - step, step):
         for text in (f"a{chr(code)}a", f"{chr(code + 1)}aa", f"가{chr(code + 2)}\u1161"):
             first = first_canonical_username(text)

@@ -204,6 +204,12 @@ def test_pages_have_no_script_no_inline_style_and_nothing_from_elsewhere() -> No
     assert found(r"@import|url\(\s*[\"']?(https?:)?//", [ROOT / "provider/static/site.css"]) == []
 
 
+def test_names_of_people_stand_in_a_direction_of_their_own() -> None:
+    shown = found(r"\b(user\.(username|email|display_name)|asked\.resource_name)\b(?! %})", TEMPLATES)
+    assert shown
+    assert [line for line in shown if not re.search(r"isolated\(|<bdi |value=", line)] == []
+
+
 def test_pages_escape_everything() -> None:
     assert found(r"\|\s*safe\b|autoescape", TEMPLATES) == []
 

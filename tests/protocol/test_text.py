@@ -87,6 +87,7 @@ def test_what_nobody_sees_is_never_plain(kind: str, letter: str) -> None:
         "ana\u200d",
         "e\u0301\u200da",  # a mark is no virama
         "हि\u200dन",
+        "a\u3164\u200d\u094d",  # nothing is drawn that a virama could stand under
         "م\u200c",
         "م\u200ca",
         "🏳\u200cx",
