@@ -22,7 +22,10 @@ def _list_presets() -> None:
 
 
 def _defaults_of_preset(context: click.Context, _option: click.Parameter, name: str | None) -> Preset | None:
-    """Reads ``--for``, before all other options: whatever is not said beside it comes from the preset. Alone, it lists."""
+    """Reads ``--for``: whatever is not said beside it comes from the preset. Alone, it lists.
+
+    Options that were not given are read after all that were: in time for these defaults.
+    """
     if not name:
         if name is not None:
             _list_presets()
@@ -51,7 +54,6 @@ for_program = click.option(
     "preset",
     is_flag=False,
     flag_value="",
-    is_eager=True,
     metavar="PROGRAM",
     callback=_defaults_of_preset,
     help="What this program needs, and the lines for its configuration. Without a PROGRAM: which there are.",
