@@ -24,7 +24,7 @@ from pydantic_core import ErrorDetails
 
 from database.connection import ConfigurationError
 from database.connection import environment as environment_and_file
-from provider.protocol.text import is_name, one_line
+from provider.protocol.text import is_name, one_line, visible
 
 _HOST = re.compile(r"(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])")
 _HOST_AND_PORT = re.compile(rf"{_HOST.pattern}(?::[0-9]{{1,5}})?")
@@ -311,5 +311,5 @@ def _allowed(name: str) -> str:
 
 
 def _shown(value: str) -> str:
-    plain = "".join(character if character.isprintable() else "?" for character in value[:_SHOWN_CHARACTERS])
+    plain = visible(value[:_SHOWN_CHARACTERS])
     return f'"{plain}"' if len(value) <= _SHOWN_CHARACTERS else f'"{plain}…"'

@@ -18,6 +18,7 @@ from provider.cli.api_options import (
     described,
 )
 from provider.cli.terminal import as_json, opened, refusals, refuse, settings, show_json
+from provider.program_name import command
 
 _SCOPE = "mcp:use"
 _SNIPPETS = {
@@ -110,7 +111,7 @@ def protect(
             refuse("This is the address of MCP Core itself.")
         has = () if known is None else known.scope
         for entry in set(has).difference(wanted or has):
-            change = f"mcp-core resource update {uri} --remove-scope {entry}"
+            change = command(f"resource update {uri} --remove-scope {entry}")
             refuse(f"It also has the scope {entry}. To take that away: {change}")
         before = None if known is None else known.descriptions
         said["descriptions"] = described(wanted or has or (_SCOPE,), english, korean, before)

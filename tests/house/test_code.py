@@ -34,7 +34,7 @@ def tree() -> Iterator[Path]:
                 continue
             if path.is_dir():
                 pending.append(path)
-            elif path.suffix not in (".mo", ".png", ".pyc"):
+            elif path.suffix not in (".ico", ".mo", ".png", ".pyc"):
                 yield path
 
 
@@ -190,7 +190,7 @@ def test_secrets_are_compared_in_constant_time() -> None:
 # Our one script, logout addresses of applications, which can do nothing to the page around them, and the line that posts an
 # answer.
 EXCEPTIONS = (
-    "layout.html:12 <script src=\"{{ static_url('site.js') }}\" defer",
+    "layout.html:13 <script src=\"{{ static_url('site.js') }}\" defer",
     'sign_out/done.html:9 <iframe src="{{ frame }}" sandbox="allow-scripts allow-same-origin" hidden></iframe>',
     "form_post/answer.html:12 <script>{{ submit_script }}</script>",
 )
