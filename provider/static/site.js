@@ -31,8 +31,10 @@ for (const source of document.querySelectorAll("[data-copy]")) {
     const lines = [...source.querySelectorAll("li")].map((line) => line.textContent.trim());
     await navigator.clipboard.writeText(lines.length ? lines.join("\n") : source.textContent.trim());
     copy.textContent = said.textContent = words.sayCopied;
+    copy.setAttribute("aria-label", words.sayCopied);
     setTimeout(() => {
       copy.textContent = words.sayCopy;
+      copy.setAttribute("aria-label", source.dataset.copy);
       said.textContent = "";
     }, 4000);
   });
