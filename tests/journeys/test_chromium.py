@@ -211,9 +211,8 @@ def test_no_page_can_be_framed(server: Server, open_browser: Open) -> None:
 def test_every_page_fits_a_phone(server: Server, open_browser: Open, language: str, words: str) -> None:
     person = Person("dana")
     server.user(person.username, person.password, "--verified")
-    server.mcp_core(
-        "resource", "add", "https://reports.example/api", "--name", LONG_NAME, "--scope", f"reports:read {LONG_NAME}"
-    )
+    scope = ("--scope", f"reports:read {LONG_NAME}")
+    server.mcp_core("resource", "add", "https://reports.example/api", "--name", LONG_NAME, *scope)
     made = server.mcp_core_json("client", "create", "--name", LONG_NAME, "--redirect-uri", "https://a.example/cb")
     question = (
         f"{server.issuer}/authorize?response_type=code&client_id={made['client_id']}&code_challenge_method=S256"
