@@ -284,14 +284,23 @@ def test_a_file_says_what_has_no_option(terminal: Terminal) -> None:
     assert "client_secret" in made
 
 
+def test_an_option_wins_over_the_file(terminal: Terminal) -> None:
+    said = {
+        "client_name": "Other",
+        "redirect_uris": ["https://other.example/"],
+        "id_token_signed_response_alg": "ES256",
+    }
+    made = terminal.json(*create("--metadata", written(terminal, said)))
+    assert (made["name"], made["redirect_uris"]) == ("Files", ["https://files.example/callback"])
+    assert made["id_token_signed_response_alg"] == "ES256"
+
+
 @pytest.mark.parametrize(
     "said, words",
     [
         ("", "must hold a JSON object"),
         ("[]", "must hold a JSON object"),
         ('{"jwks": NaN}', "must hold a JSON object"),
-        ({"redirect_uris": ["https://other.example/"]}, "redirect_uris"),
-        ({"client_name": "Other", "contacts": []}, "client_name"),
         ({"authentication_methods": ["none"]}, "authentication_methods"),
         ({"backchannel_logout_url": "https://files.example/"}, "backchannel_logout_url"),
         ({"jwks_uri": "http://files.example/jwks"}, "jwks_uri must be an https URI"),
