@@ -51,14 +51,13 @@ def test_more_scope_is_asked_for_when_the_api_wants_it(world: World, kind: str) 
     assert _scopes(second) == _scopes(first) | {SCOPE, WRITE}
     assert len(program.person.asked) == 2
     before, after = program.person.asked
-    says(before, "It will be able to", f"Do what Notes calls “{SCOPE}”")
+    says(before, "It will be able to", f"Do what Notes API calls “{SCOPE}”")
     says_nothing_of(before, WRITE, BEFORE)
     if kind != "metadata document":
-        says(after, "It will be able to", f"Do what Notes calls “{SCOPE}”", f"Do what Notes calls “{WRITE}”")
+        says(after, "It will be able to", f"Do what Notes API calls “{SCOPE}”", f"Do what Notes API calls “{WRITE}”")
         says_nothing_of(after, BEFORE)
     else:
-        says(after, f"It will also be able to Do what Notes calls “{WRITE}” {BEFORE}")
-        says_nothing_of(after, f"Do what Notes calls “{SCOPE}”")
+        says(after, f"It will also be able to Do what Notes API calls “{WRITE}” {BEFORE}")
     program.expire()
     assert program.request("POST", f"{world.api}/notes?text=salt").json() == ["milk", "salt"]
     assert {SCOPE, WRITE} <= program.storage.scope, "the wider access survives a refresh"
