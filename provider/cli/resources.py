@@ -219,7 +219,7 @@ def _known(terminal: Terminal, uri: str) -> Resource:
     services = terminal.services
     found = services.resources.find(terminal.tx, uri)
     if found is None or found == services.resources.default():
-        refuse(f"{uri} is not registered. See: mcp-core resource list")
+        terminal.unknown_resource(uri)
     return found
 
 
