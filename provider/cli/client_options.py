@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import IO, TYPE_CHECKING, Any
 
 import click
@@ -92,6 +92,12 @@ def registration_options(command: Command) -> Command:
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
+
+
+def refuse_contradictions(given: Mapping[str, Any]) -> None:
+    """Raises wrong usage for options that exclude each other, before anything is opened."""
+    _method(public=given["public"], auth_method=given["auth_method"])
+    _pkce(pkce=given["pkce"], no_pkce=given["no_pkce"])
 
 
 def options_from(terminal: Terminal, name: str | None, given: dict[str, Any], client_type: str | None) -> ClientOptions:

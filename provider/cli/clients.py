@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from provider.cli.client_options import changed_uris, options_from, registration_options
+from provider.cli.client_options import changed_uris, options_from, refuse_contradictions, registration_options
 from provider.cli.presets import configuration_for, for_program, show_configuration, uris_for
 from provider.cli.terminal import Group, as_json, ended, opened, quoted, refuse, show_fields, show_json, show_table
 from provider.program_name import command
@@ -49,6 +49,7 @@ def create(*, preset: Preset | None, name: str, trusted: bool, as_json: bool, **
     from provider.clients.operator_metadata import operator_metadata
     from provider.protocol.client import OPERATORS
 
+    refuse_contradictions(given)
     if preset is not None:
         given |= uris_for(preset, given)
     with opened() as terminal:
@@ -101,6 +102,7 @@ def update(
     """
     from provider.clients.operator_metadata import operator_metadata
 
+    refuse_contradictions(given)
     if web and given["native"]:
         raise click.UsageError("--native and --web contradict each other.")
     if not any(

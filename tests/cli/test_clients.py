@@ -136,7 +136,7 @@ def test_disable_enable_and_delete(terminal: Terminal) -> None:
 
 
 def test_a_name_cannot_pass_for_words_of_the_terminal(terminal: Terminal) -> None:
-    name = 'All is well" (app_x) is enabled.   NAME   ' + "x" * 100
+    name = 'All is well" (app_x) is enabled. NAME ' + "x" * 100
     made = terminal.json("client", "create", "--name", name, "--redirect-uri", CALLBACK)["client_id"]
     row = terminal.ok("client", "list").splitlines()[1]
     assert "All is well' (app_x) is enabled. NAME xx" not in row

@@ -23,9 +23,13 @@ user show USER --json
 user disable USER
 user enable USER
 user unlock USER --json
+user verify USER --json
 user reset-second-factor USER
 client create --for --name --public --native --redirect-uri --post-logout-redirect-uri --grant --scope --auth-method
-  --resource --jwks-uri --metadata --no-pkce --trusted --json
+  --resource --jwks-uri --metadata --pkce --no-pkce --claims-in-id-token --trusted --json
+client update CLIENT_ID --name --public --native --web --redirect-uri --add-redirect-uri --remove-redirect-uri
+  --post-logout-redirect-uri --grant --scope --auth-method --resource --jwks-uri --metadata --pkce --no-pkce
+  --claims-in-id-token --trusted --json
 client list --json
 client show CLIENT_ID --json
 client disable CLIENT_ID
@@ -43,7 +47,7 @@ resource set URI --introspection-client --json
 resource remove URI
 keys list --json
 keys rotate --now --revoke --json
-registration-token create --name --expires-in-days --uses --no-pkce --json
+registration-token create --name --expires-in-days --uses --no-pkce --claims-in-id-token --json
 registration-token list --json
 registration-token revoke TOKEN_ID
 protect URL --scope --name --describe --describe-ko --token-alg --token-typ --json

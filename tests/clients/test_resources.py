@@ -320,7 +320,7 @@ def test_what_is_said_of_an_api_changes_and_the_rest_stays(
         {"descriptions": {"files.delete": {"en": "Delete"}}},
         {"descriptions": {"files.read": {"fr": "Lire"}}},
         {"descriptions": {"files.read": {"en": " "}}},
-        {"descriptions": {"files.read": {"en": "a\nb"}}},
+        {"descriptions": {"files.read": {"en": "a\x07b"}}},
         {"descriptions": {"files.read": {"ko": "\u202egpj"}}},
         {"descriptions": {"files.read": {"en": "x" * 201}}},
         {"token_typ": "jwt"},

@@ -64,7 +64,7 @@ def _check_headers(answer: Answer) -> None:
         assert names.count(name.lower()) == 1 or name.lower() == "set-cookie", f"{name} twice"
     assert answer.get("X-Content-Type-Options") == "nosniff"
     for cookie in answer.all("Set-Cookie"):
-        assert re.fullmatch(r"mcp_[a-z]+=[^;]*(; [^;]+)*", cookie), cookie
+        assert re.fullmatch(r"mcp_[a-z]+_8000=[^;]*(; [^;]+)*", cookie), cookie
         assert "HttpOnly" in cookie
         assert "SameSite=Lax" in cookie
     if answer.status == 401:
