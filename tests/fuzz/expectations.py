@@ -27,6 +27,7 @@ STATUSES = frozenset({200, 201, 204, 303, 304, 400, 401, 403, 404, 405, 413, 414
 _DESCRIPTION = re.compile(r"[\x20-\x21\x23-\x5B\x5D-\x7E]+")  # RFC 6749 §5.2
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7E]*")
 _OWN_SCRIPT = re.compile(r'<script src="/static/site\.js\?v=[0-9a-f]{12}" defer[^<>]*></script>')
+_FILES = ("text/plain", "text/css", "text/javascript", "image/svg+xml", "image/png", "image/vnd.microsoft.icon", "")
 _POSTS_ITSELF = "<script>document.getElementById('answer').submit()</script>"
 _OWN_PATH = re.compile(r"/(?![/\\])[!-~]*")
 _SIGN_OF_A_TRACE = re.compile(rb"Traceback|sqlalchemy|pymysql|sqlite3|werkzeug|File \"", re.IGNORECASE)
@@ -52,7 +53,7 @@ def check(answer: Answer, sent: Sent, *, may_go_to: Collection[str] = ()) -> Non
     elif answer.get("Content-Type").startswith("text/html"):
         _check_page(answer, may_go_to)
     else:
-        assert answer.get("Content-Type").partition(";")[0] in ("text/plain", "text/css", "image/svg+xml", "")
+        assert answer.get("Content-Type").partition(";")[0] in _FILES
         assert answer.status in (200, 204)
 
 
