@@ -16,7 +16,6 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
-    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -26,8 +25,7 @@ from database.connection import ConfigurationError
 from database.connection import environment as environment_and_file
 from provider.protocol.text import is_name, one_line, visible
 
-_HOST = re.compile(r"(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])")
-_HOST_AND_PORT = re.compile(rf"{_HOST.pattern}(?::[0-9]{{1,5}})?")
+_HOST = re.compile(r"(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _SHOWN_CHARACTERS = 60
 _ISSUER_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -107,7 +105,9 @@ class Settings(BaseModel):
         "open", description="Which client-id metadata documents are accepted: all, those of listed hosts, none."
     )
     metadata_document_hosts: str = Field(
-        "", description="Hosts of accepted metadata documents, space-separated, for MCP_METADATA_DOCUMENTS=listed."
+        "",
+        description="Hosts (`name` or `name:port`) of accepted metadata documents, space-separated, for "
+        "MCP_METADATA_DOCUMENTS=listed.",
     )
     client_assertion_seconds: int = Field(
         300, ge=60, le=3600, description="How far in the future a client's signed assertion may expire."
@@ -184,14 +184,11 @@ class Settings(BaseModel):
 
     @field_validator("metadata_document_hosts", "outbound_allowed_hosts")
     @classmethod
-    def _hosts_are_no_addresses(cls, value: str, info: ValidationInfo) -> str:
-        form, words = (
-            (_HOST_AND_PORT, "name or name:port") if info.field_name == "outbound_allowed_hosts" else (_HOST, "name")
-        )
+    def _hosts_are_no_addresses(cls, value: str) -> str:
         for host in value.split():
-            if not form.fullmatch(host):
+            if not _HOST.fullmatch(host):
                 raise ValueError(
-                    f"must have hosts of the form {words}, with blanks between them, and {_shown(host)} is none"
+                    f"must have hosts of the form name or name:port, with blanks between them, and {_shown(host)} is none"
                 )
         return value
 

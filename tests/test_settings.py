@@ -165,7 +165,7 @@ WRONG = {
     "HOME": ("", "must name a folder"),
     "METADATA_DOCUMENT_HOSTS": (
         "a.example https://b.example",
-        'must have hosts of the form name, with blanks between them, and "https://b.example" is none',
+        'must have hosts of the form name or name:port, with blanks between them, and "https://b.example" is none',
     ),
     "OUTBOUND_ALLOWED_HOSTS": (
         "a.example:8443,b.example",

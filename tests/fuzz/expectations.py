@@ -27,7 +27,16 @@ STATUSES = frozenset({200, 201, 204, 303, 304, 400, 401, 403, 404, 405, 413, 414
 _DESCRIPTION = re.compile(r"[\x20-\x21\x23-\x5B\x5D-\x7E]+")  # RFC 6749 §5.2
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7E]*")
 _OWN_SCRIPT = re.compile(r'<script src="/static/site\.js\?v=[0-9a-f]{12}" defer[^<>]*></script>')
-_FILES = ("text/plain", "text/css", "text/javascript", "image/svg+xml", "image/png", "image/vnd.microsoft.icon", "")
+_FILES = (
+    "text/plain",
+    "text/css",
+    "text/javascript",
+    "image/svg+xml",
+    "image/png",
+    "image/x-icon",
+    "image/vnd.microsoft.icon",
+    "",
+)
 _POSTS_ITSELF = "<script>document.getElementById('answer').submit()</script>"
 _OWN_PATH = re.compile(r"/(?![/\\])[!-~]*")
 _SIGN_OF_A_TRACE = re.compile(rb"Traceback|sqlalchemy|pymysql|sqlite3|werkzeug|File \"", re.IGNORECASE)
