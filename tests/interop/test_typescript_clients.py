@@ -41,7 +41,13 @@ def test_a_person_signs_in_and_the_client_refreshes(
     assert said["old"]["refresh_token"] != said["tokens"]["refresh_token"]
 
     (page,) = person.asked
-    says(page, "You will be sent to localhost", ON_THIS_DEVICE, f"To reach Notes {world.url}", f"Use {SCOPE}")
+    says(
+        page,
+        "You will be sent to localhost",
+        ON_THIS_DEVICE,
+        f"Access to Notes {world.url}",
+        f"Do what Notes calls “{SCOPE}”",
+    )
     if document is None:
         assert said["registrations"] == 1
         assert "client_secret" not in said["client"]

@@ -37,7 +37,7 @@ def test_the_official_client_signs_in_calls_and_refreshes(world: World) -> None:
     says(page, "“Notes client” wants to use your account", "You will be sent to localhost", ON_THIS_DEVICE)
     says(
         page,
-        f"To reach Notes {world.url}",
+        f"Access to Notes {world.url}",
         f"It will be able to Do what Notes calls “{SCOPE}”",
         "Keep this access while you are away",
     )

@@ -43,7 +43,7 @@ def test_the_official_client_brings_its_metadata_document(world: World) -> None:
         page,
         "You will be sent to localhost",
         ON_THIS_DEVICE,
-        f"To reach Notes {world.url}",
+        f"Access to Notes {world.url}",
         f"Do what Notes calls “{SCOPE}”",
     )
     assert world.documents.count("/editor/client.json") == 1, "read once, and kept for as long as its host says"
