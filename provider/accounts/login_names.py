@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 import unicodedata
 
-import idna
-
 from provider.protocol.text import characters, folded, is_plain, trimmed, written
 
 MAX_USERNAME = 64  # code points, the width of the column
@@ -104,6 +102,8 @@ def _address(text: str) -> tuple[str, str, str]:
         raise InvalidName("email")
     in_its_script = in_ascii = domain.lower()
     if not domain.isascii() or "xn--" in in_ascii:
+        import idna  # its tables are large, and most addresses need none of them
+
         try:
             in_ascii = idna.encode(domain, uts46=True).decode()
             in_its_script = idna.decode(in_ascii)

@@ -173,7 +173,7 @@ def test_a_waiting_request_ends_with_its_redirect_uri(browser: Browser, ada: Use
         browser.provider.clock.advance(5)
         browser.sign_in(ada)
     registers(redirect_uris=(OTHER,))(browser.provider, client, ada)
-    assert "the application has changed" in refusal_of(browser.get(resumed))
+    assert "the app has changed" in refusal_of(browser.get(resumed))
     assert browser.provider.rows(AuthorizationCode) == []
 
 

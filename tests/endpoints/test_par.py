@@ -198,7 +198,7 @@ def test_it_survives_reloads_and_dies_with_its_answer(browser: Browser, provider
     code_of(browser.allow(page))
     assert "invalid_request_uri" in refusal_of(open_pushed(browser, client, uri))
     other = browser.get(f"/oauth/authorize/{pages[1].partition('=')[2]}")
-    assert "invalid_request" in refusal_of(other), "what another tab began is over as well"
+    assert "Start again from the app" in refusal_of(other), "what another tab began is over as well"
 
 
 def test_it_dies_when_its_person_refuses(browser: Browser, provider: Provider, ada: User) -> None:

@@ -57,7 +57,7 @@ def test_the_frame_is_loaded_and_the_page_leads_on(
         page.goto(party.authorization_url())
         page.fill("[name=username]", ana.username)
         page.fill("[name=password]", ana.password)
-        page.click("main button")
+        page.click("main button:not([type=button])")
         page.wait_for_url(f"{callback}?**")
         tokens = party.redeem(party.code_from(page.url))
         assert tokens.id_token is not None

@@ -108,7 +108,8 @@ def test_a_name_is_shown_as_it_is_and_does_nothing(site: Site, ana: Account, nam
     assert heading.text == " ".join(f"“{shown_name(name)}” wants to use your account".split())
     inside = [element for element in visitor.document.elements if heading in element.parents]
     assert [(element.tag, element.text) for element in inside] == [("bdi", " ".join(shown_name(name).split()))]
-    assert not [tag for tag in ("svg", "b", "script") if visitor.document.all(tag)]
+    assert not [tag for tag in ("svg", "b") if visitor.document.all(tag)]
+    assert [str(it.get("src")).partition("?")[0] for it in visitor.document.all("script")] == ["/static/site.js"]
 
 
 SENTENCE = "Your session is over. Sign in again at bank.example"
@@ -166,7 +167,7 @@ def test_a_hostile_scope_is_shown_as_text(site: Site, ana: Account) -> None:
     site.resource(scope=(scope,))
     visitor = asked(site, ana, scope=scope, resource="https://reports.example/api")
     assert f"Do what Reports calls “{scope}”" in visitor.page.text
-    assert "<script" not in visitor.page.html
+    assert "<script>" not in visitor.page.html
 
 
 DESCRIBED = {

@@ -94,6 +94,10 @@ def revoke(site: Site) -> Prepared:
     return Prepared(visitor, f"/account/api-keys/{site.api_key(ana)}/revoke", {})
 
 
+def preferences(site: Site) -> Prepared:
+    return Prepared(signed_in(site), "/account/preferences", {"time_zone": "Asia/Seoul"})
+
+
 def language(site: Site) -> Prepared:
     return Prepared(signed_in(site), "/language", {"language": "ko", "back": "/account"})
 
@@ -111,6 +115,7 @@ FORMS: dict[str, Callable[[Site], Prepared]] = {
     "/account/apps": apps,
     "/account/api-keys/new": new_key,
     "/account/api-keys/<client_id>/revoke": revoke,
+    "/account/preferences": preferences,
     "/language": language,
 }
 FOREIGN_ORIGINS = {
@@ -214,7 +219,7 @@ def test_looking_changes_nothing(site: Site, method: str) -> None:
     site.resource()
     visitor = form.visitor
     visitor.post("/account/api-keys/new", {"name": "backup", "days": "30"})
-    key = next(word for word in visitor.page.text.split() if word.startswith("key_"))
+    key = visitor.to.rpartition("/")[2]
     visitor.post("/account/second-factor", {"action": "begin"})
     handle = handle_in(visitor.ask(site.client("Another")).url)
     before = site.rows()

@@ -152,7 +152,7 @@ def test_the_session_has_a_new_id_after_each_step_and_the_old_one_is_dead(site: 
     visitor.follow()
     ana.secret = secret_on(visitor)
     page = visitor.post("/account/second-factor", {"action": "confirm", "code": site.code(ana)})
-    assert page.status == 200
+    assert page.status == 303
     ids.append(visitor.cookie(SESSION))
 
     visitor.post("/account/second-factor", {"action": "turn-off", "code": site.fresh_code(ana)})
