@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from provider.program_name import command
 from provider.protocol.client import OPERATORS, Client
 
 
@@ -12,4 +13,5 @@ def remedy(client: Client, option: str, *, condition: str = "") -> str:
     """
     if client.kind != OPERATORS or ("--pkce" in option and client.is_public):
         return ""
-    return f". To allow it{condition}: mcp-core client update {client.client_id} {option}"
+    fix = command(f"client update {client.client_id} {option}")
+    return f". To allow it{condition}: {fix}"

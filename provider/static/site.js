@@ -42,15 +42,18 @@ for (const source of document.querySelectorAll("[data-copy]")) {
 }
 document.body.append(said);
 
-// A look at the password that was typed, until the form is sent.
+// A look at the password that was typed, until the form is sent. No button: the first one of a form is what sends it.
 for (const field of document.querySelectorAll("input[type=password]")) {
-  const show = button(words.sayShow, words.sayShowPassword);
-  show.setAttribute("aria-pressed", "false");
+  const box = document.createElement("input");
+  box.type = "checkbox";
+  const label = document.createElement("label");
+  label.className = "comfort";
+  label.append(box, words.sayShowPassword);
   const turn = (shown) => {
     field.type = shown ? "text" : "password";
-    show.setAttribute("aria-pressed", String(shown));
+    box.checked = shown;
   };
-  show.addEventListener("click", () => turn(field.type === "password"));
+  box.addEventListener("change", () => turn(box.checked));
   field.form.addEventListener("submit", () => turn(false));
-  field.after(show);
+  field.after(label);
 }
