@@ -27,7 +27,8 @@ def package_of(sources: Path, folder: Path) -> Path:
     """The wheel that is built from the source package of ``sources``, and from nothing else."""
     sdist = build(sources, "sdist", folder / "sdist")
     with tarfile.open(sdist) as archive:
-        archive.extractall(folder / "unpacked", filter="data")
+        # Debian 12 has a Python before that argument.
+        archive.extractall(folder / "unpacked", **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
     (unpacked,) = (folder / "unpacked").iterdir()
     return build(unpacked, "wheel", folder / "wheel")
 
