@@ -50,7 +50,7 @@ def test_what_an_assistant_reaches_is_protected_as_its_guide_says(terminal: Term
     assert known["uri"] == "https://notes.example/mcp"
 
 
-@pytest.mark.parametrize("name", ["mcp-remote", "nginx"])
+@pytest.mark.parametrize("name", ["mcp-remote", "nginx", "spring-api"])
 def test_the_commands_of_a_guide_without_a_preset_work_one_after_the_other(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
