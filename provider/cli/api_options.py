@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
 
 import click
 
@@ -13,14 +14,19 @@ TYPES = click.Choice(("at+jwt", "JWT"))
 TOKEN_ALG_HELP = "Signature of its access tokens. ES256 costs a sixth of RS256."  # noqa: S105 - a text
 TOKEN_TYP_HELP = "Type in their header. JWT is for verifiers that refuse RFC 9068's, such as Spring's."  # noqa: S105 - a text
 
-describe = click.option(
+_describe = click.option(
     "--describe", "english", multiple=True, metavar="SCOPE=WORDS",
     help='What a scope allows, as people read it: "files.read=Read your files". May repeat.',
 )  # fmt: skip
-describe_ko = click.option(
+_describe_ko = click.option(
     "--describe-ko", "korean", multiple=True, metavar="SCOPE=WORDS",
     help="The same in Korean. Where it is absent, Korean pages show the English words.",
 )  # fmt: skip
+
+
+def describing(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds ``--describe`` and ``--describe-ko``, which ``described`` reads as ``english`` and ``korean``."""
+    return _describe(_describe_ko(command))
 
 
 def described(

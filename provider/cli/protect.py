@@ -8,15 +8,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from provider.cli.api_options import (
-    ALGORITHMS,
-    TOKEN_ALG_HELP,
-    TOKEN_TYP_HELP,
-    TYPES,
-    describe,
-    describe_ko,
-    described,
-)
+from provider.cli.api_options import ALGORITHMS, TOKEN_ALG_HELP, TOKEN_TYP_HELP, TYPES, described, describing
 from provider.cli.terminal import as_json, opened, refusals, refuse, settings, show_json
 from provider.program_name import command
 
@@ -72,8 +64,7 @@ def whoami() -> dict[str, str]:
 @click.argument("uri", metavar="URL")
 @click.option("--scope", metavar='"a b"', help=f"All scopes that it knows.  [default: {_SCOPE}]")
 @click.option("--name", metavar="N", help="What people read on the consent page. Default: the host.")
-@describe
-@describe_ko
+@describing
 @click.option("--token-alg", type=ALGORITHMS, help=f"{TOKEN_ALG_HELP}  [default: RS256]")
 @click.option("--token-typ", type=TYPES, help=f"{TOKEN_TYP_HELP}  [default: at+jwt]")
 @as_json

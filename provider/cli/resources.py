@@ -7,15 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from provider.cli.api_options import (
-    ALGORITHMS,
-    TOKEN_ALG_HELP,
-    TOKEN_TYP_HELP,
-    TYPES,
-    describe,
-    describe_ko,
-    described,
-)
+from provider.cli.api_options import ALGORITHMS, TOKEN_ALG_HELP, TOKEN_TYP_HELP, TYPES, described, describing
 from provider.cli.terminal import Group, as_json, ended, near, opened, refuse, show_fields, show_json, show_table
 from provider.program_name import command
 
@@ -39,8 +31,7 @@ def resource() -> None:
 @click.option("--name", required=True, metavar="N", help="What people read on the consent page.")
 @click.option("--scope", required=True, metavar='"a b"', help="All scopes that the API knows.")
 @click.option("--admin-scope", metavar='"a b"', default="", help="Those of them that only administrators get.")
-@describe
-@describe_ko
+@describing
 @click.option("--token-alg", type=ALGORITHMS, default="RS256", show_default=True, help=TOKEN_ALG_HELP)
 @click.option("--token-typ", type=TYPES, default="at+jwt", show_default=True, help=TOKEN_TYP_HELP)
 @click.option("--access-token-seconds", metavar="N", type=click.IntRange(30, 900), help="Life of its access tokens.")
@@ -95,8 +86,7 @@ def add(
 @click.option("--add-scope", metavar='"a b"', default="", help="Scopes that the API has learnt.")
 @click.option("--remove-scope", metavar='"a b"', default="", help="Scopes that it no longer knows.")
 @click.option("--admin-scope", metavar='"a b"', help="Those that only administrators get, in place of those before.")
-@describe
-@describe_ko
+@describing
 @click.option("--token-alg", type=ALGORITHMS, help=TOKEN_ALG_HELP)
 @click.option("--token-typ", type=TYPES, help=TOKEN_TYP_HELP)
 @click.option(

@@ -68,6 +68,13 @@ def test_the_secret_is_shown_for_ten_minutes(maker: Visitor, seconds: int, is_sh
     assert maker.page.status == 200
 
 
+def test_the_page_of_somebody_else_s_key_is_not_there(site: Site, maker: Visitor) -> None:
+    path, stranger = make(maker), Visitor(site)
+    stranger.sign_in(site.account("mallory"))
+    assert (stranger.get(path).status, stranger.get(f"{KEYS}/key_nobody").status) == (404, 404)
+    assert path.rpartition("/")[2] not in stranger.get(path).html
+
+
 @pytest.mark.parametrize("way", ["another browser", "proved again", "signed in again"])
 def test_the_secret_is_for_the_session_that_made_the_key(maker: Visitor, ana: Account, way: str) -> None:
     path = make(maker)
