@@ -11,10 +11,10 @@ import sys
 
 from database.connection import DatabaseConnection
 from database.transaction import Transaction
-from provider.key_files import load_keyring
 from provider.protocol.messages import Origin
-from provider.services import Services, build_services
+from provider.services import Services
 from provider.settings import load_settings
+from provider.start.key_files import load_keyring
 
 RESOURCES = {"https://rs256.example/api": "RS256", "https://es256.example/api": "ES256"}
 SCOPE = ("openid", "offline_access", "api:read")
@@ -66,7 +66,7 @@ def main() -> None:
     settings = load_settings()
     DatabaseConnection.initialize()
     engine = DatabaseConnection.get_engine()
-    services = build_services(settings, engine, load_keyring(settings))
+    services = Services(settings, engine, load_keyring(settings))
     origin = Origin("", "benchmark", "seed", datetime.datetime.now(datetime.UTC))
     with Transaction(engine) as tx:
         print(json.dumps(seed(services, tx, origin, int(sys.argv[1]))))

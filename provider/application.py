@@ -16,14 +16,13 @@ from provider.doors.doorway import Doorway
 from provider.doors.flask import mount_in_flask
 from provider.doors.lanes import DEFAULT_THREADS, machine_and_page_lanes
 from provider.doors.pulse import Pulse
-from provider.key_files import load_keyring
-from provider.logout_delivery import LogoutDelivery
 from provider.oauth_server import OAuthServer
 from provider.security.crypto import Keyring
 from provider.security.turns import FETCH_THREADS
-from provider.services import Services, build_services
+from provider.services import Services
 from provider.settings import Settings, load_settings
-from provider.sweeper import Sweeper
+from provider.start.key_files import load_keyring
+from provider.upkeep.sweeper import Sweeper
 
 THREADS_OF_OTHERS = 4  # what gunicorn has in the documented command; strangers may hold three of them
 
@@ -53,7 +52,7 @@ def create_app(
         DatabaseConnection.initialize()
         engine = DatabaseConnection.get_engine()
     fetch_threads = FETCH_THREADS if threads else THREADS_OF_OTHERS
-    services = build_services(settings, engine, keyring or load_keyring(settings), fetch_threads=fetch_threads)
+    services = Services(settings, engine, keyring or load_keyring(settings), fetch_threads=fetch_threads)
     with Transaction(engine) as tx:
         services.signing_keys.ensure(tx, clock())
     app = Flask(
@@ -78,7 +77,7 @@ def create_app(
     app.wsgi_app = BareDoor(doorway, mounted, app.wsgi_app)  # type: ignore[method-assign]
     if pulse is not None:
         pulse.start()
-        LogoutDelivery(services, clock).start()
+        services.logout_delivery(clock).start()
         Sweeper(services, clock).start()
     return app
 

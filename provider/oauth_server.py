@@ -14,16 +14,16 @@ from authlib.oauth2.rfc6749 import AuthorizationServer, OAuth2Error
 
 from database.transaction import Transaction
 from provider import grants
-from provider.accounts.sessions import Session
 from provider.accounts.users import User
-from provider.authorization_descriptions import RequestDescription
-from provider.authorization_flow import AuthorizationFlow
+from provider.authorization.descriptions import RequestDescription
+from provider.authorization.flow import AuthorizationFlow
 from provider.doors.pulse import Pulse
 from provider.grants.base import Grant, TokenRequest
 from provider.protocol.client import Client
 from provider.protocol.errors import OAuthError
 from provider.protocol.messages import Origin, ProtocolRequest, ProtocolResponse
 from provider.services import Services
+from provider.sign_in.sessions import Session
 from provider.tokens.token_records import AuthorizationGone
 
 

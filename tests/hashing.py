@@ -6,7 +6,7 @@ import contextlib
 import threading
 from collections.abc import Iterator
 
-from provider.accounts.passwords import Passwords
+from provider.sign_in.passwords import Passwords
 
 HANG_SECONDS = 60
 

@@ -16,12 +16,12 @@ from sqlalchemy.exc import DBAPIError
 
 from database.models import AuditRecord, metadata
 from database.transaction import Transaction
-from provider.accounts.login import WrongCredentials
 from provider.accounts.users import User
 from provider.audit import AuditEvent, AuditRecorder, printable
 from provider.protocol.messages import Origin
 from provider.security.crypto import SECRET_PATTERN, Keyring
 from provider.services import Services
+from provider.sign_in.login import WrongCredentials
 from tests.accounts.conftest import PASSWORD, accounts_on, added, events_on, later
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -121,8 +121,8 @@ def test_a_life_of_an_account_leaves_the_records_it_should(services: Services, e
         assert services.api_keys.revoke(tx, moment(), ana.id, key.id)
         assert services.totp.disable(tx, moment(), ana.id)
         assert services.sessions.end_by_token(tx, moment(), renewed, "sign_out")
-        assert services.users.set_active(tx, moment(), ana.id, False, actor="bora")
-        assert services.users.set_active(tx, moment(), ana.id, True, actor="bora")
+        assert services.user_ends.set_active(tx, moment(), ana.id, False, actor="bora")
+        assert services.user_ends.set_active(tx, moment(), ana.id, True, actor="bora")
     secrets += [link, token, renewed, seed, key_secret, "a wrong password", *codes]
     records = events_on(engine)
     assert [record["action"] for record in records] == [
@@ -169,7 +169,7 @@ CHANGES: dict[str, Callable[[Services, Transaction, Origin, User, str], object]]
     "create a user": lambda s, tx, origin, ana, token: s.users.create(
         tx, origin, username="bora", email="bora@example.com", password_hash=None
     ),
-    "disable a user": lambda s, tx, origin, ana, token: s.users.set_active(tx, origin, find_bora(s, tx).id, False),
+    "disable a user": lambda s, tx, origin, ana, token: s.user_ends.set_active(tx, origin, find_bora(s, tx).id, False),
     "start a session": lambda s, tx, origin, ana, token: s.sessions.start(tx, origin, ana.id, ("pwd",)),
     "sign in": lambda s, tx, origin, ana, token: s.login.start_session(tx, origin, ana, ("pwd",), token),
     "end a session": lambda s, tx, origin, ana, token: s.sessions.end_by_token(tx, origin, token, "sign_out"),

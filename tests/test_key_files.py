@@ -13,7 +13,9 @@ from sqlalchemy import Engine
 
 from database import Transaction
 from database.connection import create_engine_for
-from provider.key_files import (
+from provider.services import Services
+from provider.settings import Settings, load_settings
+from provider.start.key_files import (
     KeyFilesError,
     decode_key,
     decode_named_keys,
@@ -23,8 +25,6 @@ from provider.key_files import (
     keys_folder,
     load_keyring,
 )
-from provider.services import build_services
-from provider.settings import Settings, load_settings
 
 RANDOM = bytes.fromhex("8f1c27d3a65be0947d10f2c83e6ab95104cd7f3291e8ba5c60d7f31942abce75")
 KEY = base64.b64encode(RANDOM).decode()
@@ -181,7 +181,7 @@ def test_a_database_has_secrets_from_its_first_signing_key_on(
 ) -> None:
     assert not has_stored_secrets(create_engine_for(f"sqlite:///{tmp_path}/empty.db"))
     assert not has_stored_secrets(engine)
-    services = build_services(settings, engine, load_keyring(settings))
+    services = Services(settings, engine, load_keyring(settings))
     with Transaction(engine) as tx:
         services.signing_keys.ensure(tx, now)  # type: ignore[arg-type]
     assert has_stored_secrets(engine)

@@ -10,8 +10,8 @@ from typing import get_args
 
 import pytest
 
-from provider.logs import JsonFormatter, TextFormatter, configure_logs, redact
 from provider.security.crypto import SecretKind, new_secret
+from provider.start.logs import JsonFormatter, TextFormatter, configure_logs, redact
 
 JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhbmEifQ.c2lnbmF0dXJlLXNpZ25hdHVyZQ"
 

@@ -16,13 +16,13 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from database.models import RateCounter, ReplayGuard
 from database.transaction import Transaction
 from provider import application
-from provider import sweeper as sweeping
-from provider.logout_delivery import LogoutDelivery
-from provider.purges import purges
+from provider.deliveries.logout_delivery import LogoutDelivery
 from provider.security.crypto import Keyring
-from provider.services import Services, build_services
+from provider.services import Services
 from provider.settings import load_settings
-from provider.sweeper import BATCH, INTERVAL_SECONDS, Sweeper
+from provider.upkeep import sweeper as sweeping
+from provider.upkeep.purges import purges
+from provider.upkeep.sweeper import BATCH, INTERVAL_SECONDS, Sweeper
 from tests.waiting import HANG_SECONDS, eventually
 
 COUNTERS = RateCounter.__table__
@@ -48,12 +48,12 @@ def clock() -> Clock:
 
 @pytest.fixture
 def services(engine: Engine, keyring: Keyring) -> Services:
-    return build_services(load_settings({}), engine, keyring)
+    return Services(load_settings({}), engine, keyring)
 
 
 @pytest.fixture
 def on_sqlite(sqlite_engine: Engine, keyring: Keyring) -> Services:
-    return build_services(load_settings({}), sqlite_engine, keyring)
+    return Services(load_settings({}), sqlite_engine, keyring)
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def test_in_one_interval_one_of_all_processes_sweeps(services: Services, clock: 
 def test_of_processes_on_several_machines_at_once_one_sweeps(
     mariadb_engine: Engine, keyring: Keyring, clock: Clock
 ) -> None:
-    services = build_services(load_settings({}), mariadb_engine, keyring)
+    services = Services(load_settings({}), mariadb_engine, keyring)
     leave(mariadb_engine, 5)
     together = threading.Barrier(6)
     swept: list[int | None] = []
@@ -273,7 +273,7 @@ def test_what_is_over_is_found_by_an_index(on_sqlite: Services, now: datetime.da
 def test_on_a_server_an_index_can_be_used_as_well(
     mariadb_engine: Engine, keyring: Keyring, now: datetime.datetime
 ) -> None:
-    services = build_services(load_settings({}), mariadb_engine, keyring)
+    services = Services(load_settings({}), mariadb_engine, keyring)
     for name, purge in purges(services).items():
         for statement, parameters in statements_of(services, purge, now):
             with mariadb_engine.connect() as connection:

@@ -1,5 +1,5 @@
-"""People: how they prove who they are, and what they own.
+"""People: what they are and what they own.
 
-Users, sign-in, sessions, second factors, consents, API keys. Knows nothing of HTTP or of the protocol's endpoints; pages,
-endpoints and the CLI call it.
+Users, their names and profiles, consents, API keys. Knows nothing of HTTP, of the protocol's endpoints, or of how somebody
+signs in; ``sign_in``, pages, endpoints and the CLI call it.
 """

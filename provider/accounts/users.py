@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import bindparam, false, func, insert, select, true, update
@@ -22,12 +22,9 @@ from provider.accounts.login_names import (
     written_email,
     written_username,
 )
-from provider.accounts.session_ends import SessionEnds
-from provider.accounts.user_ends import Ended, UserEnds
 from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.messages import Origin
 from provider.protocol.text import is_name, one_line
-from provider.tokens.grant_records import GrantRecords
 
 _TABLE = UserRow.__table__
 _FIND = select(_TABLE).where(_TABLE.c.id == bindparam("user_id"))
@@ -77,9 +74,8 @@ class User:
 
 
 class Users:
-    def __init__(self, audit: AuditRecorder, grants: GrantRecords, ends: SessionEnds) -> None:
+    def __init__(self, audit: AuditRecorder) -> None:
         self._audit = audit
-        self._ends = UserEnds(audit, grants, ends)
 
     def create(
         self,
@@ -154,22 +150,15 @@ class Users:
     def is_empty(self, tx: Transaction) -> bool:
         return tx.execute(select(_TABLE.c.id).limit(1)).first() is None
 
-    def set_active(
-        self, tx: Transaction, origin: Origin, user_id: str, active: bool, actor: str | None = None
-    ) -> Ended | None:
-        """Enables or disables a user. All that they were given ends for good with either; None when nothing changes.
+    def mark_active(self, tx: Transaction, now: datetime.datetime, user_id: str, active: bool) -> bool:
+        """The flag alone: ``UserEnds.set_active`` is what enables and disables. False when nothing changes.
 
-        Enabling ends what came about in the moment of disabling. Raises ``LastAdministrator``.
+        Raises ``LastAdministrator``.
         """
         statement = update(UserRow).where(_TABLE.c.id == user_id, _TABLE.c.is_active != active)
         if not active and self._active_administrators(tx) == {user_id}:
             raise LastAdministrator
-        if tx.execute(statement.values(is_active=active, updated_at=origin.now)).rowcount != 1:
-            return None
-        ended = self._ends.end_all(tx, origin, user_id, reason="user_disabled", actor=actor)
-        event = AuditEvent.USER_ENABLED if active else AuditEvent.USER_DISABLED
-        self._record(tx, origin, event, user_id, actor, **asdict(ended))
-        return ended
+        return tx.execute(statement.values(is_active=active, updated_at=now)).rowcount == 1
 
     def verify(self, tx: Transaction, origin: Origin, user_id: str, actor: str | None = None) -> bool:
         """Notes that the address is known to be the user's (``email_verified``). False when it was, or nobody has the id."""

@@ -139,9 +139,9 @@ def _clock(engine: Engine) -> Finding:
 
 def _keys(settings: Settings, engine: Engine) -> Iterator[Finding]:
     from database import Transaction
-    from provider import key_files
     from provider.security.crypto import DecryptionFailed
-    from provider.services import build_services
+    from provider.services import Services
+    from provider.start import key_files
 
     if not key_files.keys_exist(settings) and not key_files.has_stored_secrets(engine):
         yield Finding("keys", "warn", "not made yet: the first start of the server makes them")
@@ -150,7 +150,7 @@ def _keys(settings: Settings, engine: Engine) -> Iterator[Finding]:
     yield from (Finding("keys", "fail", problem) for problem in problems)
     if problems:
         return
-    services = build_services(settings, engine, key_files.load_keyring(settings, may_create=False))
+    services = Services(settings, engine, key_files.load_keyring(settings, may_create=False))
     now = datetime.datetime.now(datetime.UTC)
     with Transaction(engine) as tx:
         try:

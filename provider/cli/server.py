@@ -36,7 +36,7 @@ def serve(host: str | None, port: int | None, workers: int, threads: int) -> Non
     Behind a TLS proxy:   MCP_ISSUER=https://id.example/oauth MCP_BEHIND_TLS_PROXY=true \\
                           mcp-core serve --host 0.0.0.0 --workers 2
     """
-    from provider import serve as server
+    from provider.start import serve as server
 
     chosen = settings()
     with refusals():
@@ -62,7 +62,7 @@ def setup_link(*, as_json: bool) -> None:
     \b
     Example:   mcp-core setup-link
     """
-    from provider.accounts.setup_links import AlreadySetUp
+    from provider.sign_in.setup_links import AlreadySetUp
 
     with opened() as terminal:
         try:

@@ -122,9 +122,9 @@ def refusals() -> Iterator[None]:
     from database.faults import DATABASE_ERRORS, explain_database_error
     from database.ledger import MigrationError
     from database.sql_files import SqlFileError
-    from provider.key_files import KeyFilesError
     from provider.protocol.errors import OAuthError
     from provider.security.crypto import DecryptionFailed
+    from provider.start.key_files import KeyFilesError
 
     try:
         yield
@@ -145,10 +145,10 @@ def opened() -> Iterator[Terminal]:
     """Services on the migrated database; the transaction is committed when the command ends well."""
     from database import DatabaseConnection, Transaction
     from database.init_db import pending_files
-    from provider import key_files
-    from provider.logs import configure_logs
     from provider.protocol.messages import Origin
-    from provider.services import build_services
+    from provider.services import Services
+    from provider.start import key_files
+    from provider.start.logs import configure_logs
 
     with refusals():
         chosen = settings()
@@ -165,7 +165,7 @@ def opened() -> Iterator[Terminal]:
             actor = f"cli:{_account()}"
             origin = Origin("", f"mcp-core ({actor})", secrets.token_hex(8), datetime.datetime.now(datetime.UTC))
             with Transaction(engine) as tx:
-                yield Terminal(build_services(chosen, engine, keyring), tx, origin, actor)
+                yield Terminal(Services(chosen, engine, keyring), tx, origin, actor)
         finally:
             DatabaseConnection.dispose()
 

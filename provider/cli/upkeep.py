@@ -10,7 +10,7 @@ import click
 from provider.cli.terminal import Terminal, as_json, opened, show_fields, show_json
 
 if TYPE_CHECKING:
-    from provider.purges import Purge
+    from provider.upkeep.purges import Purge
 
 BATCH = 1000
 
@@ -28,7 +28,7 @@ def cleanup(*, as_json: bool) -> None:
     \b
     Example:   mcp-core cleanup
     """
-    from provider.purges import purges
+    from provider.upkeep.purges import purges
 
     with opened() as terminal:
         deleted = {name: _purge(terminal, purge) for name, purge in purges(terminal.services).items()}

@@ -56,8 +56,8 @@ def create(*, username: str, email: str, admin: bool, verified: bool, as_json: b
     Example:   pass show mcp/ana | mcp-core user create --username ana --email ana@example.org --password-stdin
     """
     from provider.accounts.login_names import InvalidName
-    from provider.accounts.passwords import MIN_WITH_SECOND_FACTOR, WeakPassword
     from provider.accounts.users import NameTaken
+    from provider.sign_in.passwords import MIN_WITH_SECOND_FACTOR, WeakPassword
 
     try:
         password = sys.stdin.readline().rstrip("\r\n")
@@ -209,7 +209,7 @@ def reset_second_factor(*, user_name: str) -> None:
     \b
     Example:   mcp-core user reset-second-factor ana
     """
-    from provider.accounts.consecutive_failures import Way
+    from provider.sign_in.consecutive_failures import Way
 
     with opened() as terminal:
         services, tx, origin = terminal.services, terminal.tx, terminal.origin
@@ -228,7 +228,7 @@ def _set_active(user_name: str, *, active: bool) -> None:
     with opened() as terminal:
         found = terminal.user(user_name)
         try:
-            done = terminal.services.users.set_active(
+            done = terminal.services.user_ends.set_active(
                 terminal.tx, terminal.origin, found.id, active, actor=terminal.actor
             )
         except LastAdministrator:

@@ -7,12 +7,11 @@ from dataclasses import replace
 from urllib.parse import urlencode
 
 from database.transaction import Transaction
-from provider.accounts.sessions import Session
 from provider.accounts.users import User
-from provider.authorization_answers import ERROR_PAGE, ReturnAddress
-from provider.authorization_asked import AskedFor
-from provider.authorization_flow import NeedsPage, Ready
-from provider.authorization_refusals import AuthorizationRefusals
+from provider.authorization.answers import ERROR_PAGE, ReturnAddress
+from provider.authorization.asked import AskedFor
+from provider.authorization.flow import NeedsPage, Ready
+from provider.authorization.refusals import AuthorizationRefusals
 from provider.doors.endpoint import Endpoint
 from provider.endpoints.limits import refuse_beyond, refuse_to_keep_more
 from provider.endpoints.request_reader import RequestReader
@@ -31,6 +30,7 @@ from provider.protocol.request_rules import (
 )
 from provider.security.crypto import is_secret, new_secret
 from provider.security.rate_limit import Limit
+from provider.sign_in.sessions import Session
 
 # Where it goes is a header, and a proxy may take no more than 4,096 characters of headers from us.
 MAX_POSTED_QUERY = 3072

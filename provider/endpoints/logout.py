@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from database.transaction import Transaction
-from provider.accounts.sessions import Session
 from provider.audit import AuditEvent
-from provider.authorization_answers import ERROR_PAGE
+from provider.authorization.answers import ERROR_PAGE
+from provider.authorization.logout_answers import LogoutAnswers
 from provider.doors.endpoint import Endpoint
-from provider.logout_answers import LogoutAnswers
 from provider.oauth_server import OAuthServer
 from provider.protocol.errors import OAuthError, UntrustedRedirect
 from provider.protocol.headers import cookie_line
@@ -18,6 +17,7 @@ from provider.protocol.messages import Parameters, ProtocolRequest, ProtocolResp
 from provider.protocol.redirect_uris import add_to_query
 from provider.protocol.request_rules import MAX_STATE_BYTES
 from provider.protocol.sizes import fits
+from provider.sign_in.sessions import Session
 
 _PARAMETERS = ("id_token_hint", "client_id", "post_logout_redirect_uri", "state")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from database.transaction import Transaction
-from provider.authorization_refusals import AuthorizationRefusals
+from provider.authorization.refusals import AuthorizationRefusals
 from provider.doors.endpoint import Endpoint
 from provider.endpoints.limits import refuse_beyond, refuse_to_keep_more
 from provider.endpoints.request_reader import RequestReader

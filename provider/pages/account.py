@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint
 from werkzeug.wrappers import Response
 
-from provider.accounts.devices import devices_of
+from provider.sign_in.devices import devices_of
 from provider.web import current
 from provider.web.guards import here, signed_in_only
 from provider.web.rendering import render

@@ -8,12 +8,12 @@ from flask import Blueprint, request
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
-from provider.accounts.attempts import CodesClosed, Throttled
-from provider.accounts.consecutive_failures import MOST, Closing
-from provider.accounts.login import StepExpired, WrongCode, WrongCredentials
 from provider.accounts.users import User
-from provider.authorization_descriptions import RequestDescription
+from provider.authorization.descriptions import RequestDescription
 from provider.pages import waiting
+from provider.sign_in.attempts import CodesClosed, Throttled
+from provider.sign_in.consecutive_failures import MOST, Closing
+from provider.sign_in.login import StepExpired, WrongCode, WrongCredentials
 from provider.web import cookies, current, forms, locale
 from provider.web.guards import must_enrol
 from provider.web.rendering import render, see_other

@@ -6,11 +6,11 @@ from flask import Blueprint
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
-from provider.accounts.attempts import CodesClosed, Throttled
-from provider.accounts.login import WrongCode, WrongCredentials
 from provider.accounts.users import User
 from provider.pages import waiting
 from provider.pages.login import codes_closed, throttled, too_many_attempts, wrong_code
+from provider.sign_in.attempts import CodesClosed, Throttled
+from provider.sign_in.login import WrongCode, WrongCredentials
 from provider.web import cookies, current, forms, locale
 from provider.web.rendering import render, see_other
 

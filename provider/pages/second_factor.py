@@ -13,12 +13,12 @@ from flask_babel import gettext as _
 from markupsafe import Markup
 from werkzeug.wrappers import Response
 
-from provider.accounts.attempts import CodesClosed, Throttled
-from provider.accounts.login import WrongCode
 from provider.pages import waiting
 from provider.pages.login import codes_closed, throttled, too_many_attempts, wrong_code
 from provider.pages.words import noticed
 from provider.security.crypto import new_secret
+from provider.sign_in.attempts import CodesClosed, Throttled
+from provider.sign_in.login import WrongCode
 from provider.web import cookies, current, forms
 from provider.web.guards import here, is_recent, must_enrol, signed_in_only
 from provider.web.rendering import render, see_other

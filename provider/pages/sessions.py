@@ -8,8 +8,8 @@ from flask import Blueprint
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
-from provider.accounts.devices import Device, devices_of
-from provider.accounts.sessions import Session
+from provider.sign_in.devices import Device, devices_of
+from provider.sign_in.sessions import Session
 from provider.web import current, forms
 from provider.web.guards import here, signed_in_only
 from provider.web.rendering import render, see_other

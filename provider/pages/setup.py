@@ -7,10 +7,10 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from provider.accounts.login_names import InvalidName, canonical_email, canonical_username
-from provider.accounts.passwords import MIN_WITH_SECOND_FACTOR, WeakPassword
 from provider.accounts.users import NameTaken
 from provider.pages.words import weak_password
 from provider.security.crypto import is_secret
+from provider.sign_in.passwords import MIN_WITH_SECOND_FACTOR, WeakPassword
 from provider.web import cookies, current, error_pages, forms, locale
 from provider.web.rendering import render, see_other
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from flask import Blueprint, request
 from werkzeug.wrappers import Response
 
-from provider.logout_answers import LogoutAnswers
+from provider.authorization.logout_answers import LogoutAnswers
 from provider.web import cookies, current
 from provider.web.rendering import render, see_other, send
 

@@ -7,7 +7,7 @@ from urllib.parse import urlencode, urlsplit
 from flask import abort, current_app, g, request
 from werkzeug.wrappers import Response
 
-from provider.authorization_descriptions import RequestDescription
+from provider.authorization.descriptions import RequestDescription
 from provider.oauth_server import OAuthServer
 from provider.security.crypto import is_secret
 from provider.web import current

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from flask import g
 from flask_babel import gettext as _
 
-from provider.accounts.passwords import WeakPassword
 from provider.protocol.client import Resource
+from provider.sign_in.passwords import WeakPassword
 from provider.web import current
 from provider.web.locale import language
 

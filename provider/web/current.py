@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from flask import current_app, g, request
 
 from database.transaction import Transaction
-from provider.accounts.sessions import Session
 from provider.accounts.users import User
 from provider.protocol.headers import cookies
 from provider.protocol.messages import Origin
 from provider.security.crypto import is_secret, new_secret
 from provider.services import Services
 from provider.settings import Settings
+from provider.sign_in.sessions import Session
 
 
 @dataclass(frozen=True)

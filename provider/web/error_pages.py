@@ -9,7 +9,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from database.faults import DATABASE_ERRORS, is_database_fault
-from provider.accounts.hashing import PATIENCE_SECONDS, HashingBusy
+from provider.sign_in.hashing import PATIENCE_SECONDS, HashingBusy
 from provider.web import addresses, current
 from provider.web.forms import CookiesMissing, ForgedForm
 from provider.web.rendering import render

@@ -12,15 +12,15 @@ from sqlalchemy import Engine, select
 
 from database.models import AuditRecord
 from database.transaction import Transaction
-from provider.accounts.login import Login
-from provider.accounts.passwords import Passwords
-from provider.accounts.recovery_codes import RecoveryCodes
-from provider.accounts.stand_in_hashes import StandInHashes
 from provider.accounts.users import User
 from provider.protocol.messages import Origin
 from provider.security.crypto import Keyring
-from provider.services import Services, build_services
+from provider.services import Services
 from provider.settings import load_settings
+from provider.sign_in.login import Login
+from provider.sign_in.passwords import Passwords
+from provider.sign_in.recovery_codes import RecoveryCodes
+from provider.sign_in.stand_in_hashes import StandInHashes
 
 PASSWORD = "violet kettle 71 harbour paints"
 Events = Callable[..., list[dict[str, Any]]]
@@ -47,11 +47,12 @@ def login_with(services: Services, passwords: Passwords, codes: RecoveryCodes | 
 
 
 def accounts_on(engine: Engine, keyring: Keyring) -> Services:
-    services = build_services(load_settings({"MCP_ISSUER": "https://id.example/oauth"}), engine, keyring)
+    services = Services(load_settings({"MCP_ISSUER": "https://id.example/oauth"}), engine, keyring)
     passwords = quick_passwords()
     codes = RecoveryCodes(passwords, services.audit, services.keyring)
     login = login_with(services, passwords, codes)
-    return dataclasses.replace(services, passwords=passwords, recovery_codes=codes, login=login)
+    services.passwords, services.recovery_codes, services.login = passwords, codes, login
+    return services
 
 
 def later(origin: Origin, seconds: float) -> Origin:

@@ -193,7 +193,7 @@ def test_a_key_dies_with_its_owner(
     key, _secret = create(services, origin, ana)
     token = mint(services, origin, key, apis[API], "mcp:read")
     with Transaction(engine) as tx:
-        services.users.set_active(tx, origin, ana.id, False)
+        services.user_ends.set_active(tx, origin, ana.id, False)
     assert not lives(services, origin, token)
     with pytest.raises(AuthorizationGone):
         mint(services, origin, key, apis[API], "mcp:read")

@@ -8,11 +8,11 @@ import pytest
 from sqlalchemy import Engine
 
 from database.transaction import Transaction
-from provider.accounts.consecutive_failures import MOST, Way, WayIn
 from provider.accounts.users import User
 from provider.protocol.messages import Origin
 from provider.security.crypto import Keyring
 from provider.services import Services
+from provider.sign_in.consecutive_failures import MOST, Way, WayIn
 from tests.accounts.conftest import PASSWORD, accounts_on, added, elsewhere, events_on, later
 from tests.accounts.test_login import enrolled
 from tests.accounts.test_login_throttles import guess, guess_code

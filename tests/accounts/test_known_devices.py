@@ -7,16 +7,16 @@ from sqlalchemy import update
 
 from database.models import User as UserRow
 from database.transaction import Transaction
-from provider.accounts.attempts import (
+from provider.accounts.users import User
+from provider.protocol.messages import Origin
+from provider.services import Services
+from provider.sign_in.attempts import (
     PASSWORD_ON_KNOWN_DEVICE,
     PASSWORD_PER_NAME,
     PASSWORD_PER_SOURCE,
     Throttled,
 )
-from provider.accounts.login import WrongCredentials
-from provider.accounts.users import User
-from provider.protocol.messages import Origin
-from provider.services import Services
+from provider.sign_in.login import WrongCredentials
 from tests.accounts.conftest import PASSWORD, later
 
 

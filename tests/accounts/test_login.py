@@ -13,12 +13,12 @@ from sqlalchemy import Engine, func, select
 
 from database.models import LoginAttempt
 from database.transaction import Transaction
-from provider.accounts.login import STEP_SECONDS, StepExpired, WrongCode, WrongCredentials
-from provider.accounts.passwords import Passwords
 from provider.accounts.users import User
 from provider.protocol.messages import Origin
 from provider.security.crypto import is_secret, new_secret
 from provider.services import Services
+from provider.sign_in.login import STEP_SECONDS, StepExpired, WrongCode, WrongCredentials
+from provider.sign_in.passwords import Passwords
 from tests.accounts.conftest import PASSWORD, AddUser, Events, later, login_with
 
 
@@ -91,7 +91,7 @@ def test_every_refusal_is_the_same_and_the_same_work(
 ) -> None:
     add_user("passwordless", password_hash=None)
     with Transaction(engine) as tx:
-        services.users.set_active(tx, origin, add_user("disabled").id, False)
+        services.user_ends.set_active(tx, origin, add_user("disabled").id, False)
     passwords = NotingPasswords(memory_kib=64, time_cost=1, parallelism=1, concurrency=1, min_length=15)
     passwords.seen = []
     login = login_with(services, passwords)
@@ -196,7 +196,7 @@ def test_a_disabled_user_cannot_finish_a_sign_in(services: Services, engine: Eng
     generator = enrolled(services, origin, ana)
     with Transaction(engine) as tx:
         step = services.login.begin_second_factor(tx, origin, ana)
-        services.users.set_active(tx, origin, ana.id, False)
+        services.user_ends.set_active(tx, origin, ana.id, False)
     with Transaction(engine) as tx, pytest.raises(StepExpired):
         services.login.check_second_factor(tx, origin, step, generator.at(origin.now))
 

@@ -10,17 +10,17 @@ from sqlalchemy import Engine, select
 
 from database.models import RateCounter
 from database.transaction import Transaction
-from provider.accounts.attempts import (
+from provider.accounts.users import User
+from provider.protocol.messages import Origin
+from provider.security.crypto import Keyring
+from provider.services import Services
+from provider.sign_in.attempts import (
     PASSWORD_PER_ACCOUNT,
     PASSWORD_PER_ACCOUNT_AND_SOURCE,
     CodesClosed,
     Throttled,
 )
-from provider.accounts.login import WrongCode, WrongCredentials
-from provider.accounts.users import User
-from provider.protocol.messages import Origin
-from provider.security.crypto import Keyring
-from provider.services import Services
+from provider.sign_in.login import WrongCode, WrongCredentials
 from tests.accounts.conftest import PASSWORD, AddUser, Events, accounts_on, added, elsewhere, events_on, later
 from tests.accounts.test_login import enrolled
 

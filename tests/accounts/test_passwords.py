@@ -15,14 +15,14 @@ import argon2
 import pytest
 from sqlalchemy import Engine
 
-from provider.accounts import hashing
-from provider.accounts.common_passwords import COMMON_PASSWORDS, keyboard_spelling
-from provider.accounts.hashing import HashingBusy
-from provider.accounts.passwords import MAX_CHARACTERS, Passwords, WeakPassword, hash_of_nobody
 from provider.security import places
 from provider.security.crypto import Keyring
-from provider.services import build_services
+from provider.services import Services
 from provider.settings import SettingsError, load_settings
+from provider.sign_in import hashing
+from provider.sign_in.common_passwords import COMMON_PASSWORDS, keyboard_spelling
+from provider.sign_in.hashing import HashingBusy
+from provider.sign_in.passwords import MAX_CHARACTERS, Passwords, WeakPassword, hash_of_nobody
 from tests.accounts.conftest import quick_passwords
 from tests.hashing import every_thread_hashing
 
@@ -226,7 +226,7 @@ def test_characters_that_grow_when_normalised_cannot_pass_the_cap() -> None:
 
 
 def test_defaults_are_argon2id_with_the_parameters_stored(sqlite_engine: Engine, keyring: Keyring) -> None:
-    passwords = build_services(load_settings({}), sqlite_engine, keyring).passwords
+    passwords = Services(load_settings({}), sqlite_engine, keyring).passwords
     stored = passwords.hash(UNGUESSABLE[:20])
     parameters = argon2.extract_parameters(stored)
     assert parameters.type is argon2.Type.ID

@@ -12,11 +12,11 @@ from sqlalchemy import select
 
 from database.models import ConsecutiveFailures
 from database.transaction import Transaction
-from provider.accounts.consecutive_failures import Way, WayIn
-from provider.accounts.login import CompletedLogin
 from provider.accounts.users import User
 from provider.protocol.messages import Origin
 from provider.services import Services
+from provider.sign_in.consecutive_failures import Way, WayIn
+from provider.sign_in.login import CompletedLogin
 from tests.accounts.conftest import added, elsewhere, events_on, later
 from tests.accounts.test_login import enrolled
 from tests.together import Call, at_once

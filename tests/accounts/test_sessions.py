@@ -11,11 +11,11 @@ from sqlalchemy import Engine, func, select, update
 
 from database.models import UserSession
 from database.transaction import Transaction
-from provider.accounts.sessions import ACR_PASSWORD, ACR_TWO_FACTOR, Session
 from provider.accounts.users import User
 from provider.protocol.messages import Origin
 from provider.security.crypto import is_secret, new_secret
 from provider.services import Services
+from provider.sign_in.sessions import ACR_PASSWORD, ACR_TWO_FACTOR, Session
 from tests.accounts.conftest import AddUser, Events, later
 
 TABLE = UserSession.__table__

@@ -7,10 +7,10 @@ from sqlalchemy import Engine, select
 
 from database.models import SetupLink
 from database.transaction import Transaction
-from provider.accounts.setup_links import AlreadySetUp
 from provider.protocol.messages import Origin
 from provider.security.crypto import is_secret, new_secret
 from provider.services import Services
+from provider.sign_in.setup_links import AlreadySetUp
 from tests.accounts.conftest import AddUser, Events, later
 
 TABLE = SetupLink.__table__
@@ -79,7 +79,7 @@ def test_a_disabled_user_counts_as_well(
 ) -> None:
     user = add_user("ana")
     with Transaction(engine) as tx:
-        services.users.set_active(tx, origin, user.id, False)
+        services.user_ends.set_active(tx, origin, user.id, False)
         assert not services.setup_links.claim(tx, origin, token)
 
 

@@ -10,11 +10,11 @@ import pytest
 from sqlalchemy import Engine
 
 from database.transaction import Transaction
-from provider.accounts.login import WrongCredentials
-from provider.accounts.passwords import Passwords
-from provider.accounts.stand_in_hashes import FRESH_FOR, StandInHashes
 from provider.protocol.messages import Origin
 from provider.services import Services
+from provider.sign_in.login import WrongCredentials
+from provider.sign_in.passwords import Passwords
+from provider.sign_in.stand_in_hashes import FRESH_FOR, StandInHashes
 from tests.accounts.conftest import PASSWORD, AddUser, elsewhere, login_with
 from tests.accounts.test_passwords import CountingHasher, counted
 
@@ -45,7 +45,7 @@ def test_after_the_cost_was_raised_every_refusal_is_still_the_same_work(
     gone = add_user("gone", password_hash=old.hash(PASSWORD))
     add_user("passwordless", password_hash=None)
     with Transaction(engine) as tx:
-        services.users.set_active(tx, origin, gone.id, False)
+        services.user_ends.set_active(tx, origin, gone.id, False)
     passwords = costing(NEW)
     login = login_with(services, passwords)
     hasher = counted(passwords)

@@ -13,13 +13,13 @@ from sqlalchemy import Engine, select, update
 from database.models import User as UserRow
 from database.models import UserSession
 from database.transaction import Transaction
-from provider.accounts.sessions import Session
-from provider.accounts.totp import Totp, matching_step
 from provider.accounts.users import User
 from provider.audit import AuditRecorder
 from provider.protocol.messages import Origin
 from provider.security.crypto import Keyring
 from provider.services import Services
+from provider.sign_in.sessions import Session
+from provider.sign_in.totp import Totp, matching_step
 from tests.accounts.conftest import AddUser, Events, later
 from tests.accounts.test_login import enrolled
 

@@ -225,12 +225,12 @@ def test_disabling_ends_sessions_and_grants_and_enabling_revives_none(
         token = services.sessions.start(tx, origin, ana.id, ("pwd",))
         other = services.sessions.start(tx, origin, bora.id, ("pwd",))
     with Transaction(engine) as tx:
-        assert services.users.set_active(tx, origin, ana.id, False, actor="operator")
-        assert not services.users.set_active(tx, origin, ana.id, False)
+        assert services.user_ends.set_active(tx, origin, ana.id, False, actor="operator")
+        assert not services.user_ends.set_active(tx, origin, ana.id, False)
     with Transaction(engine) as tx:
         assert services.sessions.find(tx, origin.now, token) is None
         assert services.sessions.find(tx, origin.now, other) is not None
-        assert services.users.set_active(tx, origin, ana.id, True, actor="operator")
+        assert services.user_ends.set_active(tx, origin, ana.id, True, actor="operator")
         assert services.sessions.find(tx, origin.now, token) is None
         ended = tx.execute(select(UserSession.__table__.c.end_reason).where(UserSession.user_id == ana.id)).scalar_one()
     assert ended == "user_disabled"
@@ -252,26 +252,26 @@ def test_the_last_active_administrator_cannot_be_disabled(
 ) -> None:
     ana, bora, cyrus = add_user("ana", is_admin=True), add_user("bora", is_admin=True), add_user("cyrus")
     with Transaction(engine) as tx:
-        assert services.users.set_active(tx, origin, bora.id, False)
-        assert services.users.set_active(tx, origin, cyrus.id, False)
+        assert services.user_ends.set_active(tx, origin, bora.id, False)
+        assert services.user_ends.set_active(tx, origin, cyrus.id, False)
     with Transaction(engine) as tx, pytest.raises(LastAdministrator):
-        services.users.set_active(tx, origin, ana.id, False)
+        services.user_ends.set_active(tx, origin, ana.id, False)
     assert len(events("user.disabled")) == 2
     with Transaction(engine) as tx:
         found = services.users.find(tx, ana.id)
         assert found is not None
         assert found.is_active
-        assert services.users.set_active(tx, origin, bora.id, True)
-        assert services.users.set_active(tx, origin, ana.id, False)
+        assert services.user_ends.set_active(tx, origin, bora.id, True)
+        assert services.user_ends.set_active(tx, origin, ana.id, False)
 
 
 def test_an_unknown_user_cannot_be_disabled(services: Services, tx: Transaction, origin: Origin, ana: User) -> None:
-    assert not services.users.set_active(tx, origin, "0" * 36, False)
+    assert not services.user_ends.set_active(tx, origin, "0" * 36, False)
 
 
 def test_administrators_who_disable_each_other_at_once_leave_one(services: Services, origin: Origin) -> None:
     ids = [added(services, origin, name, is_admin=True).id for name in ("ana", "bora", "cyrus")]
-    calls = [lambda tx, target=target: services.users.set_active(tx, origin, target, False) for target in ids]
+    calls = [lambda tx, target=target: services.user_ends.set_active(tx, origin, target, False) for target in ids]
     answers = at_once(services.engine, calls)
     assert sorted(type(answer).__name__ for answer in answers) == ["Ended", "Ended", "LastAdministrator"]
     with Transaction(services.engine) as tx:
@@ -340,7 +340,7 @@ def test_grants_of_a_disabled_user_are_revoked(
             acr="urn:mcp-core:password",
         )
     with Transaction(engine) as tx:
-        services.users.set_active(tx, origin, ana.id, False)
+        services.user_ends.set_active(tx, origin, ana.id, False)
         reason = tx.execute(select(GrantRecord.__table__.c.revoke_reason)).scalar_one()
     assert reason == "user_disabled"
     assert len(events("grant.revoked")) == 1

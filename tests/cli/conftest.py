@@ -17,10 +17,10 @@ from sqlalchemy import Engine
 from database import DatabaseConnection
 from database.connection import create_engine_for
 from database.transaction import Transaction
-from provider.accounts.consecutive_failures import MOST, ConsecutiveFailures, Way, WayIn
 from provider.audit import AuditRecorder
 from provider.cli.program import program
 from provider.protocol.messages import Origin
+from provider.sign_in.consecutive_failures import MOST, ConsecutiveFailures, Way, WayIn
 from tests.terminal import logs_as_before
 
 PASSWORD = "violet kettle 71 harbour paints"

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from provider.serve import StartRefused, listening, missed_issuer
 from provider.settings import load_settings
+from provider.start.serve import StartRefused, listening, missed_issuer
 from tests.browser import Browser, Page
 from tests.cli.conftest import PASSWORD, Terminal
 from tests.database_servers import free_port
@@ -203,7 +203,7 @@ def test_a_server_that_cannot_end_is_ended() -> None:
     """The interpreter's lock is never given back, as by a library that hangs while it shuts down."""
     program = (
         "import ctypes, os, signal\n"
-        "from provider import serve\n"
+        "from provider.start import serve\n"
         "serve.STOP_SECONDS = 1\n"
         "server = serve._InProcessServer(serve.TARGET)\n"
         "signal.signal(signal.SIGTERM, server.signal_handler_interrupt)\n"

@@ -14,8 +14,8 @@ from database.prepared import Prepared
 from database.transaction import Transaction
 from provider.doors.doorway import Doorway
 from provider.doors.endpoint import Endpoint
-from provider.logs import TextFormatter
 from provider.protocol.messages import ProtocolRequest, ProtocolResponse
+from provider.start.logs import TextFormatter
 from tests.database.test_connection import counter
 
 SECRET = "o'Brien's 'secret' for key 'x'"

@@ -16,7 +16,6 @@ from sqlalchemy import Engine, select
 
 from database.models import AuditRecord
 from database.transaction import Transaction
-from provider.accounts.sessions import Session
 from provider.accounts.users import User
 from provider.application import asynchronous_door_of, create_app, services_of
 from provider.protocol.client import Client, Resource
@@ -24,6 +23,7 @@ from provider.protocol.messages import Origin
 from provider.security.crypto import Keyring
 from provider.services import Services
 from provider.settings import load_settings
+from provider.sign_in.sessions import Session
 from tests.endpoints import asgi
 from tests.endpoints.wsgi import FORM, Answer, Fields, basic, encoded, send
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from provider.authorization_refusals import RECORDED
+from provider.authorization.refusals import RECORDED
 from provider.protocol.client import ClientDetails
 from provider.security.crypto import new_secret
 from tests.endpoints.browsing import Browser, request_of

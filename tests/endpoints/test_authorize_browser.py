@@ -180,7 +180,7 @@ def _services(call: Callable[..., Any]) -> Change:
 
 CHANGES: dict[str, tuple[Change, int, str]] = {
     "the person was disabled": (
-        _services(lambda p, tx, user, _c: p.services.users.set_active(tx, p.origin, user.id, False)),
+        _services(lambda p, tx, user, _c: p.services.user_ends.set_active(tx, p.origin, user.id, False)),
         400,
         "invalid_grant",
     ),

@@ -105,7 +105,7 @@ def test_a_token_that_does_not_count_is_inactive_and_no_more_is_said(provider_ev
         provider.revoke(client, tokens["refresh_token"])
     with provider.begin() as tx:
         if state == "user disabled":
-            services.users.set_active(tx, provider.origin, user.id, False)
+            services.user_ends.set_active(tx, provider.origin, user.id, False)
         elif state == "user disabled elsewhere":
             tx.execute(update(User).where(User.__table__.c.id == user.id).values(is_active=False))
         elif state == "client disabled":

@@ -16,10 +16,10 @@ from sqlalchemy import Engine, update
 from database.models import Client as ClientRow
 from database.models import LogoutNotice
 from provider.accounts.users import User
-from provider.logout_delivery import SENDERS, LogoutDelivery
+from provider.deliveries.logout_delivery import SENDERS, LogoutDelivery
+from provider.deliveries.logout_notices import LEASE_SECONDS, RETRY_SECONDS
 from provider.protocol.client import ClientDetails
 from provider.tokens.issuer import LOGOUT_EVENT
-from provider.tokens.logout_notices import LEASE_SECONDS, RETRY_SECONDS
 from tests.endpoints.browsing import Browser, code_of
 from tests.endpoints.documents import reaching
 from tests.endpoints.provider import KnownClient, Provider, ProviderFactory, claims_of, header_of
@@ -68,7 +68,7 @@ def deliver() -> Iterator[Callable[..., LogoutDelivery]]:
     started = []
 
     def start(provider: Provider, poll_seconds: float = 0.05) -> LogoutDelivery:
-        delivery = LogoutDelivery(provider.services, provider.clock, poll_seconds=poll_seconds)
+        delivery = provider.services.logout_delivery(provider.clock, poll_seconds=poll_seconds)
         delivery.start()
         started.append(delivery)
         return delivery
@@ -94,7 +94,7 @@ def notices(provider: Provider) -> list[dict[str, Any]]:
 
 def attempt(provider: Provider) -> int:
     """What a process does once about everything that is due. Returns the number of attempts."""
-    delivery = LogoutDelivery(provider.services, provider.clock)
+    delivery = provider.services.logout_delivery(provider.clock)
     with provider.begin() as tx:
         claim = provider.services.logout_notices.claim
         claimed = [it for is_vouched in SENDERS for it in claim(tx, provider.clock.now, 10, is_vouched=is_vouched)]
@@ -192,7 +192,7 @@ def _replace(browser: Browser) -> None:
 
 def _disable(browser: Browser, user: User) -> None:
     with browser.provider.begin() as tx:
-        assert browser.provider.services.users.set_active(tx, browser.provider.origin, user.id, False)
+        assert browser.provider.services.user_ends.set_active(tx, browser.provider.origin, user.id, False)
 
 
 def _end_all(browser: Browser, user: User) -> None:

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine
 
 from database.models import User
-from provider.accounts.login import StepExpired
+from provider.sign_in.login import StepExpired
 from provider.tokens.authorization import Authorization
 from tests.endpoints.browsing import Browser, code_of, page_of, request_of
 from tests.endpoints.provider import API, API_SCOPE, KnownClient, Provider, ProviderFactory
@@ -98,7 +98,7 @@ def test_enabling_what_is_enabled_ends_and_records_nothing(provider: Provider) -
     tokens = provider.tokens(user, client)
     assert turn(provider, client, True) == []
     with provider.begin() as tx:
-        assert provider.services.users.set_active(tx, provider.origin, user.id, True) is None
+        assert provider.services.user_ends.set_active(tx, provider.origin, user.id, True) is None
     assert provider.is_alive(tokens["access_token"])
     assert provider.refresh(client, tokens["refresh_token"]).status == 200
 
@@ -113,7 +113,7 @@ def test_a_person_comes_back_to_nothing_that_was_given(provider: Provider) -> No
         step = provider.services.login.begin_second_factor(tx, provider.origin, user)
     for active in (False, True):
         with provider.begin() as tx:
-            assert provider.services.users.set_active(tx, provider.origin, user.id, active, "operator")
+            assert provider.services.user_ends.set_active(tx, provider.origin, user.id, active, "operator")
     (disabled,), (enabled,) = provider.events("user.disabled"), provider.events("user.enabled")
     assert disabled["metadata"] == {"sessions": 1, "grants": 2, "api_keys": 1}
     assert enabled["metadata"] == {"sessions": 0, "grants": 0, "api_keys": 0}
@@ -169,12 +169,12 @@ def test_what_comes_about_in_the_moment_of_disabling_a_client_does_not_come_back
 def test_what_comes_about_in_the_moment_of_disabling_a_person_does_not_come_back(provider: Provider) -> None:
     user, client = provider.user(), provider.client()
     with provider.begin() as tx:
-        assert provider.services.users.set_active(tx, provider.origin, user.id, False)
+        assert provider.services.user_ends.set_active(tx, provider.origin, user.id, False)
     code = provider.code(provider.grant(user, client))
     with provider.begin() as tx:
         cookie = provider.services.sessions.start(tx, provider.origin, user.id, ("pwd",))
     with provider.begin() as tx:
-        assert provider.services.users.set_active(tx, provider.origin, user.id, True)
+        assert provider.services.user_ends.set_active(tx, provider.origin, user.id, True)
     assert provider.redeem(client, code).error == GONE
     assert provider.get("/account", provider.session_cookie(cookie)).status == 303
 

@@ -269,7 +269,7 @@ def test_what_goes_between_code_and_token_takes_the_code_with_it(
     code = provider.code(grant)
     with provider.begin() as tx:
         if gone == "user disabled":
-            assert services.users.set_active(tx, provider.origin, user.id, False)
+            assert services.user_ends.set_active(tx, provider.origin, user.id, False)
         elif gone == "user deleted":
             tx.execute(delete(User).where(User.__table__.c.id == user.id))
         elif gone == "client disabled":

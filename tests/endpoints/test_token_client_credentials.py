@@ -177,7 +177,7 @@ def test_a_key_ends_at_once_with_all_its_tokens(provider_everywhere: Provider, e
     assert provider.is_alive(token)
     with provider.begin() as tx:
         if end == "owner disabled":
-            provider.services.users.set_active(tx, provider.origin, owner.id, False)
+            provider.services.user_ends.set_active(tx, provider.origin, owner.id, False)
         elif end == "key revoked":
             provider.services.api_keys.revoke(tx, provider.origin, owner.id, key.client.id)
         else:

@@ -259,7 +259,7 @@ def test_a_family_is_dead_at_once(
     assert provider.is_alive(tokens["access_token"])
     with provider.begin() as tx:
         if end == "user disabled":
-            services.users.set_active(tx, provider.origin, user.id, False)
+            services.user_ends.set_active(tx, provider.origin, user.id, False)
         elif end == "user deleted":
             tx.execute(delete(User).where(User.__table__.c.id == user.id))
         elif end == "client disabled":
@@ -293,7 +293,7 @@ def test_a_user_comes_back_to_no_old_tokens(provider: Provider, user: KnownUser,
     tokens = provider.tokens(user, client)
     for active in (False, True):
         with provider.begin() as tx:
-            provider.services.users.set_active(tx, provider.origin, user.id, active)
+            provider.services.user_ends.set_active(tx, provider.origin, user.id, active)
     assert provider.refresh(client, tokens["refresh_token"]).error == GONE
     assert not provider.is_alive(tokens["access_token"])
 

@@ -61,7 +61,7 @@ def test_a_token_that_is_not_a_persons_for_here_is_refused(provider: Provider, c
         provider.clock.advance(600)
     elif case == "user disabled":
         with provider.begin() as tx:
-            provider.services.users.set_active(tx, provider.origin, user.id, False)
+            provider.services.user_ends.set_active(tx, provider.origin, user.id, False)
     answer = provider.userinfo(token)
     assert answer.error == (401, "invalid_token")
     assert (answer.header("WWW-Authenticate") or "").startswith('Bearer error="invalid_token", error_description="')

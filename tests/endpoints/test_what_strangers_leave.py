@@ -17,8 +17,8 @@ from provider.clients import authentication
 from provider.endpoints import limits
 from provider.protocol.client import ClientDetails
 from provider.protocol.sizes import MAX_KEPT_BYTES, kept_bytes
-from provider.purges import purges
 from provider.security.rate_limit import Limit
+from provider.upkeep.purges import purges
 from tests.endpoints.provider import REDIRECT_URI, KnownClient, Provider, ProviderFactory, challenge_of
 from tests.endpoints.registering import SAID, register
 from tests.endpoints.wsgi import FORM, Answer, encoded

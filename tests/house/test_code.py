@@ -162,7 +162,7 @@ def test_no_rule_asks_the_clock() -> None:
         "provider/cli/",
         "provider/application.py",
         "provider/doors/doorway.py",
-        "provider/serve.py",
+        "provider/start/serve.py",
         "database/",
         "verifier/",
     )

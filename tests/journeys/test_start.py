@@ -26,7 +26,7 @@ LOADED_AT_START = {
 }  # fmt: skip
 _LOAD = """
 import datetime, sys
-from provider.serve import listening, prepare
+from provider.start.serve import listening, prepare
 from provider.settings import load_settings
 settings = load_settings()
 listening(settings, None, None, 1, 4)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from provider.accounts.consecutive_failures import Way
+from provider.sign_in.consecutive_failures import Way
 from tests.browser import Page
 from tests.pages.document import Document
 from tests.pages.site import CALLBACK, LOOPBACK, PASSWORD, STEP, Account, Site, Visitor, close

@@ -24,13 +24,13 @@ from werkzeug.test import TestResponse
 from database import metadata
 from database.connection import create_engine_for
 from database.transaction import Transaction
-from provider.accounts.consecutive_failures import MOST, Way, WayIn
 from provider.accounts.users import User
 from provider.application import create_app, services_of
 from provider.protocol.client import Client
 from provider.protocol.messages import Origin
 from provider.security.crypto import Keyring
 from provider.settings import load_settings
+from provider.sign_in.consecutive_failures import MOST, Way, WayIn
 from tests.browser import Page
 from tests.pages.document import Document
 
@@ -158,7 +158,7 @@ class Site:
 
 @functools.cache
 def hash_of_the_password() -> str:
-    from provider.accounts.passwords import Passwords
+    from provider.sign_in.passwords import Passwords
 
     return Passwords(memory_kib=19456, time_cost=2, parallelism=1, concurrency=1, min_length=15).hash(PASSWORD)
 

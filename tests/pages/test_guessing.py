@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from database.transaction import Transaction
-from provider.accounts import hashing
-from provider.accounts.consecutive_failures import Way
-from provider.accounts.passwords import Passwords
+from provider.sign_in import hashing
+from provider.sign_in.consecutive_failures import Way
+from provider.sign_in.passwords import Passwords
 from tests.hashing import every_thread_hashing
 from tests.pages.site import PASSWORD, SESSION, Account, Site, Visitor, close
 

@@ -193,7 +193,7 @@ def test_a_key_that_cannot_be_is_not_made(site: Site, ana: Account, fields: dict
 
 def test_a_disabled_user_is_out_at_once(world: World) -> None:
     with Transaction(world.site.engine) as tx:
-        world.site.services.users.set_active(tx, world.site.by, world.owner, False)
+        world.site.services.user_ends.set_active(tx, world.site.by, world.owner, False)
     assert world.ana.get("/account").status == 303
     assert world.ana.cookie(SESSION)
 

@@ -24,7 +24,7 @@ def somebody(site: Site, kind: str) -> tuple[str, str]:
     made = site.account("ana", second_factor=kind == "second factor", is_admin=kind == "administrator")
     if kind in ("disabled", "disabled, right password"):
         with Transaction(site.engine) as tx:
-            site.services.users.set_active(tx, site.by, made.user.id, False)
+            site.services.user_ends.set_active(tx, site.by, made.user.id, False)
     if kind == "by e-mail":
         return "ana@example.com", WRONG
     if kind == "very long password":

@@ -14,18 +14,18 @@ from sqlalchemy import Engine, insert, select, update
 from database.models import AuditRecord
 from database.models import Resource as ResourceRow
 from database.transaction import Transaction
-from provider.accounts.session_ends import SessionEnds
 from provider.accounts.users import User, Users
 from provider.audit import AuditRecorder
 from provider.clients.registry import Clients
+from provider.deliveries.logout_notices import LogoutNotices
 from provider.protocol.client import Client, Resource
 from provider.protocol.messages import Origin
 from provider.security.crypto import Keyring
 from provider.security.rate_limit import RateLimiter
+from provider.sign_in.session_ends import SessionEnds
 from provider.tokens.authorization import Authorization
 from provider.tokens.grant_records import GrantRecords
 from provider.tokens.issuer import TokenIssuer
-from provider.tokens.logout_notices import LogoutNotices
 from provider.tokens.one_time import AuthorizationCodes, AuthorizationRequests
 from provider.tokens.refresh_tokens import RefreshTokens
 from provider.tokens.refusals import Refusals

@@ -9,9 +9,9 @@ import pytest
 
 from database.models import Client as ClientRow
 from database.models import LogoutNotice, UserSession
+from provider.deliveries.logout_notices import KEPT_DAYS, LEASE_SECONDS, RETRY_SECONDS, Notice
 from provider.protocol.client import Client, ClientDetails
 from provider.protocol.messages import Origin
-from provider.tokens.logout_notices import KEPT_DAYS, LEASE_SECONDS, RETRY_SECONDS, Notice
 from tests.together import at_once
 from tests.tokens.conftest import Events, World, later, make_client, make_grant
 
@@ -155,7 +155,7 @@ def test_a_disabled_users_sessions_are_told_of_each(world: World, origin: Origin
         _session(world, origin, session_id)
         granted(world, origin, listening_client(world, origin), session_id=session_id)
     with world.tokens.transaction() as tx:
-        assert world.tokens.users.set_active(tx, origin, world.user.id, False)
+        assert world.tokens.user_ends.set_active(tx, origin, world.user.id, False)
     assert sorted(row["session_id"] for row in notices(world)) == [SESSION, OTHER_SESSION]
 
 

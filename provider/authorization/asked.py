@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass
 
 from provider.accounts.api_keys import scope_of_owner
-from provider.authorization_answers import ReturnAddress
+from provider.authorization.answers import ReturnAddress
 from provider.protocol.client import Client, Resource
 from provider.protocol.errors import OAuthError
 from provider.protocol.registration_digest import registration_digest

@@ -13,14 +13,18 @@ import threading
 import time
 from collections.abc import Callable
 
+from sqlalchemy import Engine
+
 from database.faults import DATABASE_ERRORS
 from database.transaction import Transaction
+from provider.clients.registry import Clients
 from provider.clients.standing import requester_of
+from provider.deliveries.logout_notices import LogoutNotices, Notice
 from provider.protocol.client import OPERATORS, Client
 from provider.protocol.redirect_uris import is_loopback
 from provider.security.exchange import FetchFailed
-from provider.services import Services
-from provider.tokens.logout_notices import Notice
+from provider.security.outbound import Outbound
+from provider.tokens.issuer import TokenIssuer
 
 log = logging.getLogger("mcp_core.logout")
 POLL_SECONDS = 5.0
@@ -35,13 +39,21 @@ _REFUSED = 400
 class LogoutDelivery:
     def __init__(
         self,
-        services: Services,
+        engine: Engine,
         clock: Callable[[], datetime.datetime],
+        notices: LogoutNotices,
+        clients: Clients,
+        issuer: TokenIssuer,
+        outbound: Outbound,
         *,
         poll_seconds: float = POLL_SECONDS,
     ) -> None:
-        self._services = services
+        self._engine = engine
         self._clock = clock
+        self._notices = notices
+        self._clients = clients
+        self._issuer = issuer
+        self._outbound = outbound
         self._poll_seconds = poll_seconds
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -52,7 +64,7 @@ class LogoutDelivery:
 
     def start(self) -> None:
         """Sends what is due, from now to ``stop`` or the end of the process."""
-        self._services.logout_notices.listen(self._wake.set)
+        self._notices.listen(self._wake.set)
         self._thread = threading.Thread(target=self._run, name="logout notices", daemon=True)
         self._thread.start()
         atexit.register(self.stop)
@@ -79,7 +91,7 @@ class LogoutDelivery:
             log.exception("a logout notice cannot be sent [%s]", notice.id)
             problem, for_good = type(error).__name__, False
         try:
-            with Transaction(self._services.engine) as tx:
+            with Transaction(self._engine) as tx:
                 self._note(tx, notice, problem, for_good=for_good)
         except DATABASE_ERRORS as error:  # the notice is sent again when the claim runs out
             log.error("a logout notice cannot be ticked off: %s [%s]", type(error).__name__, notice.id)
@@ -89,16 +101,14 @@ class LogoutDelivery:
 
     def _send(self, notice: Notice) -> tuple[str | None, bool]:
         """What went wrong, None if nothing did, and whether that is final. No transaction is open while it is sent."""
-        services, now = self._services, self._clock()
-        with Transaction(services.engine) as tx:
-            client = services.clients.get_by_row(tx, notice.client_row_id)
+        now = self._clock()
+        with Transaction(self._engine) as tx:
+            client = self._clients.get_by_row(tx, notice.client_row_id)
             if client is None or not client.is_usable(now):
                 return "the client is not in use any more", True
-            token = services.token_issuer.logout_token(
-                tx, client, subject=notice.subject, session_id=notice.session_id, now=now
-            )
+            token = self._issuer.logout_token(tx, client, subject=notice.subject, session_id=notice.session_id, now=now)
         standing = requester_of(client, "").standing
-        status = services.outbound.post_form(
+        status = self._outbound.post_form(
             notice.uri, {"logout_token": token}, standing, is_here=_is_here(client, notice.uri)
         )
         if status in _DELIVERED:
@@ -106,11 +116,10 @@ class LogoutDelivery:
         return f"status {status}", status == _REFUSED
 
     def _note(self, tx: Transaction, notice: Notice, problem: str | None, *, for_good: bool) -> None:
-        notices = self._services.logout_notices
         if problem is None:
-            notices.delivered(tx, self._clock(), notice)
+            self._notices.delivered(tx, self._clock(), notice)
         else:
-            notices.failed(tx, self._clock(), notice, problem, for_good=for_good)
+            self._notices.failed(tx, self._clock(), notice, problem, for_good=for_good)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -125,8 +134,8 @@ class LogoutDelivery:
         if len(busy) >= SENDERS[is_vouched]:
             return 0
         try:
-            with Transaction(self._services.engine) as tx:
-                notices = self._services.logout_notices.claim(
+            with Transaction(self._engine) as tx:
+                notices = self._notices.claim(
                     tx,
                     self._clock(),
                     SENDERS[is_vouched] - len(busy),

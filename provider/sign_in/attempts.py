@@ -11,11 +11,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from database.transaction import Transaction
-from provider.accounts.consecutive_failures import ConsecutiveFailures, Way, WayIn
 from provider.accounts.users import User
 from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.messages import Origin
 from provider.security.rate_limit import Limit, RateLimiter
+from provider.sign_in.consecutive_failures import ConsecutiveFailures, Way, WayIn
 
 # Three limits that stand together are for an address, or an IPv6 network of 64 bits, and for those of 56 and 48 bits.
 PASSWORD_PER_SOURCE = tuple(Limit("password per source", times, 900) for times in (50, 100, 200))

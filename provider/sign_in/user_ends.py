@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from sqlalchemy import select, update
 
@@ -10,9 +10,10 @@ from database.models import Client as ClientRow
 from database.models import LoginAttempt
 from database.models import User as UserRow
 from database.transaction import Transaction
-from provider.accounts.session_ends import SessionEnds
+from provider.accounts.users import Users
 from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.messages import Origin
+from provider.sign_in.session_ends import SessionEnds
 from provider.tokens.grant_records import GrantRecords
 
 _CLIENTS = ClientRow.__table__
@@ -30,10 +31,33 @@ class Ended:
 
 
 class UserEnds:
-    def __init__(self, audit: AuditRecorder, grants: GrantRecords, session_ends: SessionEnds) -> None:
+    def __init__(self, audit: AuditRecorder, grants: GrantRecords, session_ends: SessionEnds, users: Users) -> None:
         self._audit = audit
         self._grants = grants
         self._session_ends = session_ends
+        self._users = users
+
+    def set_active(
+        self, tx: Transaction, origin: Origin, user_id: str, active: bool, actor: str | None = None
+    ) -> Ended | None:
+        """Enables or disables a user. All that they were given ends for good with either; None when nothing changes.
+
+        Enabling ends what came about in the moment of disabling. Raises ``LastAdministrator``.
+        """
+        if not self._users.mark_active(tx, origin.now, user_id, active):
+            return None
+        ended = self.end_all(tx, origin, user_id, reason="user_disabled", actor=actor)
+        self._audit.record(
+            tx,
+            AuditEvent.USER_ENABLED if active else AuditEvent.USER_DISABLED,
+            origin,
+            user_id=user_id,
+            actor=actor,
+            resource_type="users",
+            resource_id=user_id,
+            **asdict(ended),
+        )
+        return ended
 
     def end_all(self, tx: Transaction, origin: Origin, user_id: str, *, reason: str, actor: str | None) -> Ended:
         """Ends grants with their tokens, sessions, API keys with their tokens, and sign-ins that are half done."""

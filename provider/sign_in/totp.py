@@ -11,12 +11,12 @@ from sqlalchemy import bindparam, select, update
 from database.models import User as UserRow
 from database.models import UserSession
 from database.transaction import Transaction
-from provider.accounts.sessions import Session
 from provider.accounts.users import User
 from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.messages import Origin
 from provider.protocol.text import typed_code
 from provider.security.crypto import DecryptionFailed, Keyring, constant_time_equal
+from provider.sign_in.sessions import Session
 
 STEP_SECONDS = 30
 WINDOW_STEPS = 1

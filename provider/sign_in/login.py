@@ -9,18 +9,18 @@ from sqlalchemy import bindparam, delete, insert, select, update
 
 from database.models import LoginAttempt
 from database.transaction import Transaction
-from provider.accounts.attempts import Attempts
-from provider.accounts.hashing import HashingBusy
 from provider.accounts.login_names import login_forms
-from provider.accounts.passwords import Passwords
-from provider.accounts.recovery_codes import RecoveryCodes, is_recovery_code
-from provider.accounts.sessions import Sessions
-from provider.accounts.stand_in_hashes import StandInHashes
-from provider.accounts.totp import Totp
 from provider.accounts.users import User, Users
 from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.messages import Origin
 from provider.security.crypto import Keyring, constant_time_equal, is_secret, new_secret
+from provider.sign_in.attempts import Attempts
+from provider.sign_in.hashing import HashingBusy
+from provider.sign_in.passwords import Passwords
+from provider.sign_in.recovery_codes import RecoveryCodes, is_recovery_code
+from provider.sign_in.sessions import Sessions
+from provider.sign_in.stand_in_hashes import StandInHashes
+from provider.sign_in.totp import Totp
 
 STEP_SECONDS = 600
 _TABLE = LoginAttempt.__table__

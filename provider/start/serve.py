@@ -27,9 +27,9 @@ from granian.server.common import AbstractServer
 from granian.server.mp import MPServer
 from granian.server.mt import MTServer
 
-from provider.logs import configure_logs
 from provider.program_name import command
 from provider.settings import Settings
+from provider.start.logs import configure_logs
 
 TARGET = "provider.application:create_door"
 STOP_SECONDS = 30
@@ -111,8 +111,8 @@ def prepare(settings: Settings, now: datetime.datetime, say: Callable[[str], Non
     from database import DatabaseConnection, Transaction
     from database.connection import check_server
     from database.init_db import migrate
-    from provider import key_files
-    from provider.services import build_services
+    from provider.services import Services
+    from provider.start import key_files
 
     DatabaseConnection.initialize()
     engine = DatabaseConnection.get_engine()
@@ -123,7 +123,7 @@ def prepare(settings: Settings, now: datetime.datetime, say: Callable[[str], Non
         raise StartRefused("\n".join(problems))
     report = migrate(engine)
     state = "new" if not report.current else "upgraded" if report.applied else "up to date"
-    services = build_services(settings, engine, keyring)
+    services = Services(settings, engine, keyring)
     link = None
     with Transaction(engine) as tx:
         if workers > 1:  # otherwise the application does so a moment later

@@ -16,8 +16,8 @@ from collections.abc import Callable
 
 from database.faults import is_database_fault, is_passing_fault
 from database.transaction import Transaction
-from provider.purges import Purge, purges
 from provider.services import Services
+from provider.upkeep.purges import Purge, purges
 
 log = logging.getLogger("mcp_core.sweeper")
 INTERVAL_SECONDS = 300

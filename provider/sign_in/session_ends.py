@@ -7,9 +7,9 @@ from sqlalchemy import select, update
 from database.models import UserSession
 from database.transaction import Transaction
 from provider.audit import AuditEvent, AuditRecorder
+from provider.deliveries.logout_notices import LogoutNotices
 from provider.protocol.messages import Origin
 from provider.tokens.grant_records import GrantRecords
-from provider.tokens.logout_notices import LogoutNotices
 
 _TABLE = UserSession.__table__
 

@@ -10,12 +10,11 @@ import datetime
 from dataclasses import dataclass, replace
 
 from database.transaction import Transaction
-from provider.accounts.sessions import Session
 from provider.accounts.users import User
 from provider.audit import AuditEvent
-from provider.authorization_answers import AuthorizationAnswers
-from provider.authorization_asked import AskedFor, consented_scope, digest_of_request, scope_of_request
-from provider.authorization_descriptions import RequestDescription, describe_request
+from provider.authorization.answers import AuthorizationAnswers
+from provider.authorization.asked import AskedFor, consented_scope, digest_of_request, scope_of_request
+from provider.authorization.descriptions import RequestDescription, describe_request
 from provider.protocol.client import Resource
 from provider.protocol.errors import OAuthError
 from provider.protocol.messages import Origin, ProtocolResponse
@@ -23,6 +22,7 @@ from provider.protocol.redirect_uris import goes_to_a_device
 from provider.protocol.request_rules import AuthorizationParameters, is_redirect_uri_of
 from provider.protocol.scopes import IDENTITY_SCOPES, OFFLINE_ACCESS
 from provider.services import Services
+from provider.sign_in.sessions import Session
 
 
 @dataclass(frozen=True, slots=True)

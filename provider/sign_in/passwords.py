@@ -10,8 +10,8 @@ import unicodedata
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from provider.accounts.common_passwords import COMMON_PASSWORDS, keyboard_spelling
-from provider.accounts.hashing import HashingPool
+from provider.sign_in.common_passwords import COMMON_PASSWORDS, keyboard_spelling
+from provider.sign_in.hashing import HashingPool
 
 MAX_CHARACTERS = 256
 MAX_TYPED_CHARACTERS = 4 * MAX_CHARACTERS  # a syllable of Hangul can arrive as three characters

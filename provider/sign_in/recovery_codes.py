@@ -11,13 +11,13 @@ from sqlalchemy import delete, func, insert, select, update
 from database.models import RecoveryCode
 from database.models.columns import new_id
 from database.transaction import Transaction
-from provider.accounts.passwords import Passwords
-from provider.accounts.sessions import Session
 from provider.accounts.shown_once import RECOVERY_ALPHABET, RECOVERY_CHARACTERS, is_shown_still, recovery_codes
 from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.messages import Origin
 from provider.protocol.text import typed_code
 from provider.security.crypto import Keyring, new_secret
+from provider.sign_in.passwords import Passwords
+from provider.sign_in.sessions import Session
 
 COUNT = 10
 _FORM = re.compile(f"[{RECOVERY_ALPHABET}]{{{RECOVERY_CHARACTERS}}}")

@@ -13,11 +13,11 @@ from database.models import User as UserRow
 from database.models import UserSession
 from database.models.columns import new_id
 from database.transaction import Transaction
-from provider.accounts.session_ends import SessionEnds
 from provider.accounts.users import User, parse_user
 from provider.audit import AuditEvent, AuditRecorder, printable
 from provider.protocol.messages import Origin
 from provider.security.crypto import Keyring, is_secret, new_secret
+from provider.sign_in.session_ends import SessionEnds
 
 ACR_PASSWORD = "urn:mcp-core:password"  # noqa: S105 - a name of a level of assurance
 ACR_TWO_FACTOR = "urn:mcp-core:two-factor"

@@ -6,9 +6,9 @@ import datetime
 import re
 
 from database.transaction import Transaction
-from provider.accounts.passwords import hash_of_nobody
 from provider.accounts.users import Users
 from provider.security.crypto import Keyring
+from provider.sign_in.passwords import hash_of_nobody
 
 FRESH_FOR = datetime.timedelta(hours=1)
 _PARAMETERS = re.compile(r"\$argon2id\$v=19\$m=[0-9]+,t=[0-9]+,p=[0-9]+")

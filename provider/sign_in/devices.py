@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from provider.accounts.sessions import Session
+from provider.sign_in.sessions import Session
 
 
 @dataclass(frozen=True, slots=True)
