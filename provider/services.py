@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from sqlalchemy import Engine
 
+from provider.accounts.alerts import Alerts
 from provider.accounts.api_keys import ApiKeys
 from provider.accounts.consents import Consents
 from provider.accounts.users import Users
@@ -24,6 +25,7 @@ from provider.clients.resources import Resources
 from provider.clients.unused_clients import UnusedClients
 from provider.deliveries.logout_delivery import POLL_SECONDS, LogoutDelivery
 from provider.deliveries.logout_notices import LogoutNotices
+from provider.deliveries.mail import Mail
 from provider.security.crypto import Keyring
 from provider.security.outbound import Outbound
 from provider.security.rate_limit import RateLimiter
@@ -116,6 +118,8 @@ class Services:
         self.registration_tokens = RegistrationTokens(keyring, self.audit)
         self.resources = Resources(self.audit, settings.issuer, self.grants)
         self.session_ends = SessionEnds(self.audit, self.grants, self.logout_notices)
+        self.mail = Mail(keyring)
+        self.alerts = Alerts(self.mail)
         self.users = Users(self.audit)
         self.user_ends = UserEnds(self.audit, self.grants, self.session_ends, self.users)
         self.sessions = Sessions(

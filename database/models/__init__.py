@@ -10,6 +10,7 @@ from database.models.grants import (
     RefreshToken,
     SigningKey,
 )
+from database.models.mail import MailMessage
 from database.models.registration import LogoutNotice, PushedRequest, RegistrationToken, ReplayGuard
 from database.models.sign_in import ConsecutiveFailures, LoginAttempt, RateCounter, RecoveryCode, SetupLink
 from database.models.users import AuditRecord, EmailVerificationToken, PasswordResetToken, User, UserSession
@@ -27,6 +28,7 @@ __all__ = [
     "IssuedToken",
     "LoginAttempt",
     "LogoutNotice",
+    "MailMessage",
     "PasswordResetToken",
     "PushedRequest",
     "RateCounter",

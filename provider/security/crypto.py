@@ -22,7 +22,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 SecretKind = Literal[
-    "cs", "ak", "ac", "rt", "setup", "session", "step", "request", "browser", "reset", "verify", "reg", "init", "par"
+    "cs", "ak", "ac", "rt", "setup", "session", "step", "request", "browser", "reset", "verify", "reg", "init", "par",
+    "invite", "alert", "undo", "stop", "export",
 ]  # fmt: skip
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"

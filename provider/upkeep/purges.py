@@ -25,6 +25,7 @@ def purges(services: Services) -> dict[str, Purge]:
         "signing_keys": services.signing_keys.purge,
         "pushed_requests": services.pushed_requests.purge,
         "logout_notices": services.logout_notices.purge,
+        "mail_messages": services.mail.purge,
         "replay_guard": services.replay.purge,
         "setup_links": services.setup_links.purge,
         "grants": services.grants.purge,

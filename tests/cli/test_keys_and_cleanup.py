@@ -17,6 +17,7 @@ from database.models import (
     IssuedToken,
     LoginAttempt,
     LogoutNotice,
+    MailMessage,
     PushedRequest,
     RateCounter,
     RefreshToken,
@@ -32,7 +33,8 @@ from tests.cli.conftest import Terminal
 
 COUNTED = {
     "authorization_codes", "authorization_requests", "refresh_tokens", "issued_tokens", "login_attempts",
-    "rate_counters", "user_sessions", "signing_keys", "pushed_requests", "replay_guard", "logout_notices", "unused_clients",
+    "rate_counters", "user_sessions", "signing_keys", "pushed_requests", "replay_guard", "logout_notices",
+    "mail_messages", "unused_clients",
     "surplus_clients",
     "setup_links", "grants", "consents", "api_key_names",
 }  # fmt: skip
@@ -161,6 +163,14 @@ def filled(terminal: Terminal, now: datetime.datetime) -> None:
                 (PushedRequest, {"handle_hash": name, "client_id": "c"}),
                 (ReplayGuard, {"value_hash": name}),
                 (LogoutNotice, {"id": name, "client_id": "c", "next_attempt_at": None if name == "over" else soon}),
+                (
+                    MailMessage,
+                    {
+                        "id": name,
+                        "next_attempt_at": None if name == "over" else soon,
+                        "delivered_at": {"over": long_ago}.get(name),
+                    },
+                ),
                 (Client, {**client, **common, **unused, "id": name, "client_id": name, "last_used_at": used[name]}),
             ):
                 row = {**_required(model), **values, **times}
