@@ -168,7 +168,9 @@ class Services:
             algorithms=settings.algorithms,
         )
         self.unused_clients = UnusedClients(self.clients, days=settings.registration_unused_days)
-        self.client_authentication = ClientAuthentication(self.clients, self.assertions, self.rate_limits, self.audit)
+        self.client_authentication = ClientAuthentication(
+            self.clients, self.assertions, self.rate_limits, self.refusals
+        )
         self.request_objects = RequestObjects(
             self.client_keys, self.outbound, issuer=settings.issuer, skew_seconds=settings.clock_skew_seconds
         )

@@ -11,12 +11,10 @@ from database.transaction import Transaction
 from provider.audit import AuditEvent, without_secrets
 from provider.protocol.errors import OAuthError
 from provider.protocol.messages import Origin
-from provider.security.rate_limit import Limit
 from provider.services import Services
 
 log = logging.getLogger("mcp_core.authorization")
 
-RECORDED = Limit("refused authorization requests on record", 60, 3600)
 # What an application asks with prompt=none, and is told: no refusal, and some ask every few minutes.
 _ANSWERS = ("login_required", "consent_required", "interaction_required", "account_selection_required")
 
@@ -25,8 +23,7 @@ class AuthorizationRefusals:
     """Refusals of what strangers send. Past the limit of a network only the log has them, so that nobody fills a table."""
 
     def __init__(self, services: Services) -> None:
-        self._rate_limits = services.rate_limits
-        self._audit = services.audit
+        self._refusals = services.refusals
 
     def record(
         self, tx: Transaction, origin: Origin, client_id: str | None, error: OAuthError, *, endpoint: str = "authorize"
@@ -35,17 +32,15 @@ class AuthorizationRefusals:
         if error.error in _ANSWERS:
             return
         shown, reason = without_secrets(client_id), without_secrets(error.detail, 480) or error.description
-        if self._rate_limits.hit_source(tx, RECORDED, origin.networks, origin.now) is None:
-            self._audit.record(
-                tx,
-                AuditEvent.AUTHORIZATION_REFUSED,
-                origin,
-                outcome="denied",
-                resource_type="oauth_clients",
-                resource_id=shown,
-                endpoint=endpoint,
-                error=error.error,
-                reason=reason,
-            )
+        self._refusals.of_network(
+            tx,
+            AuditEvent.AUTHORIZATION_REFUSED,
+            origin,
+            resource_type="oauth_clients",
+            resource_id=shown,
+            endpoint=endpoint,
+            error=error.error,
+            reason=reason,
+        )
         line = ("%s refused for %s: %s: %s [%s]", endpoint, shown or "nobody", error.error, reason, origin.request_id)
         tx.on_commit(lambda: log.info(*line))

@@ -50,7 +50,7 @@ def create(
     Use it:    curl -u "$KEY_ID:$KEY_SECRET" -d grant_type=client_credentials $ISSUER/token
     """
     if everything and scope is not None:
-        refuse("Give --scope or --everything, not both.")
+        raise click.UsageError("--scope and --everything contradict each other.")
     with opened() as terminal:
         services = terminal.services
         owner = terminal.user(user_name)

@@ -226,6 +226,7 @@ def show_fields(fields: Mapping[str, Any]) -> None:
 def show_table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]], *, nothing: str) -> None:
     """Several things for people, or the sentence ``nothing``. Names are cut: they are others' words."""
     from provider.protocol.names import shown_name
+    from provider.protocol.text import columns_of
 
     if not rows:
         click.echo(nothing)
@@ -233,9 +234,10 @@ def show_table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]], *, not
     rows = [{**row, "name": shown_name(row["name"])} if "name" in row else row for row in rows]
     cells = [[column.upper().replace("_", " ") for column in columns]]
     cells += [[_cell(row[column]) for column in columns] for row in rows]
-    widths = [max(len(row[index]) for row in cells) for index in range(len(columns))]
+    widths = [max(columns_of(row[index]) for row in cells) for index in range(len(columns))]
     for row in cells:
-        click.echo("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+        padded = (cell + " " * (width - columns_of(cell)) for cell, width in zip(row, widths, strict=True))
+        click.echo("  ".join(padded).rstrip())
 
 
 def _cell(value: object) -> str:

@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from database.transaction import Transaction
-from provider.audit import AuditEvent, AuditRecorder, without_secrets
+from provider.audit import AuditEvent, without_secrets
 from provider.clients.assertions import ASSERTION_TYPE, ClientAssertions
 from provider.clients.registry import Clients
 from provider.protocol.client import PRIVATE_KEY_JWT, PUBLIC, SECRET_METHODS, Client
@@ -18,12 +18,12 @@ from provider.protocol.messages import ProtocolRequest
 from provider.protocol.remedies import remedy
 from provider.security.crypto import constant_time_equal, is_secret
 from provider.security.rate_limit import Limit, RateLimiter
+from provider.tokens.refusals import Refusals
 
 BASIC: Final = "client_secret_basic"
 POST: Final = "client_secret_post"
 PER_CLIENT = Limit("client authentication per client", 20, 60)
 PER_SOURCE = Limit("client authentication per source", 60, 60)
-RECORDED = Limit("failed client authentications on record", 60, 3600)
 # Of clients that anybody can be: each costs a check of a signature, and is remembered until it has expired.
 ASSERTIONS_PER_SOURCE = Limit("assertions of clients that nobody vouches for", 600, 60)
 _NO_SECRET = "0" * 64
@@ -50,12 +50,12 @@ class ClientAuthentication:
     """Finds out which client calls, or refuses with one and the same ``invalid_client``."""
 
     def __init__(
-        self, clients: Clients, assertions: ClientAssertions, rate_limits: RateLimiter, audit: AuditRecorder
+        self, clients: Clients, assertions: ClientAssertions, rate_limits: RateLimiter, refusals: Refusals
     ) -> None:
         self._clients = clients
         self._assertions = assertions
         self._rate_limits = rate_limits
-        self._audit = audit
+        self._refusals = refusals
 
     def authenticate(
         self, tx: Transaction, request: ProtocolRequest, *, fresh: bool = False, proven: bool = False
@@ -138,13 +138,10 @@ class ClientAuthentication:
         self._refuse_beyond(tx, PER_SOURCE, request)
         if claimed:
             self._rate_limits.hit(tx, PER_CLIENT, claimed, origin.now)
-        if self._rate_limits.hit_source(tx, RECORDED, origin.networks, origin.now) is not None:
-            return  # the log has the rest: records are kept for good
-        self._audit.record(
+        self._refusals.of_network(
             tx,
             AuditEvent.CLIENT_AUTHENTICATION_FAILED,
             origin,
-            outcome="denied",
             resource_type="oauth_clients",
             resource_id=without_secrets(claimed),
             method=credential.method,

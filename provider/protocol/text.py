@@ -110,6 +110,12 @@ def characters(text: str) -> list[str]:
     return found
 
 
+def columns_of(text: str) -> int:
+    """How many columns of a terminal ``text`` takes: Hangul, ideographs and full-width letters two (UAX #11)."""
+    wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in unicodedata.normalize("NFC", text))
+    return sum(unicodedata.category(letter) != "Mn" for letter in unicodedata.normalize("NFC", text)) + wide
+
+
 def _belongs_to(before: str, letter: str) -> bool:
     if unicodedata.category(letter)[0] == "M" or _DRAWN_WITH_WHAT_IS_BEFORE.match(letter):
         return True

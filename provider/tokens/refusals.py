@@ -11,10 +11,11 @@ from provider.security.rate_limit import Limit, RateLimiter
 from provider.tokens.grant_records import GrantRecord
 
 RECORDED = Limit("refusals on record", 1, 3600)
+RECORDED_OF_NETWORK = 60
 
 
 class Refusals:
-    """For one thing and reason one record an hour: who goes on trying must fill no table."""
+    """Who goes on trying must fill no table: the log has the rest, since records are kept for long."""
 
     def __init__(self, audit: AuditRecorder, rate_limits: RateLimiter) -> None:
         self._audit = audit
@@ -33,7 +34,10 @@ class Refusals:
         actor: str | None = None,
         **details: Any,
     ) -> None:
-        """``user_id`` is whose it was, ``actor`` the ``client_id`` that tried."""
+        """For one thing and reason one record an hour.
+
+        ``user_id`` is whose it was, ``actor`` the ``client_id`` that tried.
+        """
         if self._rate_limits.hit(tx, RECORDED, f"{event}|{reason}|{resource_id}", origin.now) is not None:
             return
         self._audit.record(
@@ -48,6 +52,23 @@ class Refusals:
             reason=reason,
             **details,
         )
+
+    def of_network(
+        self,
+        tx: Transaction,
+        event: AuditEvent,
+        origin: Origin,
+        *,
+        resource_type: str,
+        resource_id: str,
+        **details: Any,
+    ) -> None:
+        """For one event and network ``RECORDED_OF_NETWORK`` records an hour: what strangers send has no end."""
+        limit = Limit(f"{event} of a network on record", RECORDED_OF_NETWORK, 3600)
+        if self._rate_limits.hit_source(tx, limit, origin.networks, origin.now) is None:
+            self._audit.record(
+                tx, event, origin, outcome="denied", resource_type=resource_type, resource_id=resource_id, **details
+            )
 
     def of_grant(
         self,

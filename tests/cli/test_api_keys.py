@@ -34,8 +34,9 @@ def test_a_key_has_no_scope_unless_it_is_given_one(owned: Terminal, options: lis
 
 
 def test_scopes_and_everything_exclude_each_other(owned: Terminal) -> None:
-    said = owned.refused("api-key", "create", "--user", "ana", "--name", "n", "--scope", "notes.read", "--everything")
-    assert said == "Give --scope or --everything, not both."
+    given = ("--user", "ana", "--name", "n", "--scope", "notes.read", "--everything")
+    said = owned.misused("api-key", "create", *given)
+    assert "--scope and --everything contradict each other." in said
 
 
 def test_everything_is_all_that_the_owner_has(owned: Terminal) -> None:

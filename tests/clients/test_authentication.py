@@ -27,6 +27,7 @@ from provider.security.crypto import Keyring, new_secret
 from provider.security.outbound import Outbound
 from provider.security.rate_limit import RateLimiter
 from provider.security.replay import ReplayGuard
+from provider.tokens.refusals import Refusals
 from tests.clients.conftest import Events, Statements
 
 NOW = datetime.datetime(2026, 7, 1, 12, 0, tzinfo=datetime.UTC)
@@ -69,9 +70,14 @@ def assertions(keyring: Keyring) -> ClientAssertions:
     )
 
 
+def authenticating(clients: Clients, keyring: Keyring) -> ClientAuthentication:
+    rate_limits = RateLimiter(keyring)
+    return ClientAuthentication(clients, assertions(keyring), rate_limits, Refusals(AuditRecorder(), rate_limits))
+
+
 @pytest.fixture
 def authentication(clients: Clients, keyring: Keyring) -> ClientAuthentication:
-    return ClientAuthentication(clients, assertions(keyring), RateLimiter(keyring), AuditRecorder())
+    return authenticating(clients, keyring)
 
 
 @pytest.fixture
@@ -548,7 +554,7 @@ def test_an_untrusted_client_id_can_forge_no_line(attempt: Attempt, events: Even
 def test_whatever_is_sent_is_refused_with_an_oauth_error(
     keyring: Keyring, sqlite_engine: Engine, clients: Clients, authorization: str | None, body: bytes
 ) -> None:
-    authentication = ClientAuthentication(clients, assertions(keyring), RateLimiter(keyring), AuditRecorder())
+    authentication = authenticating(clients, keyring)
     tx = Transaction(sqlite_engine)
     with pytest.raises(OAuthError) as refusal:
         authentication.authenticate(tx, message(authorization=authorization, body=body))

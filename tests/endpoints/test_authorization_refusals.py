@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from provider.authorization.refusals import RECORDED
 from provider.protocol.client import ClientDetails
 from provider.security.crypto import new_secret
+from provider.tokens.refusals import RECORDED_OF_NETWORK
 from tests.endpoints.browsing import Browser, request_of
 from tests.endpoints.provider import KnownClient, Provider, ProviderFactory
 
@@ -131,10 +131,12 @@ def test_a_browser_that_looks_ahead_leaves_nothing(browser: Browser) -> None:
 def test_nobody_fills_the_table(browser: Browser, caplog: pytest.LogCaptureFixture) -> None:
     client = browser.provider.client()
     with caplog.at_level(logging.INFO, "mcp_core.authorization"):
-        for _ in range(RECORDED.times + 5):
+        for _ in range(RECORDED_OF_NETWORK + 5):
             browser.authorize(client, response_type="token")
-    assert len(browser.provider.events(EVENT)) == RECORDED.times
-    assert len([record for record in caplog.records if record.name == "mcp_core.authorization"]) == RECORDED.times + 5
+    assert len(browser.provider.events(EVENT)) == RECORDED_OF_NETWORK
+    assert (
+        len([record for record in caplog.records if record.name == "mcp_core.authorization"]) == RECORDED_OF_NETWORK + 5
+    )
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from provider.endpoints import limits
 from provider.protocol.client import ClientDetails
 from provider.protocol.sizes import MAX_KEPT_BYTES, kept_bytes
 from provider.security.rate_limit import Limit
+from provider.tokens import refusals
 from provider.upkeep.purges import purges
 from tests.endpoints.provider import REDIRECT_URI, KnownClient, Provider, ProviderFactory, challenge_of
 from tests.endpoints.registering import SAID, register
@@ -219,8 +220,7 @@ def test_nothing_of_it_is_left_when_its_time_is_over(provider: Provider, anybody
 
 def test_failures_without_end_leave_a_bounded_record(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
     """The audit log is kept for good."""
-    few = Limit("failed client authentications on record", 3, 3600)
-    monkeypatch.setattr(authentication, "RECORDED", few)
+    monkeypatch.setattr(refusals, "RECORDED_OF_NETWORK", 3)
     for number in range(20):
         fields = {"grant_type": "client_credentials", "client_id": f"app_{number}", "client_secret": "x"}
         answer = provider.post(f"{provider.path}/token", fields, {"User-Agent": "\xe9" * 5000})

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from provider.protocol.text import (
     characters,
+    columns_of,
     folded,
     is_name,
     is_plain,
@@ -198,3 +199,20 @@ def test_digits_of_every_script_are_digits_of_a_code(typed: str) -> None:
 @pytest.mark.parametrize("typed", ["123.456", "123_456", "12345六", "12a456", "", "½23456"])
 def test_nothing_else_becomes_a_digit(typed: str) -> None:
     assert typed_code(typed) != "123456"
+
+
+@pytest.mark.parametrize(
+    "text, columns",
+    [
+        ("ana", 3),
+        ("지훈", 4),
+        (unicodedata.normalize("NFD", "지훈"), 4),
+        ("ana\uff20", 5),
+        ("José", 4),
+        (unicodedata.normalize("NFD", "José"), 4),
+        ("日本 a", 6),
+        ("", 0),
+    ],
+)
+def test_the_columns_of_a_terminal(text: str, columns: int) -> None:
+    assert columns_of(text) == columns
