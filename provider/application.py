@@ -43,7 +43,7 @@ def create_app(
     """The whole provider as one WSGI application.
 
     Without arguments everything comes from the environment. ``clock`` gives the time of a request, an aware UTC
-    ``datetime``. ``delivers`` starts what a server does unasked: it feels the pulse of the database, sends logout notices
+    ``datetime``. ``delivers`` starts what a server does unasked: it feels the pulse of the database, empties the outboxes
     and sweeps. ``threads`` is how many machine calls the asynchronous door has answered at once; None for another server,
     which lends us a few threads for everything. The database must have been migrated.
     """
@@ -77,7 +77,8 @@ def create_app(
     app.wsgi_app = BareDoor(doorway, mounted, app.wsgi_app)  # type: ignore[method-assign]
     if pulse is not None:
         pulse.start()
-        services.logout_delivery(clock).start()
+        for courier in services.couriers(clock):
+            courier.start()
         Sweeper(services, clock).start()
     return app
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable
+from typing import Any
 
 from sqlalchemy import Engine
 
@@ -23,8 +24,9 @@ from provider.clients.request_objects import RequestObjects
 from provider.clients.resource_rules import MAX_TOKEN_SECONDS
 from provider.clients.resources import Resources
 from provider.clients.unused_clients import UnusedClients
-from provider.deliveries.logout_delivery import POLL_SECONDS, LogoutDelivery
-from provider.deliveries.logout_notices import LogoutNotices
+from provider.deliveries.courier import POLL_SECONDS, Courier
+from provider.deliveries.logout_delivery import LogoutDelivery
+from provider.deliveries.logout_notices import LogoutNotices, Notice
 from provider.deliveries.mail import Mail
 from provider.security.crypto import Keyring
 from provider.security.outbound import Outbound
@@ -189,16 +191,13 @@ class Services:
         self.consents = Consents(self.audit, self.grants, keyring)
         self.setup_links = SetupLinks(keyring, self.audit, self.users, settings.setup_link_seconds)
 
-    def logout_delivery(
+    def couriers(self, clock: Callable[[], datetime.datetime]) -> list[Courier[Any]]:
+        """What empties the outboxes of this server, to be started."""
+        return [self.logout_courier(clock)]
+
+    def logout_courier(
         self, clock: Callable[[], datetime.datetime], *, poll_seconds: float = POLL_SECONDS
-    ) -> LogoutDelivery:
-        """What sends the logout notices of this server, to be started."""
-        return LogoutDelivery(
-            self.engine,
-            clock,
-            self.logout_notices,
-            self.clients,
-            self.token_issuer,
-            self.outbound,
-            poll_seconds=poll_seconds,
-        )
+    ) -> Courier[Notice]:
+        """What sends the logout notices."""
+        kind = LogoutDelivery(self.engine, clock, self.logout_notices, self.clients, self.token_issuer, self.outbound)
+        return Courier(self.engine, clock, kind, poll_seconds=poll_seconds)

@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from database.models import RateCounter, ReplayGuard
 from database.transaction import Transaction
 from provider import application
-from provider.deliveries.logout_delivery import LogoutDelivery
+from provider.deliveries.courier import Courier
 from provider.security.crypto import Keyring
 from provider.services import Services
 from provider.settings import load_settings
@@ -232,11 +232,11 @@ def test_a_server_sweeps_and_no_other_program_does(
     sqlite_engine: Engine, keyring: Keyring, monkeypatch: pytest.MonkeyPatch, delivers: bool
 ) -> None:
     begun: list[object] = []
-    for thread in (Sweeper, LogoutDelivery):
+    for thread in (Sweeper, Courier):
         monkeypatch.setattr(thread, "start", lambda self: begun.append(type(self)))
     settings = load_settings({"MCP_SIGNING_ALGORITHMS": "RS256"})
     application.create_app(settings, sqlite_engine, keyring, delivers=delivers)
-    assert begun == ([LogoutDelivery, Sweeper] if delivers else [])
+    assert begun == ([Courier, Sweeper] if delivers else [])
 
 
 def statements_of(services: Services, purge: Callable[..., int], now: datetime.datetime) -> list[tuple[str, Any]]:

@@ -7,10 +7,10 @@ process, and none is sent for a session that did not end.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, delete, func, insert, literal, select, update
+from sqlalchemy import bindparam, func, insert, literal, select
 
 from database.models import Client as ClientRow
 from database.models import GrantRecord
@@ -18,6 +18,7 @@ from database.models import LogoutNotice as NoticeRow
 from database.models.columns import new_id
 from database.transaction import Transaction
 from provider.audit import AuditEvent, AuditRecorder
+from provider.deliveries.outbox import Outbox, Outcome
 from provider.protocol.client import ClientDetails
 from provider.protocol.messages import Origin
 from provider.protocol.scopes import OPENID
@@ -73,11 +74,8 @@ class LogoutNotices:
     def __init__(self, audit: AuditRecorder, subjects: Subjects) -> None:
         self._audit = audit
         self._subjects = subjects
-        self._listeners: list[Callable[[], None]] = []
-
-    def listen(self, listener: Callable[[], None]) -> None:
-        """Calls ``listener`` after each commit of new notices in this process."""
-        self._listeners.append(listener)
+        self._outbox = Outbox(NoticeRow, retry_seconds=RETRY_SECONDS, lease_seconds=LEASE_SECONDS, kept_days=KEPT_DAYS)
+        self.listen = self._outbox.listen
 
     def parties(self, tx: Transaction, now: datetime.datetime, session_id: str) -> list[Party]:
         """The usable clients that were ever granted ``openid`` in a session, whether or not the grant still counts."""
@@ -104,7 +102,7 @@ class LogoutNotices:
         ]
         if rows:
             tx.execute(insert(NoticeRow), rows)
-            tx.on_commit(self._tell)
+            self._outbox.wrote(tx)
         return len(rows)
 
     def claim(
@@ -132,38 +130,20 @@ class LogoutNotices:
             .order_by(func.min(_TABLE.c.next_attempt_at))
             .limit(limit)
         )
-        lease = now + datetime.timedelta(seconds=LEASE_SECONDS)
-        claimed = []
-        for notice_id in sorted(tx.execute(due).scalars().all()):  # in one order, so that two callers don't deadlock
-            mine = update(NoticeRow).where(_TABLE.c.id == notice_id, _TABLE.c.next_attempt_at <= now)
-            if tx.execute(mine.values(attempts=_TABLE.c.attempts + 1, next_attempt_at=lease)).rowcount == 1:
-                row = tx.execute(select(_TABLE).where(_TABLE.c.id == notice_id)).mappings().one()
-                same = {name: row[name] for name in ("id", "uri", "subject", "session_id", "attempts")}
-                claimed.append(Notice(**same, client_row_id=row["client_id"]))
-        return claimed
+        names = ("id", "uri", "subject", "session_id", "attempts")
+        return [
+            Notice(**{name: row[name] for name in names}, client_row_id=row["client_id"])
+            for row in self._outbox.take(tx, now, tx.execute(due).scalars().all())
+        ]
 
     def delivered(self, tx: Transaction, now: datetime.datetime, notice: Notice) -> None:
-        statement = update(NoticeRow).where(_TABLE.c.id == notice.id, _TABLE.c.delivered_at.is_(None))
-        tx.execute(statement.values(delivered_at=now, next_attempt_at=None, failed_at=None, last_problem=None))
+        self._outbox.delivered(tx, now, notice.id)
 
     def failed(
         self, tx: Transaction, now: datetime.datetime, notice: Notice, problem: str, *, for_good: bool = False
     ) -> bool:
-        """Notes a failed attempt, and when the next one is due. True when there will be none, which is recorded.
-
-        An attempt whose lease ran out and that somebody else has repeated since changes nothing.
-        """
-        gives_up = for_good or notice.attempts > len(RETRY_SECONDS)
-        values: dict[str, object] = {"last_problem": problem[:255]}
-        if gives_up:
-            values |= {"next_attempt_at": None, "failed_at": now}
-        else:
-            wait = RETRY_SECONDS[notice.attempts - 1]
-            values["next_attempt_at"] = now + datetime.timedelta(seconds=wait)
-        mine = update(NoticeRow).where(
-            _TABLE.c.id == notice.id, _TABLE.c.attempts == notice.attempts, _TABLE.c.next_attempt_at.is_not(None)
-        )
-        if tx.execute(mine.values(values)).rowcount != 1 or not gives_up:
+        """Notes a failed attempt, and when the next one is due. True when there will be none, which is recorded."""
+        if not self._outbox.failed(tx, now, notice, Outcome(problem, is_final=for_good)):
             return False
         client_id = select(_CLIENTS.c.client_id).where(_CLIENTS.c.id == notice.client_row_id)
         self._audit.record(
@@ -180,14 +160,5 @@ class LogoutNotices:
         return True
 
     def purge(self, tx: Transaction, now: datetime.datetime, limit: int = 1000) -> int:
-        """Deletes notices that were delivered or given up a week ago."""
-        before = now - datetime.timedelta(days=KEPT_DAYS)
-        over = select(_TABLE.c.id).where(_TABLE.c.next_attempt_at.is_(None), _TABLE.c.created_at <= before).limit(limit)
-        ids = tx.execute(over).scalars().all()
-        if ids:
-            tx.execute(delete(NoticeRow).where(_TABLE.c.id.in_(ids)))
-        return len(ids)
-
-    def _tell(self) -> None:
-        for listener in self._listeners:
-            listener()
+        """Deletes notices that were delivered or given up, a week after they were written."""
+        return self._outbox.purge(tx, now, limit)

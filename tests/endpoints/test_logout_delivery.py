@@ -16,8 +16,9 @@ from sqlalchemy import Engine, update
 from database.models import Client as ClientRow
 from database.models import LogoutNotice
 from provider.accounts.users import User
-from provider.deliveries.logout_delivery import SENDERS, LogoutDelivery
-from provider.deliveries.logout_notices import LEASE_SECONDS, RETRY_SECONDS
+from provider.deliveries.courier import Courier
+from provider.deliveries.logout_delivery import SENDERS, STRANGERS
+from provider.deliveries.logout_notices import LEASE_SECONDS, RETRY_SECONDS, Notice
 from provider.protocol.client import ClientDetails
 from provider.tokens.issuer import LOGOUT_EVENT
 from tests.endpoints.browsing import Browser, code_of
@@ -63,12 +64,12 @@ def ada(provider: Provider) -> User:
 
 
 @pytest.fixture
-def deliver() -> Iterator[Callable[..., LogoutDelivery]]:
+def deliver() -> Iterator[Callable[..., Courier[Notice]]]:
     """Starts the thread of a process, which is stopped at the end."""
     started = []
 
-    def start(provider: Provider, poll_seconds: float = 0.05) -> LogoutDelivery:
-        delivery = provider.services.logout_delivery(provider.clock, poll_seconds=poll_seconds)
+    def start(provider: Provider, poll_seconds: float = 0.05) -> Courier[Notice]:
+        delivery = provider.services.logout_courier(provider.clock, poll_seconds=poll_seconds)
         delivery.start()
         started.append(delivery)
         return delivery
@@ -94,13 +95,7 @@ def notices(provider: Provider) -> list[dict[str, Any]]:
 
 def attempt(provider: Provider) -> int:
     """What a process does once about everything that is due. Returns the number of attempts."""
-    delivery = provider.services.logout_delivery(provider.clock)
-    with provider.begin() as tx:
-        claim = provider.services.logout_notices.claim
-        claimed = [it for is_vouched in SENDERS for it in claim(tx, provider.clock.now, 10, is_vouched=is_vouched)]
-    for notice in claimed:
-        delivery.attempt(notice)
-    return len(claimed)
+    return provider.services.logout_courier(provider.clock).attempt_due()
 
 
 def logout_token(receiver: HttpsServer, number: int = -1) -> str:
@@ -207,7 +202,7 @@ def test_every_end_of_a_session_reaches_its_applications_once(
     provider: Provider,
     ada: User,
     receiver: HttpsServer,
-    deliver: Callable[..., LogoutDelivery],
+    deliver: Callable[..., Courier[Notice]],
     how: str,
 ) -> None:
     deliver(provider, 3600)  # woken by the commit alone
@@ -290,7 +285,7 @@ def test_a_notice_that_cannot_be_made_holds_up_no_other(
     provider: Provider,
     ada: User,
     receiver: HttpsServer,
-    deliver: Callable[..., LogoutDelivery],
+    deliver: Callable[..., Courier[Notice]],
     values: dict[str, Any],
 ) -> None:
     broken = application(provider, receiver, "/broken")
@@ -304,7 +299,7 @@ def test_a_notice_that_cannot_be_made_holds_up_no_other(
 
 
 def test_a_slow_receiver_holds_up_no_other_and_no_transaction(
-    browser: Browser, provider: Provider, ada: User, receiver: HttpsServer, deliver: Callable[..., LogoutDelivery]
+    browser: Browser, provider: Provider, ada: User, receiver: HttpsServer, deliver: Callable[..., Courier[Notice]]
 ) -> None:
     asked, goes_on = threading.Event(), threading.Event()
 
@@ -335,7 +330,7 @@ def test_slow_strangers_hold_up_nobody_that_is_vouched_for(
     sqlite_engine: Engine,
     make_provider: ProviderFactory,
     receiver: HttpsServer,
-    deliver: Callable[..., LogoutDelivery],
+    deliver: Callable[..., Courier[Notice]],
 ) -> None:
     provider = make_provider(sqlite_engine, **reaching(receiver))
     browser, ada = Browser(provider), provider.user()
@@ -354,7 +349,7 @@ def test_slow_strangers_hold_up_nobody_that_is_vouched_for(
     deliver(provider, 0.02)
     assert asked.acquire(timeout=HANG_SECONDS)
     eventually(lambda: receiver.count(PATH))
-    assert sum(receiver.count(f"/slow{number}") for number in range(6)) <= SENDERS[False]
+    assert sum(receiver.count(f"/slow{number}") for number in range(6)) <= SENDERS[STRANGERS]
     goes_on.set()
 
 
@@ -421,7 +416,7 @@ def test_two_processes_send_each_notice_once(
     ada: User,
     receiver: HttpsServer,
     make: Callable[[], Provider],
-    deliver: Callable[..., LogoutDelivery],
+    deliver: Callable[..., Courier[Notice]],
 ) -> None:
     paths = [f"/app{number}" for number in range(12)]
     receiver.answers.update(dict.fromkeys(paths, (200, {}, b"")))
@@ -439,7 +434,7 @@ def test_a_database_that_is_away_for_a_while_is_survived(
     provider: Provider,
     ada: User,
     receiver: HttpsServer,
-    deliver: Callable[..., LogoutDelivery],
+    deliver: Callable[..., Courier[Notice]],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     ended(browser, ada, application(provider, receiver))
@@ -456,7 +451,7 @@ def test_a_database_that_is_away_for_a_while_is_survived(
 
 
 def test_stopping_ends_the_thread_and_begins_nothing_more(
-    browser: Browser, provider: Provider, ada: User, receiver: HttpsServer, deliver: Callable[..., LogoutDelivery]
+    browser: Browser, provider: Provider, ada: User, receiver: HttpsServer, deliver: Callable[..., Courier[Notice]]
 ) -> None:
     before = threading.active_count()
     delivery = deliver(provider, 3600)

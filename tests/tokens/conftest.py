@@ -23,6 +23,7 @@ from provider.protocol.messages import Origin
 from provider.security.crypto import Keyring
 from provider.security.rate_limit import RateLimiter
 from provider.sign_in.session_ends import SessionEnds
+from provider.sign_in.user_ends import UserEnds
 from provider.tokens.authorization import Authorization
 from provider.tokens.grant_records import GrantRecords
 from provider.tokens.issuer import TokenIssuer
@@ -78,7 +79,8 @@ class Tokens:
         self.issuer = TokenIssuer(ISSUER, self.keys, self.subjects, access_token_seconds=600, id_token_seconds=300)
         self.verifier = TokenVerifier(ISSUER, self.keys, self.audit, clock_skew_seconds=SKEW_SECONDS)
         self.clients = Clients(keyring, self.audit, self.grants)
-        self.users = Users(self.audit, self.grants, self.ends)
+        self.users = Users(self.audit)
+        self.user_ends = UserEnds(self.audit, self.grants, self.ends, self.users)
 
     def transaction(self) -> Transaction:
         return Transaction(self.engine)
