@@ -79,6 +79,13 @@ class Transaction:
         self._has_written = self._has_written or not statement.is_select
         return connection.execute(statement, parameters)
 
+    def reading(self) -> Connection:
+        """The connection itself, in its transaction, for what reads lists (``database.reading``). It ends with this one."""
+        connection = self._opened(is_write=False)
+        if not connection.in_transaction():
+            connection.begin()
+        return connection
+
     def count(self, statement: Prepared, values: Mapping[str, Any]) -> int:
         """Runs a prepared statement and returns how many rows it wrote."""
         connection = self._opened(is_write=statement.is_write)

@@ -11,6 +11,7 @@ from sqlalchemy import exists, select, true, update
 
 from database.models import Client as ClientRow
 from database.models import User as UserRow
+from database.reading import Listed
 from database.transaction import Transaction
 from provider.accounts.shown_once import is_shown_still, key_secret
 from provider.accounts.users import User
@@ -51,6 +52,10 @@ class ClientStore(Protocol):
     def list(
         self, tx: Transaction, *, owner_user_id: str | None = None, kind: str | None = None
     ) -> Sequence[Client]: ...
+
+    def living_of_owner(
+        self, owner_user_id: str, kind: str, now: datetime.datetime, search: str = ""
+    ) -> Listed[Client]: ...
 
     def revoke(
         self, tx: Transaction, origin: Origin, client_id: str, *, event: AuditEvent, actor: str | None
@@ -161,6 +166,10 @@ class ApiKeys:
     def list(self, tx: Transaction, owner_id: str | None = None) -> list[Client]:
         """The keys of one user, or of all, ended ones included."""
         return list(self._clients.list(tx, owner_user_id=owner_id, kind=KIND))
+
+    def living(self, owner_id: str, now: datetime.datetime, search: str = "") -> Listed[Client]:
+        """The keys of a user that work, for a page of a list."""
+        return self._clients.living_of_owner(owner_id, KIND, now, search)
 
     def revoke(
         self, tx: Transaction, origin: Origin, owner_id: str, client_row_id: str, actor: str | None = None

@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, delete, insert, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, insert, select, true, update
 
 from database.models import Client as ClientRow
 from database.models.columns import new_id
+from database.reading import Listed, row_of
 from database.transaction import Transaction
 from provider.audit import AuditEvent, AuditRecorder
 from provider.clients.cache import ShortCache
@@ -78,6 +79,22 @@ class Clients:
         if kind is not None:
             statement = statement.where(_TABLE.c.kind == kind)
         return [parse_client(row) for row in tx.execute(statement).mappings()]
+
+    def living_of_owner(
+        self, owner_user_id: str, kind: str, now: datetime.datetime, search: str = ""
+    ) -> Listed[Client]:
+        """The usable clients of one owner, the newest first: all, or those with ``search`` in their name or their id."""
+        lives = (
+            _TABLE.c.is_active == true(),
+            _TABLE.c.revoked_at.is_(None),
+            _TABLE.c.expires_at.is_(None) | (_TABLE.c.expires_at > now),
+        )
+        statement = select(ClientRow).where(_TABLE.c.owner_user_id == owner_user_id, _TABLE.c.kind == kind, *lives)
+        if search:
+            by_name = _TABLE.c.name.icontains(search, autoescape=True)
+            statement = statement.where(by_name | _TABLE.c.client_id.contains(search, autoescape=True))
+        newest_first = statement.order_by(_TABLE.c.created_at.desc(), _TABLE.c.id.desc())
+        return Listed(newest_first, lambda entity: parse_client(row_of(entity)))
 
     def register(
         self,

@@ -16,7 +16,7 @@ from provider.pages.words import ScopeSentence
 from provider.protocol.client import Client, Resource
 from provider.protocol.errors import OAuthError
 from provider.protocol.text import is_name, one_line
-from provider.web import current, error_pages, forms, locale
+from provider.web import current, error_pages, forms, listing, locale
 from provider.web.guards import here, signed_in_only
 from provider.web.locale import language
 from provider.web.rendering import render, see_other
@@ -41,8 +41,8 @@ class ScopeGroup:
 @signed_in_only("api-keys")
 def show() -> Response:
     known = here()
-    keys = current.services().api_keys.list(current.tx(), known.user.id)
-    return render("api_keys/list.html", user=known.user, keys=[key for key in keys if key.is_usable(current.now())])
+    page = listing.page_of(current.services().api_keys.living(known.user.id, current.now(), listing.search()))
+    return render("api_keys/list.html", user=known.user, page=page)
 
 
 @pages.get(f"{_PAGE}/new")

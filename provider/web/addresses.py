@@ -11,6 +11,8 @@ from werkzeug.exceptions import HTTPException
 ACCOUNT = "/account"
 # Where a finished page leads, how it is shown, and what an application that asks for a sign-out sent along.
 KEPT = ("request", "to", "with", "switch", "post_logout_redirect_uri", "state", "proof")
+# What part of a list is shown: it gets lost without harm.
+OF_LISTS = ("q", "kind", "page", "per_page")
 
 
 def this_page() -> str:
@@ -32,6 +34,6 @@ def page_at(path: str, query: Iterable[tuple[str, str]]) -> str:
         return ACCOUNT
     if "." not in endpoint or endpoint == "static":
         return ACCOUNT
-    kept = [(name, value) for name, value in query if name in KEPT]
+    kept = [(name, value) for name, value in query if name in (*KEPT, *OF_LISTS)]
     plain = quote(path, safe="/-._~")
     return f"{plain}?{urlencode(kept)}" if kept else plain

@@ -21,6 +21,7 @@ from provider.web import (
     error_pages,
     forms,
     headers,
+    listing,
     locale,
     rendering,
     times,
@@ -57,6 +58,7 @@ def install(app: Flask, services: Services, server: object, doorway: Doorway) ->
     app.after_request(locale.remember_choice)
     app.after_request(cookies.forget_notice)
     error_pages.install(app)
+    listing.install(app)
     _lay_files_at_the_root(app)
     _name_for_templates(app)
 

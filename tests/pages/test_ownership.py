@@ -99,7 +99,7 @@ def test_the_owner_can_do_all_of_it(world: World) -> None:
     visitor.post("/account/apps", {"consent": world.ids["ana's consent"]})
     assert "No application has access" in visitor.follow().text
     visitor.post(world.revoke)
-    assert "You have no API keys." in visitor.follow().text
+    assert "You have no API keys yet." in visitor.follow().text
     assert visitor.get(world.revoke).status == 404
 
 
