@@ -14,6 +14,7 @@ from database.models import (
     Client,
     EmailVerificationToken,
     GrantRecord,
+    Invitation,
     IssuedToken,
     LoginAttempt,
     PasswordResetToken,
@@ -25,7 +26,7 @@ from database.models.columns import new_id
 from database.sql_files import SqlFile, created_table
 
 REASON = "database_restored"
-PENDING = (AuthorizationRequest, LoginAttempt, PasswordResetToken, EmailVerificationToken, SetupLink)
+PENDING = (AuthorizationRequest, LoginAttempt, PasswordResetToken, EmailVerificationToken, Invitation, SetupLink)
 
 
 def check_is_restored(engine: Engine, files: Sequence[SqlFile]) -> None:

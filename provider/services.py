@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from provider.accounts.alerts import Alerts
 from provider.accounts.api_keys import ApiKeys
 from provider.accounts.consents import Consents
+from provider.accounts.username_skeletons import UsernameSkeletons
 from provider.accounts.users import Users
 from provider.audit import AuditRecorder
 from provider.clients.assertions import ClientAssertions
@@ -123,6 +124,7 @@ class Services:
         self.mail = Mail(keyring)
         self.alerts = Alerts(self.mail)
         self.users = Users(self.audit)
+        self.username_skeletons = UsernameSkeletons()
         self.user_ends = UserEnds(self.audit, self.grants, self.session_ends, self.users)
         self.sessions = Sessions(
             keyring,

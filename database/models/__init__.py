@@ -13,7 +13,14 @@ from database.models.grants import (
 from database.models.mail import MailMessage
 from database.models.registration import LogoutNotice, PushedRequest, RegistrationToken, ReplayGuard
 from database.models.sign_in import ConsecutiveFailures, LoginAttempt, RateCounter, RecoveryCode, SetupLink
-from database.models.users import AuditRecord, EmailVerificationToken, PasswordResetToken, User, UserSession
+from database.models.users import (
+    AuditRecord,
+    EmailVerificationToken,
+    Invitation,
+    PasswordResetToken,
+    User,
+    UserSession,
+)
 
 __all__ = [
     "AuditRecord",
@@ -25,6 +32,7 @@ __all__ = [
     "Consent",
     "EmailVerificationToken",
     "GrantRecord",
+    "Invitation",
     "IssuedToken",
     "LoginAttempt",
     "LogoutNotice",

@@ -1,4 +1,4 @@
-"""People: the five tables of the seed document."""
+"""People: the five tables of the seed document, and invitations to become one of them."""
 
 from __future__ import annotations
 
@@ -15,13 +15,19 @@ CLOUD_PROVIDERS = ("aws", "azure", "gcp", "alibaba", "oracle", "ibm", "other")
 
 
 class User(Base):
-    """A person. ``id`` is the ``sub`` that applications see."""
+    """A person. ``id`` is the ``sub`` that applications see.
+
+    ``confirm_by`` is until when the address has to be confirmed, of an account that its owner made. Such an account does not
+    own the address: ``email_canonical`` is its id. ``username_skeleton`` is the same for all names that look alike.
+    """
 
     __tablename__ = "users"
     __table_args__ = (
         CheckConstraint(
             "cloud_provider IN ('aws', 'azure', 'gcp', 'alibaba', 'oracle', 'ibm', 'other')", name="cloud_provider"
         ),
+        Index(None, "confirm_by"),
+        Index(None, "username_skeleton", unique=True),
         {"comment": "사용자"},
     )
 
@@ -53,6 +59,8 @@ class User(Base):
     created_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime)
     updated_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime)
     time_zone: Mapped[str | None] = mapped_column(exact_text(64))
+    confirm_by: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
+    username_skeleton: Mapped[str | None] = mapped_column(HASH)
 
 
 class UserSession(Base):
@@ -105,6 +113,27 @@ class EmailVerificationToken(Base):
     created_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime)
     expires_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime)
     verified_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
+
+
+class Invitation(Base):
+    """A way to an account for whoever reads the mail of one address. ``user_id`` is who came of it."""
+
+    __tablename__ = "invitations"
+    __table_args__ = (Index(None, "email_canonical"), Index(None, "expires_at"), Index(None, "user_id"))
+
+    id: Mapped[str] = mapped_column(IDENTIFIER, primary_key=True)
+    token: Mapped[str] = mapped_column(HASH, unique=True)
+    email: Mapped[str] = mapped_column(String(255))
+    email_canonical: Mapped[str] = mapped_column(exact_text(255))
+    username: Mapped[str | None] = mapped_column(String(64))
+    locale: Mapped[str | None] = mapped_column(exact_text(16))
+    is_admin: Mapped[bool] = mapped_column(**OFF)
+    invited_by: Mapped[str | None] = mapped_column(exact_text(255))
+    user_id: Mapped[str | None] = mapped_column(IDENTIFIER, ForeignKey("users.id", ondelete="SET NULL"))
+    created_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime)
+    expires_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime)
+    used_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
+    withdrawn_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
 
 
 class AuditRecord(Base):

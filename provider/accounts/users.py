@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import bindparam, false, func, insert, select, true, update
+from sqlalchemy import bindparam, false, func, insert, or_, select, true, update
 from sqlalchemy.exc import IntegrityError
 
 from database.models import User as UserRow
@@ -22,6 +22,7 @@ from provider.accounts.login_names import (
     written_email,
     written_username,
 )
+from provider.accounts.look_alikes import look_alike_key
 from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.messages import Origin
 from provider.protocol.text import is_name, one_line
@@ -29,6 +30,9 @@ from provider.protocol.text import is_name, one_line
 _TABLE = UserRow.__table__
 _FIND = select(_TABLE).where(_TABLE.c.id == bindparam("user_id"))
 _FIND_USERNAME = select(_TABLE).where(_TABLE.c.username_canonical == bindparam("name"))
+_IS_TAKEN = select(_TABLE.c.id).where(
+    or_(_TABLE.c.username_canonical == bindparam("name"), _TABLE.c.username_skeleton == bindparam("skeleton"))
+)
 _FIND_EMAIL = select(_TABLE).where(_TABLE.c.email_canonical.in_(bindparam("names", expanding=True)))
 # Behind the parameters stand "$", 16 bytes of salt, "$" and a hash of 32 bytes.
 _PARAMETERS = func.substr(_TABLE.c.password_hash, 1, func.length(_TABLE.c.password_hash) - 67).label("parameters")
@@ -42,7 +46,7 @@ _COUNT_PARAMETERS = (
 
 
 class NameTaken(Exception):
-    """Another user has this user name or e-mail address. ``field`` is ``username`` or ``email``."""
+    """Another user has this user name, one that looks like it, or this address. ``field`` is ``username`` or ``email``."""
 
     def __init__(self, field_name: str) -> None:
         super().__init__(field_name)
@@ -71,6 +75,12 @@ class User:
     created_at: datetime.datetime
     updated_at: datetime.datetime
     time_zone: str | None
+    confirm_by: datetime.datetime | None
+
+    @property
+    def is_unconfirmed(self) -> bool:
+        """Whether its owner made this account and has yet to confirm the address: it opens no application before."""
+        return self.confirm_by is not None
 
 
 class Users:
@@ -89,17 +99,23 @@ class Users:
         is_verified: bool = False,
         display_name: str | None = None,
         locale: str | None = None,
+        confirm_by: datetime.datetime | None = None,
         actor: str | None = None,
     ) -> User:
-        """Inserts a user. Raises ``InvalidName``, ``NameTaken``."""
+        """Inserts a user. Raises ``InvalidName``, ``NameTaken``.
+
+        With ``confirm_by`` the address is not the user's before ``verify``: who owns it, or wants to, is kept from nothing.
+        """
         if display_name is not None and not is_name(display_name := one_line(display_name), 255):
             raise InvalidName("display_name")
+        user_id, address = new_id(origin.now), canonical_email(email)
         row = {
-            "id": new_id(origin.now),
+            "id": user_id,
             "username": written_username(username),
             "username_canonical": canonical_username(username),
+            "username_skeleton": look_alike_key(username),
             "email": written_email(email),
-            "email_canonical": canonical_email(email),
+            "email_canonical": address if confirm_by is None else user_id,
             "password_hash": password_hash,
             "display_name": display_name,
             "locale": locale,
@@ -113,6 +129,7 @@ class Users:
             "created_at": origin.now,
             "updated_at": origin.now,
             "time_zone": None,
+            "confirm_by": confirm_by,
         }
         self._refuse_taken(tx, row)
         try:
@@ -120,14 +137,20 @@ class Users:
         except IntegrityError:
             self._refuse_taken(tx, row)  # somebody else took the name in between
             raise
-        self._record(tx, origin, AuditEvent.USER_CREATED, str(row["id"]), actor, is_admin=is_admin)
+        self._record(tx, origin, AuditEvent.USER_CREATED, user_id, actor, is_admin=is_admin)
         return parse_user(row)
 
     def _refuse_taken(self, tx: Transaction, row: Mapping[str, Any]) -> None:
         """Raises ``NameTaken`` for the first of the row's names that belongs to somebody."""
-        for name in ("username", "email"):
-            if self.find_by_login(tx, row[name]) is not None:
-                raise NameTaken(name)
+        if self.is_username_taken(tx, row["username"]):
+            raise NameTaken("username")
+        if row["confirm_by"] is None and self.find_by_login(tx, row["email"]) is not None:
+            raise NameTaken("email")
+
+    def is_username_taken(self, tx: Transaction, username: str) -> bool:
+        """Whether somebody has this user name or one that looks like it. Raises ``InvalidName``."""
+        known = {"name": canonical_username(username), "skeleton": look_alike_key(username)}
+        return tx.execute(_IS_TAKEN, known).first() is not None
 
     def find(self, tx: Transaction, user_id: str) -> User | None:
         row = tx.execute(_FIND, {"user_id": user_id}).mappings().first()
@@ -161,10 +184,26 @@ class Users:
         return tx.execute(statement.values(is_active=active, updated_at=now)).rowcount == 1
 
     def verify(self, tx: Transaction, origin: Origin, user_id: str, actor: str | None = None) -> bool:
-        """Notes that the address is known to be the user's (``email_verified``). False when it was, or nobody has the id."""
-        statement = update(UserRow).where(_TABLE.c.id == user_id, _TABLE.c.is_verified == false())
-        if tx.execute(statement.values(is_verified=True, updated_at=origin.now)).rowcount != 1:
+        """Notes that the address is known to be the user's (``email_verified``). False when it was, or nobody has the id.
+
+        An account that waited for it owns the address from now on. Raises ``NameTaken`` where another was quicker.
+        """
+        user = self.find(tx, user_id)
+        if user is None or user.is_verified:
             return False
+        values: dict[str, Any] = {"is_verified": True, "updated_at": origin.now}
+        if user.is_unconfirmed:
+            if self.find_by_login(tx, user.email) is not None:
+                raise NameTaken("email")
+            values |= {"email_canonical": canonical_email(user.email), "confirm_by": None}
+        statement = update(UserRow).where(
+            _TABLE.c.id == user_id, _TABLE.c.is_verified == false(), _TABLE.c.email == user.email
+        )
+        try:
+            if tx.execute(statement.values(values)).rowcount != 1:
+                return False
+        except IntegrityError:  # somebody else confirmed it in between
+            raise NameTaken("email") from None
         self._record(tx, origin, AuditEvent.USER_VERIFIED, user_id, actor)
         return True
 

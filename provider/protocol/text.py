@@ -79,8 +79,12 @@ def folded(text: str) -> str:
 
     Unicode's compatibility caseless match (D146), for text that has passed ``is_plain``.
     """
-    text = unicodedata.normalize("NFKC", _ONLY_DRAWN.sub("", text))
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFD", text).casefold())
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFD", as_written(text)).casefold())
+
+
+def as_written(text: str) -> str:
+    """An identifier with compatibility folded away, and what only changes how letters are drawn. Its case stays."""
+    return unicodedata.normalize("NFKC", _ONLY_DRAWN.sub("", text))
 
 
 def typed_code(text: str) -> str:

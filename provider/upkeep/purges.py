@@ -33,4 +33,5 @@ def purges(services: Services) -> dict[str, Purge]:
         "unused_clients": services.unused_clients.purge,
         "surplus_clients": services.unused_clients.purge_surplus,
         "api_key_names": services.api_keys.renew_names,
+        "username_skeletons": services.username_skeletons.fill,
     }

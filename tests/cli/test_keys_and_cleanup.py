@@ -36,7 +36,7 @@ COUNTED = {
     "rate_counters", "user_sessions", "signing_keys", "pushed_requests", "replay_guard", "logout_notices",
     "mail_messages", "unused_clients",
     "surplus_clients",
-    "setup_links", "grants", "consents", "api_key_names",
+    "setup_links", "grants", "consents", "api_key_names", "username_skeletons",
 }  # fmt: skip
 
 

@@ -37,6 +37,7 @@ FILES = [
     "migrations/20261128_2002_resource_details.sql",
     "migrations/20261128_2022_device_and_time_zone.sql",
     "migrations/20261129_0001_add_mail_messages.sql",
+    "migrations/20261129_0020_invitations.sql",
 ]
 FIRST = "CREATE TABLE one (\n  id INTEGER NOT NULL\n);\nCREATE INDEX ix_one ON one (id);\n"
 SECOND = "ALTER TABLE one ADD COLUMN name VARCHAR(9);\nINSERT INTO one (id, name) VALUES (1, '100%');\n"
