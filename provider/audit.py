@@ -47,6 +47,10 @@ class AuditEvent(StrEnum):
     USER_VERIFIED = "user.verified"
     USER_DISABLED = "user.disabled"
     USER_ENABLED = "user.enabled"
+    GROUP_CREATED = "group.created"
+    GROUP_DELETED = "group.deleted"
+    GROUP_MEMBER_ADDED = "group.member_added"
+    GROUP_MEMBER_REMOVED = "group.member_removed"
     PASSWORD_CHANGED = "user.password_changed"  # noqa: S105 - the name of an event
     API_KEY_CREATED = "api_key.created"
     API_KEY_REVOKED = "api_key.revoked"

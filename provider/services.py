@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from provider.accounts.alerts import Alerts
 from provider.accounts.api_keys import ApiKeys
 from provider.accounts.consents import Consents
+from provider.accounts.groups import Groups
 from provider.accounts.username_skeletons import UsernameSkeletons
 from provider.accounts.users import Users
 from provider.audit import AuditRecorder
@@ -125,6 +126,7 @@ class Services:
         self.alerts = Alerts(self.mail)
         self.users = Users(self.audit)
         self.username_skeletons = UsernameSkeletons()
+        self.groups = Groups(self.audit)
         self.user_ends = UserEnds(self.audit, self.grants, self.session_ends, self.users)
         self.sessions = Sessions(
             keyring,

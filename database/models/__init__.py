@@ -10,6 +10,7 @@ from database.models.grants import (
     RefreshToken,
     SigningKey,
 )
+from database.models.groups import GroupMember, UserGroup
 from database.models.mail import MailMessage
 from database.models.registration import LogoutNotice, PushedRequest, RegistrationToken, ReplayGuard
 from database.models.sign_in import ConsecutiveFailures, LoginAttempt, RateCounter, RecoveryCode, SetupLink
@@ -32,6 +33,7 @@ __all__ = [
     "Consent",
     "EmailVerificationToken",
     "GrantRecord",
+    "GroupMember",
     "Invitation",
     "IssuedToken",
     "LoginAttempt",
@@ -48,6 +50,7 @@ __all__ = [
     "SetupLink",
     "SigningKey",
     "User",
+    "UserGroup",
     "UserSession",
     "metadata",
 ]

@@ -54,6 +54,7 @@ class Client(Base):
     nonce_replaces_pkce: Mapped[bool] = mapped_column(**OFF)
     exact_auth_method: Mapped[bool] = mapped_column(**ON)
     claims_in_id_token: Mapped[bool] = mapped_column(**OFF)
+    only_groups: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class Resource(Base):
@@ -73,6 +74,8 @@ class Resource(Base):
     introspection_clients: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     descriptions: Mapped[dict[str, dict[str, str]] | None] = mapped_column(JSON(none_as_null=True))
     token_typ: Mapped[str] = mapped_column(exact_text(16), server_default="at+jwt")
+    groups_claim: Mapped[bool] = mapped_column(**OFF)
+    scope_groups: Mapped[dict[str, list[str]] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class Consent(Base):

@@ -107,6 +107,7 @@ class IssuedToken(Base):
     revoked_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
     subject: Mapped[str | None] = mapped_column(HASH)
     client_epoch: Mapped[int] = mapped_column(server_default="0")
+    groups_digest: Mapped[str | None] = mapped_column(HASH)
 
 
 class SigningKey(Base):

@@ -61,6 +61,7 @@ class User(Base):
     time_zone: Mapped[str | None] = mapped_column(exact_text(64))
     confirm_by: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
     username_skeleton: Mapped[str | None] = mapped_column(HASH)
+    groups_version: Mapped[int] = mapped_column(server_default="0")
 
 
 class UserSession(Base):

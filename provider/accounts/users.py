@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import bindparam, false, func, insert, or_, select, true, update
+from sqlalchemy import bindparam, false, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from database.models import User as UserRow
 from database.models.columns import new_id
 from database.transaction import Transaction
+from provider.accounts.administrators import LastAdministrator, active_administrators, enter_first_time
 from provider.accounts.login_names import (
     InvalidName,
     canonical_email,
@@ -51,10 +52,6 @@ class NameTaken(Exception):
     def __init__(self, field_name: str) -> None:
         super().__init__(field_name)
         self.field = field_name
-
-
-class LastAdministrator(Exception):
-    """The last active administrator cannot be disabled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +134,8 @@ class Users:
         except IntegrityError:
             self._refuse_taken(tx, row)  # somebody else took the name in between
             raise
+        if is_admin:
+            enter_first_time(tx, origin.now, user_id)
         self._record(tx, origin, AuditEvent.USER_CREATED, user_id, actor, is_admin=is_admin)
         return parse_user(row)
 
@@ -179,7 +178,7 @@ class Users:
         Raises ``LastAdministrator``.
         """
         statement = update(UserRow).where(_TABLE.c.id == user_id, _TABLE.c.is_active != active)
-        if not active and self._active_administrators(tx) == {user_id}:
+        if not active and active_administrators(tx) == {user_id}:
             raise LastAdministrator
         return tx.execute(statement.values(is_active=active, updated_at=now)).rowcount == 1
 
@@ -206,12 +205,6 @@ class Users:
             raise NameTaken("email") from None
         self._record(tx, origin, AuditEvent.USER_VERIFIED, user_id, actor)
         return True
-
-    def _active_administrators(self, tx: Transaction) -> set[str]:
-        """Their ids. Nobody else can change them until the transaction ends: two can't disable each other at once."""
-        which = (_TABLE.c.is_admin == true(), _TABLE.c.is_active == true())
-        tx.execute(update(UserRow).where(*which).values(is_admin=true()))
-        return set(tx.execute(select(_TABLE.c.id).where(*which)).scalars())
 
     def record_login(self, tx: Transaction, user_id: str, now: datetime.datetime) -> None:
         tx.execute(update(UserRow).where(_TABLE.c.id == user_id).values(last_login_at=now))

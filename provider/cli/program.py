@@ -18,6 +18,7 @@ COMMANDS = {
     "serve": ("server", "Start the server."),
     "setup-link": ("server", "Print a one-time link for making the first account."),
     "user": ("users", "People who sign in."),
+    "group": ("groups", "Groups of people."),
     "client": ("clients", "Applications that get tokens."),
     "api-key": ("api_keys", "Keys with which scripts get tokens."),
     "resource": ("resources", "APIs that tokens are for."),

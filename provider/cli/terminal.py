@@ -19,6 +19,7 @@ from provider.program_name import command
 
 if TYPE_CHECKING:
     from database import Transaction
+    from provider.accounts.groups import Group as GroupOfPeople
     from provider.accounts.users import User
     from provider.protocol.client import Client
     from provider.protocol.messages import Origin
@@ -76,6 +77,15 @@ class Terminal:
     def _logins(self) -> Iterator[str]:
         for user in self.services.users.list(self.tx):
             yield from (user.username, user.email)
+
+    def group(self, text: str) -> GroupOfPeople:
+        """The group that a name or an id means, or a refusal."""
+        return self.services.groups.find(self.tx, text) or self.unknown_group(text)
+
+    def unknown_group(self, text: str) -> NoReturn:
+        """A refusal, with the name that it is like."""
+        known = near(text, (group.name for group in self.services.groups.list(self.tx)))
+        refuse(f"There is no group {text}.{known} See: {command('group list')}")
 
     def client(self, client_id: str) -> Client:
         """The client of this client_id, or a refusal."""

@@ -125,6 +125,7 @@ def show(*, user_name: str, as_json: bool) -> None:
             **_fields(found),
             "sessions": len(services.sessions.list(tx, now, found.id)),
             "recovery_codes": services.recovery_codes.count(tx, found.id),
+            "groups": services.groups.membership(tx, found.id).names,
             "api_keys": sum(key.is_usable(now) for key in services.api_keys.list(tx, found.id)),
             "closed": [str(way_in) for way_in in services.consecutive_failures.closed(tx, found.id)],
         }
@@ -223,7 +224,7 @@ def reset_second_factor(*, user_name: str) -> None:
 
 
 def _set_active(user_name: str, *, active: bool) -> None:
-    from provider.accounts.users import LastAdministrator
+    from provider.accounts.administrators import LastAdministrator
 
     with opened() as terminal:
         found = terminal.user(user_name)

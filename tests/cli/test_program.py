@@ -25,6 +25,12 @@ user enable USER
 user unlock USER --json
 user verify USER --json
 user reset-second-factor USER
+group create NAME --description --json
+group list --json
+group show GROUP --json
+group delete GROUP --json
+group add GROUP USER... --json
+group remove GROUP USER... --json
 client create --for --name --public --native --redirect-uri --post-logout-redirect-uri --grant --scope --auth-method
   --resource --jwks-uri --metadata --pkce --no-pkce --claims-in-id-token --trusted --json
 client update CLIENT_ID --name --public --native --web --redirect-uri --add-redirect-uri --remove-redirect-uri

@@ -38,6 +38,7 @@ FILES = [
     "migrations/20261128_2022_device_and_time_zone.sql",
     "migrations/20261129_0001_add_mail_messages.sql",
     "migrations/20261129_0020_invitations.sql",
+    "migrations/20261129_0120_groups.sql",
 ]
 FIRST = "CREATE TABLE one (\n  id INTEGER NOT NULL\n);\nCREATE INDEX ix_one ON one (id);\n"
 SECOND = "ALTER TABLE one ADD COLUMN name VARCHAR(9);\nINSERT INTO one (id, name) VALUES (1, '100%');\n"
@@ -356,3 +357,26 @@ def test_dropping_removes_our_tables_with_their_rows_and_leaves_those_of_others(
         with engine.begin() as connection:
             connection.exec_driver_sql("DROP TABLE of_another_service")
         migrate(engine)
+
+
+def test_who_administered_before_there_were_groups_is_in_the_group(bare_engine: Engine, tmp_path: Path) -> None:
+    earlier = tmp_path / "earlier"
+    for name in FILES[: FILES.index("migrations/20261129_0120_groups.sql")]:
+        write(earlier, name, (ROOT / "database" / name).read_text(encoding="utf-8"))
+    migrate(bare_engine, folder=earlier)
+    people = {"ana": True, "bora": False, "cyrus": True}
+    with bare_engine.begin() as connection:
+        for name, is_admin in people.items():
+            columns = {name: name for name in ("username", "username_canonical", "email", "email_canonical")}
+            row = {
+                **dict.fromkeys(columns, name),
+                "id": f"{name:->36}",
+                "is_admin": is_admin,
+                **dict.fromkeys(("created_at", "updated_at"), f"2026-07-0{len(name)} 00:00:00.000000"),
+            }
+            statement = f"INSERT INTO users ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})"
+            connection.execute(text(statement), row)
+    migrate(bare_engine)
+    assert rows(bare_engine, "SELECT name FROM user_groups") == [("administrators",)]
+    members = rows(bare_engine, "SELECT u.username FROM group_members m JOIN users u ON u.id = m.user_id ORDER BY 1")
+    assert members == [("ana",), ("cyrus",)]

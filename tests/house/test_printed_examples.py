@@ -59,7 +59,7 @@ def run(terminal: Terminal, command: str) -> None:
 @pytest.mark.parametrize(
     "document, count",
     [
-        ("docs/terminal.md", 33),
+        ("docs/terminal.md", 39),
         ("docs/integrate.md", 5),
         ("examples/fastmcp_server/README.md", 2),
         ("examples/sign_in_with_mcp/README.md", 1),
