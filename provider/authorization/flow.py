@@ -15,6 +15,7 @@ from provider.audit import AuditEvent
 from provider.authorization.answers import AuthorizationAnswers
 from provider.authorization.asked import AskedFor, consented_scope, digest_of_request, scope_of_request
 from provider.authorization.descriptions import RequestDescription, describe_request
+from provider.authorization.levels import needs_step_up, wanted_levels
 from provider.protocol.client import Resource
 from provider.protocol.errors import OAuthError
 from provider.protocol.messages import Origin, ProtocolResponse
@@ -22,6 +23,7 @@ from provider.protocol.redirect_uris import goes_to_a_device
 from provider.protocol.request_rules import AuthorizationParameters, is_redirect_uri_of
 from provider.protocol.scopes import IDENTITY_SCOPES, OFFLINE_ACCESS
 from provider.services import Services
+from provider.sign_in.assurance import answered
 from provider.sign_in.sessions import Session
 
 
@@ -55,7 +57,10 @@ class AuthorizationFlow:
     def next_step(
         self, tx: Transaction, asked: AskedFor, signed_in: tuple[Session, User] | None, now: datetime.datetime
     ) -> NeedsPage | Ready:
-        """What has to happen before a code can be issued. Raises ``OAuthError`` (``invalid_scope``, ``invalid_target``)."""
+        """What has to happen before a code can be issued.
+
+        Raises ``OAuthError`` (``invalid_scope``, ``invalid_target``, ``unmet_authentication_requirements``).
+        """
         resource = self._resource(tx, asked)
         if signed_in is None or self._must_sign_in_again(tx, asked, signed_in[0], now):
             scope_of_request(asked, resource, is_admin=True)
@@ -64,11 +69,8 @@ class AuthorizationFlow:
         scope = scope_of_request(asked, resource, is_admin=user.is_admin)
         if not user.two_factor_enabled and self._services.settings.second_factor_required(is_admin=user.is_admin):
             return NeedsPage("/login/second-factor", "interaction_required")
-        essential = asked.parameters.claims.acr
-        if essential and session.acr not in essential:
-            raise OAuthError(
-                "unmet_authentication_requirements", "The user did not sign in in the way that is asked for."
-            )
+        if needs_step_up(tx, asked, session, user):
+            return NeedsPage("/login/again", "login_required")
         digest = digest_of_request(asked, resource, scope)
         if asked.consented_session_id == session.id and asked.consented_digest == digest:
             return Ready(session, user, resource, scope, None, is_decided=True)
@@ -117,7 +119,7 @@ class AuthorizationFlow:
             resource_uri=ready.resource.uri,
             authenticated_at=ready.session.authenticated_at,
             amr=ready.session.amr,
-            acr=ready.session.acr,
+            acr=answered(ready.session.acr, wanted_levels(asked)),
             claims=parameters.claims.to_dict(),
         )
         code = services.codes.issue(

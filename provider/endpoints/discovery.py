@@ -19,6 +19,7 @@ from provider.protocol.messages import ProtocolRequest, ProtocolResponse
 from provider.protocol.request_rules import RESPONSE_MODES
 from provider.protocol.scopes import IDENTITY_SCOPES
 from provider.settings import Settings
+from provider.sign_in.assurance import LEVELS
 
 MAX_AGE_SECONDS = 300
 NAMES = ("openid-configuration", "oauth-authorization-server")
@@ -61,7 +62,7 @@ def metadata(settings: Settings) -> dict[str, Any]:
         "authorization_response_iss_parameter_supported": True,
         "claim_types_supported": ["normal"],
         "claims_supported": [*claims, *(name for names in CLAIMS_OF_SCOPE.values() for name in names)],
-        "acr_values_supported": ["urn:mcp-core:password", "urn:mcp-core:two-factor"],
+        "acr_values_supported": list(LEVELS),
         "prompt_values_supported": ["none", "login", "consent", "select_account"],
         "ui_locales_supported": ["en", "ko"],
         "claims_parameter_supported": True,

@@ -17,10 +17,9 @@ from provider.accounts.users import User, parse_user
 from provider.audit import AuditEvent, AuditRecorder, printable
 from provider.protocol.messages import Origin
 from provider.security.crypto import Keyring, is_secret, new_secret
+from provider.sign_in.assurance import acr_of
 from provider.sign_in.session_ends import SessionEnds
 
-ACR_PASSWORD = "urn:mcp-core:password"  # noqa: S105 - a name of a level of assurance
-ACR_TWO_FACTOR = "urn:mcp-core:two-factor"
 TOUCH_SECONDS = 60
 MAX_LIVE = 50
 _TABLE = UserSession.__table__
@@ -185,10 +184,6 @@ class Sessions:
         self._audit.record(
             tx, event, origin, user_id=user_id, resource_type="user_sessions", resource_id=session_id, **details
         )
-
-
-def acr_of(amr: tuple[str, ...]) -> str:
-    return ACR_TWO_FACTOR if "mfa" in amr else ACR_PASSWORD
 
 
 def _parse(row: Mapping[Any, Any]) -> Session:

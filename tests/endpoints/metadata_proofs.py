@@ -229,7 +229,7 @@ def _(world: World, value: bool) -> None:
 @proves("acr_values_supported")
 def _(world: World, value: list[str]) -> None:
     had = []
-    for amr in (("pwd",), ("pwd", "otp", "mfa")):
+    for amr in (("pwd",), ("pwd", "otp", "mfa"), ("hwk", "user", "mfa")):
         world.browser = Browser(world.provider)
         world.browser.sign_in(world.user, amr)
         had.append(claims_of(world.tokens(world.trusted())["id_token"])["acr"])

@@ -206,7 +206,6 @@ def test_only_the_person_who_is_named_is_answered_for(
     [
         {"acr_values": "urn:x 0 phr"},
         {"acr_values": TWO_FACTOR},
-        {"acr_values": PASSWORD},
         {"claims": asking(id_token={"acr": {"values": ["urn:x"]}})},
         {"claims": asking(id_token={"acr": {"essential": True}})},
         {"claims": asking(id_token={"acr": None})},
