@@ -39,6 +39,11 @@ from provider.settings import Settings
 from provider.sign_in.attempts import Attempts
 from provider.sign_in.consecutive_failures import ConsecutiveFailures
 from provider.sign_in.login import Login
+from provider.sign_in.passkey_ceremonies import relying_party
+from provider.sign_in.passkey_challenges import PasskeyChallenges
+from provider.sign_in.passkey_enrolments import PasskeyEnrolments
+from provider.sign_in.passkey_proofs import PasskeyProofs
+from provider.sign_in.passkeys import Passkeys
 from provider.sign_in.passwords import Passwords
 from provider.sign_in.recovery_codes import RecoveryCodes
 from provider.sign_in.session_ends import SessionEnds
@@ -190,6 +195,13 @@ class Services:
             self.attempts,
             self.audit,
             keyring,
+        )
+        party = relying_party(settings.origin, settings.service_name)
+        challenges = PasskeyChallenges(keyring, self.replay)
+        self.passkeys = Passkeys(keyring, self.audit, self.alerts)
+        self.passkey_enrolments = PasskeyEnrolments(party, challenges, self.passkeys)
+        self.passkey_proofs = PasskeyProofs(
+            party, challenges, self.passkeys, self.users, self.login, self.attempts, self.audit
         )
         self.api_keys = ApiKeys(self.clients, self.resources, self.audit, keyring)
         self.consents = Consents(self.audit, self.grants, keyring)

@@ -12,6 +12,7 @@ from database.models.grants import (
 )
 from database.models.groups import GroupMember, UserGroup
 from database.models.mail import MailMessage
+from database.models.passkeys import Passkey
 from database.models.registration import LogoutNotice, PushedRequest, RegistrationToken, ReplayGuard
 from database.models.sign_in import ConsecutiveFailures, LoginAttempt, RateCounter, RecoveryCode, SetupLink
 from database.models.users import (
@@ -39,6 +40,7 @@ __all__ = [
     "LoginAttempt",
     "LogoutNotice",
     "MailMessage",
+    "Passkey",
     "PasswordResetToken",
     "PushedRequest",
     "RateCounter",

@@ -14,6 +14,9 @@ class Alert(StrEnum):
     """Kinds of notices. Each has its own letter, ``templates/mail/alert_<value>.txt``."""
 
     PASSWORD_CHANGED = "password_changed"  # noqa: S105 - the name of a notice
+    PASSKEY_ADDED = "passkey_added"
+    PASSKEY_REMOVED = "passkey_removed"
+    PASSKEY_SUSPECTED = "passkey_suspected"
 
 
 class Alerts:

@@ -26,6 +26,7 @@ PASSWORD_PER_ACCOUNT = Limit("password per account", 50, 86400)
 PASSWORD_ON_KNOWN_DEVICE = tuple(Limit("password on a known device", n, s) for n, s in ((10, 900), (50, 86400)))
 CODE = tuple(Limit("code", times, seconds) for times, seconds in ((5, 300), (20, 3600), (50, 86400)))
 RECOVERY_CODE = tuple(Limit("recovery code", limit.times, limit.seconds) for limit in CODE)
+PASSKEY_PER_SOURCE = tuple(Limit("passkey per source", limit.times, limit.seconds) for limit in PASSWORD_PER_SOURCE)
 RECORDED = Limit("throttled sign-ins on record", 1, 300)
 Counter = tuple[Limit, str]
 
@@ -110,6 +111,17 @@ class Attempts:
         if not attempt.is_looked_at:
             raise CodesClosed
         return attempt
+
+    def count_passkey(self, tx: Transaction, origin: Origin, user: User | None) -> Attempt:
+        """Counts an answer of an authenticator, by network alone: nobody guesses one. Raises ``Throttled``.
+
+        ``user`` is whose it has to be, None where nobody was named.
+        """
+        networks = [network.name for network in origin.networks if ":" in network.name] or [origin.network]
+        counters = _each(PASSKEY_PER_SOURCE, networks)
+        event = AuditEvent.LOGIN_THROTTLED if user is None else AuditEvent.SECOND_FACTOR_THROTTLED
+        self._count_or_refuse(tx, origin, event, counters, user.id if user is not None else None)
+        return Attempt(counters)
 
     def fail(self, tx: Transaction, origin: Origin, attempt: Attempt) -> None:
         """The guess was looked at and wrong."""

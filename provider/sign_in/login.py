@@ -163,10 +163,14 @@ class Login:
         if user is None:
             raise StepExpired
         amr, left = self.check_code(tx, origin, user, code, device=device)
+        self.use_step(tx, origin, step_token)
+        return CompletedLogin(user, ("pwd", *amr), left)
+
+    def use_step(self, tx: Transaction, origin: Origin, step_token: str) -> None:
+        """Uses the step up once its second factor was right, for one caller. Raises ``StepExpired``."""
         claim = update(LoginAttempt).where(_TABLE.c.token_hash == self._hash(step_token), _TABLE.c.used_at.is_(None))
         if tx.execute(claim.values(used_at=origin.now)).rowcount != 1:
             raise StepExpired
-        return CompletedLogin(user, ("pwd", *amr), left)
 
     def check_code(
         self, tx: Transaction, origin: Origin, user: User, code: str, *, device: str = ""
