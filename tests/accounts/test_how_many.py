@@ -9,12 +9,13 @@ from sqlalchemy import func, select
 
 from database.models import Consent as ConsentRow
 from database.transaction import Transaction
-from provider.accounts import api_keys, consents, sessions
+from provider.accounts import api_keys, consents
 from provider.accounts.api_keys import MAX_LIVE, TooManyKeys
 from provider.accounts.users import User
 from provider.protocol.messages import Origin
 from provider.security.crypto import new_secret
 from provider.services import Services
+from provider.sign_in import sessions
 from tests.accounts.conftest import AddUser, Events, added, later
 from tests.accounts.test_api_keys import create
 from tests.accounts.test_consents import register

@@ -40,7 +40,11 @@ def test_a_link_works_once_and_looking_changes_nothing(services: Services, origi
             links.use(tx, origin.now, token)
 
 
-@pytest.mark.parametrize("token", ["", "x", "mcp_reset_x", new_secret("reset"), new_secret("verify")])
+@pytest.mark.parametrize(
+    "token",
+    ["", "x", "mcp_reset_x", new_secret("reset"), new_secret("verify")],
+    ids=["nothing", "short", "cut", "unknown", "of another kind"],
+)
 def test_what_is_no_link_of_ours_is_over(services: Services, origin: Origin, token: str) -> None:
     with Transaction(services.engine) as tx, pytest.raises(LinkOver):
         resets(services).use(tx, origin.now, token)

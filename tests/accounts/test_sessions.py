@@ -15,7 +15,8 @@ from provider.accounts.users import User
 from provider.protocol.messages import Origin
 from provider.security.crypto import is_secret, new_secret
 from provider.services import Services
-from provider.sign_in.sessions import ACR_PASSWORD, ACR_TWO_FACTOR, Session
+from provider.sign_in.assurance import PASSWORD, TWO_FACTOR
+from provider.sign_in.sessions import Session
 from tests.accounts.conftest import AddUser, Events, later
 
 TABLE = UserSession.__table__
@@ -83,9 +84,9 @@ def test_a_session_knows_its_person_and_methods(
     assert strong is not None
     session, user = found
     assert user == ana
-    assert (session.amr, session.acr, session.authenticated_at) == (("pwd",), ACR_PASSWORD, origin.now)
+    assert (session.amr, session.acr, session.authenticated_at) == (("pwd",), PASSWORD, origin.now)
     assert (session.ip_address, session.user_agent) == (origin.source, origin.user_agent)
-    assert (strong[0].amr, strong[0].acr) == (("pwd", "otp", "mfa"), ACR_TWO_FACTOR)
+    assert (strong[0].amr, strong[0].acr) == (("pwd", "otp", "mfa"), TWO_FACTOR)
 
 
 def altered(token: str) -> list[str]:
@@ -151,7 +152,7 @@ def test_rotation_keeps_the_session_and_ends_the_old_cookie(
     assert again is not None
     assert (again.id, again.expires_at, again.created_at) == (session.id, session.expires_at, session.created_at)
     assert again.authenticated_at == later(origin, 600).now
-    assert again.acr == ACR_TWO_FACTOR
+    assert again.acr == TWO_FACTOR
     assert find(renewed, 600 + HOUR) is None, "idle again"
     assert [row["resource_id"] for row in events("login.reauthenticated")] == [session.id]
 
