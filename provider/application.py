@@ -17,6 +17,7 @@ from provider.doors.flask import mount_in_flask
 from provider.doors.lanes import DEFAULT_THREADS, machine_and_page_lanes
 from provider.doors.pulse import Pulse
 from provider.oauth_server import OAuthServer
+from provider.program_files import templates_folder
 from provider.security.crypto import Keyring
 from provider.security.turns import FETCH_THREADS
 from provider.services import Services
@@ -55,9 +56,7 @@ def create_app(
     services = Services(settings, engine, keyring or load_keyring(settings), fetch_threads=fetch_threads)
     with Transaction(engine) as tx:
         services.signing_keys.ensure(tx, clock())
-    app = Flask(
-        __name__, template_folder=str(web.templates_folder()), static_folder="static", static_url_path="/static"
-    )
+    app = Flask(__name__, template_folder=str(templates_folder()), static_folder="static", static_url_path="/static")
     app.config["MAX_CONTENT_LENGTH"] = 65_536
     app.config["MAX_FORM_PARTS"] = 100
     app.extensions["mcp_core"] = services

@@ -86,6 +86,8 @@ class AuditEvent(StrEnum):
     GRANT_REVOKED = "grant.revoked"
     LOGOUT_REQUESTED = "logout.requested"
     LOGOUT_NOTICE_FAILED = "logout_notice.failed"
+    MAIL_FAILED = "mail.failed"
+    MAIL_RETRIED = "mail.retried"
     KEYS_CREATED = "keys.created"
     KEYS_ROTATED = "keys.rotated"
     DECRYPTION_FAILED = "decryption.failed"

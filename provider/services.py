@@ -27,9 +27,14 @@ from provider.clients.resource_rules import MAX_TOKEN_SECONDS
 from provider.clients.resources import Resources
 from provider.clients.unused_clients import UnusedClients
 from provider.deliveries.courier import POLL_SECONDS, Courier
+from provider.deliveries.letters import Letters
 from provider.deliveries.logout_delivery import LogoutDelivery
 from provider.deliveries.logout_notices import LogoutNotices, Notice
-from provider.deliveries.mail import Mail
+from provider.deliveries.mail import Mail, QueuedLetter
+from provider.deliveries.mail_delivery import MailDelivery
+from provider.deliveries.mail_records import MailRecords
+from provider.deliveries.mailbox import Mailbox
+from provider.deliveries.smtp import Smtp
 from provider.security.crypto import Keyring
 from provider.security.outbound import Outbound
 from provider.security.rate_limit import RateLimiter
@@ -127,7 +132,17 @@ class Services:
         self.registration_tokens = RegistrationTokens(keyring, self.audit)
         self.resources = Resources(self.audit, settings.issuer, self.grants)
         self.session_ends = SessionEnds(self.audit, self.grants, self.logout_notices)
-        self.mail = Mail(keyring)
+        self.letters = Letters(
+            origin=settings.origin, service=settings.service_name, default_language=settings.default_locale
+        )
+        self.mail = Mail(keyring, self.audit, way=settings.mail_way)
+        self.mail_records = MailRecords(self.audit)
+        self.mailbox = Mailbox(self.mail, self.letters)
+        self.smtp = (
+            Smtp(settings.mail_server, helo=settings.mail_sender.domain, ca_file=settings.outbound_ca_file)
+            if settings.mail_server is not None
+            else None
+        )
         self.alerts = Alerts(self.mail)
         self.users = Users(self.audit)
         self.username_skeletons = UsernameSkeletons()
@@ -209,11 +224,21 @@ class Services:
 
     def couriers(self, clock: Callable[[], datetime.datetime]) -> list[Courier[Any]]:
         """What empties the outboxes of this server, to be started."""
-        return [self.logout_courier(clock)]
+        mail = self.mail_courier(clock)
+        return [self.logout_courier(clock), *([mail] if mail is not None else [])]
 
     def logout_courier(
         self, clock: Callable[[], datetime.datetime], *, poll_seconds: float = POLL_SECONDS
     ) -> Courier[Notice]:
         """What sends the logout notices."""
         kind = LogoutDelivery(self.engine, clock, self.logout_notices, self.clients, self.token_issuer, self.outbound)
+        return Courier(self.engine, clock, kind, poll_seconds=poll_seconds)
+
+    def mail_courier(
+        self, clock: Callable[[], datetime.datetime], *, poll_seconds: float = POLL_SECONDS
+    ) -> Courier[QueuedLetter] | None:
+        """What sends the letters, None without a mail server."""
+        if self.smtp is None:
+            return None
+        kind = MailDelivery(clock, self.mail, self.letters, self.smtp, self.settings.mail_sender)
         return Courier(self.engine, clock, kind, poll_seconds=poll_seconds)

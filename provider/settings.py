@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 
 from annotated_types import Ge, Le, MaxLen
 from pydantic import (
-    BaseModel,
     ConfigDict,
     Field,
     SecretStr,
@@ -23,6 +22,9 @@ from pydantic_core import ErrorDetails
 
 from database.connection import ConfigurationError
 from database.connection import environment as environment_and_file
+from provider.deliveries.mail_addresses import Sender
+from provider.deliveries.mail_server import Way
+from provider.deliveries.mail_settings import MailSettings
 from provider.protocol.issuer import LOOPBACK_HOSTS, checked_issuer
 from provider.protocol.text import is_name, one_line, visible
 
@@ -34,7 +36,7 @@ class SettingsError(Exception):
     """The settings cannot be used. The text says what to change."""
 
 
-class Settings(BaseModel):
+class Settings(MailSettings):
     """What ``load_settings`` reads, where each name has the prefix ``MCP_``."""
 
     model_config = ConfigDict(frozen=True)
@@ -210,6 +212,16 @@ class Settings(BaseModel):
             return frozenset()
         wanted = frozenset(self.metadata_document_hosts.lower().split())
         return wanted & frozenset(self.outbound_allowed_hosts.lower().split())
+
+    @property
+    def mail_sender(self) -> Sender:
+        """Whom letters come from. Raises ``BadAddress`` where nobody is named, which is so without a server alone."""
+        return Sender.parse(self.mail_from, self.service_name)
+
+    @property
+    def mail_way(self) -> Way:
+        """Without a mail server letters can be read on a page, by whoever sits at this machine."""
+        return "server" if self.smtp_url is not None else "mailbox" if self.is_loopback else "nowhere"
 
     @property
     def algorithms(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from provider.deliveries.mail_server import FORM, MailServer, Protection
 from provider.settings import Settings, SettingsError, load_settings
 
 HTTPS = {"MCP_ISSUER": "https://id.example/oauth"}
@@ -172,6 +173,9 @@ WRONG = {
         'must have hosts of the form name or name:port, with blanks between them, and "a.example:8443,b.example" is none',
     ),
     "OUTBOUND_CA_FILE": ("nowhere.pem", "must name a PEM file that is there"),
+    "SMTP_URL": ("mail.example:587", f"must be of the form {FORM}"),
+    "SMTP_PASSWORD_FILE": ("nowhere.txt", "must name a file with a password in its first line"),
+    "MAIL_FROM": ("nobody", "must be an address in ASCII, or a name and an address: Example <id@example.org>"),
     "SERVICE_NAME": ("x" * 65, f'must be a text of 64 characters at most, and is "{"x" * 60}…"'),
     "SIGNING_ALGORITHMS": ("ES256", "must contain RS256: OpenID Connect requires it"),
     "DYNAMIC_REGISTRATION": ("on", 'must be one of open, token, off, and is "on"'),
@@ -261,6 +265,42 @@ def test_keys_never_show_in_what_is_printed_of_the_settings() -> None:
     key = base64.b64encode(bytes(range(32))).decode()
     settings = load_settings({"MCP_HASHING_KEY": key, "MCP_ENCRYPTION_KEYS": f"k1:{key}"})
     assert key not in repr(settings) + str(settings) + settings.model_dump_json()
+
+
+MAIL = {"MCP_SMTP_URL": "smtps://mcp@mail.example", "MCP_MAIL_FROM": "id@id.example"}
+
+
+def test_a_mail_servers_password_stands_in_the_url_or_in_a_file_and_is_never_shown(tmp_path: Path) -> None:
+    path = tmp_path / "password"
+    path.write_text("from a file\nand more\n")
+    settings = load_settings({**MAIL, "MCP_SMTP_PASSWORD_FILE": str(path)})
+    assert settings.mail_server == MailServer("mail.example", 465, Protection.TLS, "mcp", "from a file")
+    assert "from a file" not in repr(settings)
+    url = "smtps://mcp:sesame@mail.example"
+    assert "sesame" not in repr(load_settings({**MAIL, "MCP_SMTP_URL": url}))
+    both = refused({**MAIL, "MCP_SMTP_URL": url, "MCP_SMTP_PASSWORD_FILE": str(path)})
+    assert both == "MCP_SMTP_URL must have no password where MCP_SMTP_PASSWORD_FILE has one"
+    path.write_text("\n")
+    assert refused({**MAIL, "MCP_SMTP_PASSWORD_FILE": str(path)}).startswith("MCP_SMTP_PASSWORD_FILE: must name a file")
+
+
+def test_letters_come_from_somebody() -> None:
+    assert "MCP_MAIL_FROM is needed" in refused({"MCP_SMTP_URL": "smtps://mail.example"})
+    settings = load_settings({**MAIL, "MCP_SMTP_URL": "smtps://mail.example", "MCP_SERVICE_NAME": "Acme"})
+    assert (settings.mail_sender.name, settings.mail_sender.address) == ("Acme", "id@id.example")
+
+
+@pytest.mark.parametrize(
+    "environment, way",
+    [
+        ({}, "mailbox"),
+        (HTTPS, "nowhere"),
+        ({**HTTPS, "MCP_SMTP_URL": "smtps://mail.example", "MCP_MAIL_FROM": "id@id.example"}, "server"),
+        ({"MCP_SMTP_URL": "smtp+plain://localhost", "MCP_MAIL_FROM": "id@id.example"}, "server"),
+    ],
+)
+def test_where_letters_go(environment: dict[str, str], way: str) -> None:
+    assert load_settings(environment).mail_way == way
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import click
 
 from provider.cli.terminal import absent_database, as_json, quoted, show_json
 from provider.program_name import command
+from provider.protocol.text import visible
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from provider.settings import Settings
 
 MOST_SKEW_SECONDS = 5
+LONGEST_WAIT = datetime.timedelta(minutes=10)
+CHECK_SECONDS = 15
 _MARKS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
 
 
@@ -38,7 +41,7 @@ class Finding:
 @as_json
 @click.pass_context
 def doctor(context: click.Context, *, as_json: bool) -> None:
-    """Check settings, database, keys, clock, and whether the issuer answers as itself.
+    """Check settings, database, keys, clock, mail, and whether the issuer answers as itself.
 
     Changes nothing. The exit code is 1 when something does not work; warnings leave it at 0.
 
@@ -67,6 +70,7 @@ def examine() -> Iterator[Finding]:
         return
     yield from _settings(settings)
     yield from _database(settings)
+    yield _mail_server(settings)
     yield from _issuer(settings)
 
 
@@ -166,6 +170,7 @@ def _keys(settings: Settings, engine: Engine) -> Iterator[Finding]:
             yield Finding("keys", "ok", f"{len(found)} signing keys, key files closed to others")
         yield from _clients(services, tx)
         yield from _people(services, tx)
+        yield from _letters(services, tx, now)
 
 
 def _clients(services: Services, tx: Transaction) -> Iterator[Finding]:
@@ -191,6 +196,36 @@ def _people(services: Services, tx: Transaction) -> Iterator[Finding]:
         yield Finding("people", "warn", f"administrators without a second factor: {', '.join(bare)}")
     else:
         yield Finding("people", "ok", f"{len(users)} accounts, every administrator with a second factor")
+
+
+def _letters(services: Services, tx: Transaction, now: datetime.datetime) -> Iterator[Finding]:
+    state = services.mail_records.state(tx)
+    if state.failed:
+        text = f"{state.failed} given up ({command('mail list --failed')}, {command('mail retry --all-failed')})"
+        yield Finding("mail", "warn", text)
+    if state.oldest is not None and now - state.oldest > LONGEST_WAIT:
+        problem = f": {visible(state.problem)}" if state.problem else ""
+        yield Finding(
+            "mail", "warn", f"{state.waiting} waiting, the oldest since {state.oldest:%Y-%m-%d %H:%M} UTC{problem}"
+        )
+
+
+def _mail_server(settings: Settings) -> Finding:
+    from provider.cli.mail import explained
+    from provider.deliveries.smtp import NotSent, Smtp
+
+    server = settings.mail_server
+    if server is None and settings.is_loopback:
+        return Finding("mail", "ok", f"no server: letters can be read at {settings.origin}/mailbox")
+    if server is None:
+        return Finding(
+            "mail", "warn", "no server (MCP_SMTP_URL): what needs mail, such as a forgotten password, is not offered"
+        )
+    try:
+        Smtp(server, helo=settings.mail_sender.domain, ca_file=settings.outbound_ca_file, seconds=CHECK_SECONDS).check()
+    except NotSent as failure:
+        return Finding("mail", "fail", explained(settings, failure)[1])
+    return Finding("mail", "ok", f"{server} answers ({command('mail test ADDRESS')} sends a letter)")
 
 
 def _issuer(settings: Settings) -> Iterator[Finding]:

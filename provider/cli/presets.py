@@ -75,7 +75,7 @@ def uris_for(preset: Preset, given: Mapping[str, Any]) -> dict[str, tuple[str, .
 def configuration_for(preset: Preset, terminal: Terminal, made: Client, secret: str | None) -> str:
     """The program's lines with this registration's values, or a refusal."""
     from provider.clients.program_configuration import NoConfiguration, program_configuration
-    from provider.web import templates_folder
+    from provider.program_files import templates_folder
 
     issuer = terminal.services.settings.issuer
     try:

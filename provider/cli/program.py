@@ -25,8 +25,9 @@ COMMANDS = {
     "protect": ("protect", "Put an MCP server or API under this server's tokens."),
     "registration-token": ("registration_tokens", "Let others register applications that are vouched for."),
     "keys": ("keys", "Keys that sign tokens."),
+    "mail": ("mail", "Letters to people."),
     "cleanup": ("upkeep", "Delete what has expired."),
-    "doctor": ("doctor", "Check settings, database, keys and clock."),
+    "doctor": ("doctor", "Check settings, database, keys, clock and mail."),
 }
 
 

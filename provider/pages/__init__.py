@@ -9,6 +9,7 @@ from provider.pages import (
     apps,
     consent,
     login,
+    mailbox,
     preferences,
     reauthentication,
     second_factor,
@@ -32,6 +33,7 @@ ALL = tuple(
         apps,
         api_keys,
         preferences,
+        mailbox,
         site,
     )
 )

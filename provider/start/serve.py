@@ -147,6 +147,8 @@ def prepare(settings: Settings, now: datetime.datetime, say: Callable[[str], Non
     else:
         say("")
         say(f"  Open {settings.origin}/")
+    if settings.mail_way == "mailbox":
+        say(f"  Mail goes to {settings.origin}/mailbox until MCP_SMTP_URL is set")
     say("")
 
 

@@ -5,6 +5,6 @@
 
 from provider.web.busy import BusyAnswers
 from provider.web.installation import install
-from provider.web.rendering import render_answer, templates_folder
+from provider.web.rendering import render_answer
 
-__all__ = ["BusyAnswers", "install", "render_answer", "templates_folder"]
+__all__ = ["BusyAnswers", "install", "render_answer"]

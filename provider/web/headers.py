@@ -44,6 +44,10 @@ def content_security_policy(
     return "; ".join((" ".join((_IMAGES, *sorted(set(images)))), *_POLICY, *more))
 
 
+# A letter as mail programs show it: with styles in place and nothing else, in an origin of its own.
+_LETTER_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'; sandbox"
+
+
 def _kept_for() -> str:
     """How long a static file is kept: for good under the address that has its content in it, a day at the root."""
     if request.args.get("v"):
@@ -64,12 +68,16 @@ def protect(response: Response) -> Response:
         headers["Cache-Control"] = _kept_for()
         return response
     headers["Cache-Control"] = "no-store"
-    headers["Content-Security-Policy"] = content_security_policy(
-        script=f"{current.settings().origin}{SCRIPT}" if g.get("has_form") else "",
-        leads_away=g.get("leads_away", False),
-        submits_itself=g.get("submits_itself", False),
-        images=g.get("images", ()),
-        frames=g.get("frames", ()),
+    headers["Content-Security-Policy"] = (
+        _LETTER_POLICY
+        if g.get("is_letter")
+        else content_security_policy(
+            script=f"{current.settings().origin}{SCRIPT}" if g.get("has_form") else "",
+            leads_away=g.get("leads_away", False),
+            submits_itself=g.get("submits_itself", False),
+            images=g.get("images", ()),
+            frames=g.get("frames", ()),
+        )
     )
     # An application that opened us in a popup waits for word from its own page at the end of the way: nothing on the
     # way may cut the popup off. A redirect shows no document of ours, and counts for browsers all the same.

@@ -22,12 +22,6 @@ _PROVIDER = Path(__file__).parent.parent
 _STATIC = _PROVIDER / "static"
 
 
-def templates_folder() -> Path:
-    """Inside this package where it was installed from a wheel, beside it in a checkout (``pyproject.toml``)."""
-    installed = _PROVIDER / "templates"
-    return installed if installed.is_dir() else _PROVIDER.parent / "templates"
-
-
 def render(
     template: str,
     *,

@@ -57,6 +57,9 @@ registration-token create --name --expires-in-days --uses --no-pkce --claims-in-
 registration-token list --json
 registration-token revoke TOKEN_ID
 protect URL --scope --name --describe --describe-ko --token-alg --token-typ --json
+mail test ADDRESS --json
+mail list --failed --json
+mail retry LETTER_ID --all-failed
 cleanup --json
 doctor --json
 """

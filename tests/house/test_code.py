@@ -197,8 +197,11 @@ EXCEPTIONS = (
 
 
 def test_pages_have_no_script_no_inline_style_and_nothing_from_elsewhere() -> None:
-    foreign = r"<script|javascript:|\son\w+\s*=|\sstyle\s*=|<iframe|<object|<embed"
+    foreign = r"<script|javascript:|\son\w+\s*=|<iframe|<object|<embed"
     places = found(foreign, TEMPLATES, flags=re.IGNORECASE)
+    places += found(
+        r"\sstyle\s*=", [path for path in TEMPLATES if path.parent.name != "mail"]
+    )  # of letters it is the only one
     assert [place for place in places if not place.endswith(EXCEPTIONS)] == []
     assert found(r"(src|href)\s*=\s*[\"'](https?:)?//", TEMPLATES, flags=re.IGNORECASE) == []
     assert found(r"@import|url\(\s*[\"']?(https?:)?//", [ROOT / "provider/static/site.css"]) == []

@@ -31,6 +31,9 @@ ROUTES = {
     "/login/again": {"GET", "POST"},
     "/login/code": {"GET", "POST"},
     "/login/second-factor": {"GET", "POST"},
+    "/mailbox": {"GET"},
+    "/mailbox/<letter_id>": {"GET"},
+    "/mailbox/<letter_id>/html": {"GET"},
     "/setup/<token>": {"GET", "POST"},
     "/sign-out": {"GET", "POST"},
 }
@@ -267,6 +270,9 @@ def _errors(seen: Walk, site: Site, language: str) -> None:
     visitor = Visitor(site, language=language)
     visitor.get("/nothing/here")
     seen.saw("404", visitor, 404)
+    for path in ("", "/1", "/1/html"):  # what is there for developers alone: test_mailbox.py
+        visitor.get(f"/mailbox{path}")
+        seen.saw("no mailbox here", visitor, 404)
     visitor.post("/account")
     seen.saw("405", visitor, 405)
     visitor.post("/login", {"username": "x"}, token="0" * 64)

@@ -36,6 +36,8 @@ from tests.pages.document import Document
 
 ORIGIN = "https://id.example"
 PASSWORD = "violet kettle 71 harbour paints"
+# Letters are written and, since no courier runs here, stay in the outbox (``tests/letters.py``).
+WITH_MAIL = {"smtp_url": "smtps://mail.example", "mail_from": "id@id.example"}
 CALLBACK = "https://files.example/callback"
 LOOPBACK = "http://127.0.0.1/callback"
 CHALLENGE = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
@@ -63,7 +65,7 @@ class Site:
         shutil.copyfile(migrated, database)
         self.engine = engine or create_engine_for(URL.create("sqlite", database=str(database)))
         self.now = START
-        chosen = load_settings({}, **{"issuer": f"{ORIGIN}/oauth", "home": folder, **settings})
+        chosen = load_settings({}, **{"issuer": f"{ORIGIN}/oauth", "home": folder, **WITH_MAIL, **settings})
         self.app = create_app(chosen, self.engine, keyring, clock=lambda: self.now)
         self.services = services_of(self.app)
         self.settings = chosen
