@@ -23,6 +23,7 @@ from provider.security.turns import FETCH_THREADS
 from provider.services import Services
 from provider.settings import Settings, load_settings
 from provider.start.key_files import load_keyring
+from provider.upkeep.reset_answers import ResetAnswers
 from provider.upkeep.sweeper import Sweeper
 
 THREADS_OF_OTHERS = 4  # what gunicorn has in the documented command; strangers may hold three of them
@@ -78,6 +79,7 @@ def create_app(
         pulse.start()
         for courier in services.couriers(clock):
             courier.start()
+        ResetAnswers(engine, clock, services.forgotten_passwords).start()
         Sweeper(services, clock).start()
     return app
 

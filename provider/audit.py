@@ -43,6 +43,9 @@ class AuditEvent(StrEnum):
     PASSKEY_RENAMED = "passkey.renamed"
     PASSKEY_REMOVED = "passkey.removed"
     PASSKEY_SUSPECTED = "passkey.suspected"
+    SECOND_FACTOR_WAIT_ASKED = "second_factor.wait_asked"
+    SECOND_FACTOR_WAIT_BEGUN = "second_factor.wait_begun"
+    SECOND_FACTOR_WAIT_STOPPED = "second_factor.wait_stopped"
     RECOVERY_CODES_MADE = "recovery_codes.made"
     RECOVERY_CODE_USED = "recovery_codes.used"
     SESSION_STARTED = "session.started"
@@ -56,6 +59,12 @@ class AuditEvent(StrEnum):
     GROUP_MEMBER_ADDED = "group.member_added"
     GROUP_MEMBER_REMOVED = "group.member_removed"
     PASSWORD_CHANGED = "user.password_changed"  # noqa: S105 - the name of an event
+    PASSWORD_RESET_ASKED = "user.password_reset_asked"  # noqa: S105 - the name of an event
+    PASSWORD_REQUIRED = "user.password_required"  # noqa: S105 - the name of an event
+    EMAIL_CHANGE_ASKED = "user.email_change_asked"
+    EMAIL_CHANGED = "user.email_changed"
+    EMAIL_CHANGE_UNDONE = "user.email_change_undone"
+    USERNAME_CHANGED = "user.username_changed"
     API_KEY_CREATED = "api_key.created"
     API_KEY_REVOKED = "api_key.revoked"
     CLIENT_CREATED = "client.created"

@@ -8,10 +8,13 @@ from typing import Any
 
 from sqlalchemy import Engine
 
+from database.models import metadata
 from provider.accounts.alerts import Alerts
 from provider.accounts.api_keys import ApiKeys
 from provider.accounts.consents import Consents
 from provider.accounts.groups import Groups
+from provider.accounts.mailed_links import MailedLinks
+from provider.accounts.renaming import Renaming
 from provider.accounts.username_skeletons import UsernameSkeletons
 from provider.accounts.users import Users
 from provider.audit import AuditRecorder
@@ -41,9 +44,15 @@ from provider.security.rate_limit import RateLimiter
 from provider.security.replay import ReplayGuard
 from provider.security.turns import FETCH_THREADS
 from provider.settings import Settings
+from provider.sign_in.address_changes import CONFIRM_SECONDS as ADDRESS_SECONDS
+from provider.sign_in.address_changes import UNDO_SECONDS, AddressChanges
 from provider.sign_in.attempts import Attempts
 from provider.sign_in.consecutive_failures import ConsecutiveFailures
+from provider.sign_in.forgotten_passwords import LINK_SECONDS as RESET_SECONDS
+from provider.sign_in.forgotten_passwords import ForgottenPasswords
 from provider.sign_in.login import Login
+from provider.sign_in.lost_second_factors import LostSecondFactors
+from provider.sign_in.new_passwords import NewPasswords
 from provider.sign_in.passkey_ceremonies import relying_party
 from provider.sign_in.passkey_challenges import PasskeyChallenges
 from provider.sign_in.passkey_enrolments import PasskeyEnrolments
@@ -51,6 +60,7 @@ from provider.sign_in.passkey_proofs import PasskeyProofs
 from provider.sign_in.passkeys import Passkeys
 from provider.sign_in.passwords import Passwords
 from provider.sign_in.recovery_codes import RecoveryCodes
+from provider.sign_in.second_factor_waits import SecondFactorWaits
 from provider.sign_in.session_ends import SessionEnds
 from provider.sign_in.sessions import Sessions
 from provider.sign_in.setup_links import SetupLinks
@@ -220,6 +230,56 @@ class Services:
         )
         self.api_keys = ApiKeys(self.clients, self.resources, self.audit, keyring)
         self.consents = Consents(self.audit, self.grants, keyring)
+        self.reset_links = MailedLinks(keyring, metadata.tables["password_reset_tokens"], "reset", RESET_SECONDS)
+        self.address_links = MailedLinks(
+            keyring, metadata.tables["email_verification_tokens"], "address", ADDRESS_SECONDS, used="verified_at"
+        )
+        self.new_passwords = NewPasswords(
+            self.users,
+            self.passwords,
+            self.session_ends,
+            self.grants,
+            self.attempts,
+            self.reset_links,
+            self.address_links,
+            self.mail,
+            self.alerts,
+            self.rate_limits,
+            self.audit,
+            min_length=settings.password_min_length,
+            second_factor_required=lambda is_admin: settings.second_factor_required(is_admin=is_admin),
+            site=settings.origin,
+        )
+        self.forgotten_passwords = ForgottenPasswords(
+            self.users, self.new_passwords, self.reset_links, self.rate_limits, self.audit, keyring
+        )
+        self.renaming = Renaming(self.users, self.alerts, self.audit)
+        self.address_changes = AddressChanges(
+            self.users,
+            self.renaming,
+            self.new_passwords,
+            self.session_ends,
+            self.grants,
+            self.address_links,
+            MailedLinks(keyring, metadata.tables["email_changes"], "undo", UNDO_SECONDS),
+            self.reset_links,
+            self.mail,
+            self.rate_limits,
+            self.audit,
+            site=settings.origin,
+        )
+        self.second_factor_waits = SecondFactorWaits(
+            self.users,
+            self.mail,
+            self.rate_limits,
+            self.audit,
+            keyring,
+            days=settings.second_factor_wait_days,
+            site=settings.origin,
+        )
+        self.lost_second_factors = LostSecondFactors(
+            self.second_factor_waits, self.totp, self.recovery_codes, self.session_ends, self.alerts
+        )
         self.setup_links = SetupLinks(keyring, self.audit, self.users, settings.setup_link_seconds)
 
     def couriers(self, clock: Callable[[], datetime.datetime]) -> list[Courier[Any]]:

@@ -80,6 +80,12 @@ class Settings(MailSettings):
         900, ge=60, description="How long after signing in the account's sensitive actions need no new sign-in."
     )
     setup_link_seconds: int = Field(3600, ge=60, description="Life of the one-time link to the first account.")
+    second_factor_wait_days: int = Field(
+        7,
+        ge=0,
+        le=60,
+        description="How long somebody who has lost the second factor waits until it goes. 0: it never does.",
+    )
     argon2_memory_kib: int = Field(19456, ge=19456, description="Memory of one password hash, in KiB.")
     argon2_time_cost: int = Field(2, ge=1, description="Passes of one password hash.")
     argon2_parallelism: int = Field(1, ge=1, le=8, description="Lanes of one password hash.")

@@ -13,6 +13,7 @@ from database.models.grants import (
 from database.models.groups import GroupMember, UserGroup
 from database.models.mail import MailMessage
 from database.models.passkeys import Passkey
+from database.models.recovery import EmailChange, ReservedName, ResetRequest, SecondFactorWait
 from database.models.registration import LogoutNotice, PushedRequest, RegistrationToken, ReplayGuard
 from database.models.sign_in import ConsecutiveFailures, LoginAttempt, RateCounter, RecoveryCode, SetupLink
 from database.models.users import (
@@ -32,6 +33,7 @@ __all__ = [
     "Client",
     "ConsecutiveFailures",
     "Consent",
+    "EmailChange",
     "EmailVerificationToken",
     "GrantRecord",
     "GroupMember",
@@ -48,7 +50,10 @@ __all__ = [
     "RefreshToken",
     "RegistrationToken",
     "ReplayGuard",
+    "ReservedName",
+    "ResetRequest",
     "Resource",
+    "SecondFactorWait",
     "SetupLink",
     "SigningKey",
     "User",

@@ -62,6 +62,7 @@ class User(Base):
     confirm_by: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
     username_skeleton: Mapped[str | None] = mapped_column(HASH)
     groups_version: Mapped[int] = mapped_column(server_default="0")
+    password_reset_required: Mapped[bool] = mapped_column(**OFF)
 
 
 class UserSession(Base):

@@ -17,6 +17,9 @@ class Alert(StrEnum):
     PASSKEY_ADDED = "passkey_added"
     PASSKEY_REMOVED = "passkey_removed"
     PASSKEY_SUSPECTED = "passkey_suspected"
+    PASSWORD_RESET = "password_reset"  # noqa: S105 - the same
+    USERNAME_CHANGED = "username_changed"
+    SECOND_FACTOR_LOST = "second_factor_lost"
 
 
 class Alerts:

@@ -24,6 +24,7 @@ from provider.accounts.login_names import (
     written_username,
 )
 from provider.accounts.look_alikes import look_alike_key
+from provider.accounts.reserved_names import Kind, is_reserved
 from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.messages import Origin
 from provider.protocol.text import is_name, one_line
@@ -73,6 +74,7 @@ class User:
     updated_at: datetime.datetime
     time_zone: str | None
     confirm_by: datetime.datetime | None
+    password_reset_required: bool
 
     @property
     def is_unconfirmed(self) -> bool:
@@ -127,6 +129,7 @@ class Users:
             "updated_at": origin.now,
             "time_zone": None,
             "confirm_by": confirm_by,
+            "password_reset_required": False,
         }
         self._refuse_taken(tx, row)
         try:
@@ -134,6 +137,7 @@ class Users:
         except IntegrityError:
             self._refuse_taken(tx, row)  # somebody else took the name in between
             raise
+        self._refuse_reserved(tx, row)  # somebody else gave the name up in between
         if is_admin:
             enter_first_time(tx, origin.now, user_id)
         self._record(tx, origin, AuditEvent.USER_CREATED, user_id, actor, is_admin=is_admin)
@@ -145,15 +149,29 @@ class Users:
             raise NameTaken("username")
         if row["confirm_by"] is None and self.find_by_login(tx, row["email"]) is not None:
             raise NameTaken("email")
+        self._refuse_reserved(tx, row)
 
     def is_username_taken(self, tx: Transaction, username: str) -> bool:
         """Whether somebody has this user name or one that looks like it. Raises ``InvalidName``."""
         known = {"name": canonical_username(username), "skeleton": look_alike_key(username)}
         return tx.execute(_IS_TAKEN, known).first() is not None
 
+    def _refuse_reserved(self, tx: Transaction, row: Mapping[str, Any]) -> None:
+        """Raises ``NameTaken`` for a name that its former owner can have back still."""
+        for kind in Kind:
+            if is_reserved(tx, row["created_at"], kind, row[f"{kind}_canonical"], row["id"]):
+                raise NameTaken(kind.value)
+
     def find(self, tx: Transaction, user_id: str) -> User | None:
         row = tx.execute(_FIND, {"user_id": user_id}).mappings().first()
         return None if row is None else parse_user(row)
+
+    def get(self, tx: Transaction, user_id: str) -> User:
+        """The user of an id whose row is known to be there. Raises ``LookupError``."""
+        user = self.find(tx, user_id)
+        if user is None:
+            raise LookupError(user_id)
+        return user
 
     def find_by_login(self, tx: Transaction, text: str) -> User | None:
         """The user whom a person means by a user name or an e-mail address."""

@@ -177,8 +177,17 @@ def _told(closings: list[Closing], target: str) -> Response:
 
 
 def _after_password(user: User) -> Response:
+    services, tx, origin = current.services(), current.tx(), current.origin()
+    if user.password_reset_required:
+        is_sent = services.new_passwords.remind(tx, origin, user)
+        onward = waiting.passed_on("/login")
+        return render("login/new_password_needed.html", has_form=False, is_sent=is_sent, onward=onward)
     if not user.two_factor_enabled:
         return sign_in(user, ("pwd",))
+    if services.lost_second_factors.remove_if_waited(tx, origin, user):
+        response = sign_in(services.users.get(tx, user.id), ("pwd",))
+        cookies.set_cookie(response, "notice", "second-factor-lost", seconds=cookies.NOTICE_SECONDS)
+        return response
     step = current.services().login.begin_second_factor(current.tx(), current.origin(), user)
     response = see_other(waiting.passed_on("/login/code"))
     cookies.set_cookie(response, "step", step)
@@ -221,6 +230,7 @@ def _login_page(problems: forms.Problems, name: str, *, meanwhile: User | None =
         asked=asked,
         username=name,
         meanwhile=meanwhile,
+        forgot=waiting.passed_on("/forgot"),
     )
 
 
@@ -237,4 +247,5 @@ def _code_page(problems: forms.Problems, user: User) -> Response:
         this_page=waiting.passed_on("/login/code"),
         recovery_page=waiting.passed_on("/login/code", **{"with": "recovery-code"}),
         start_again=waiting.passed_on("/login", switch="1"),
+        lost=waiting.passed_on("/login/lost"),
     )

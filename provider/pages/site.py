@@ -1,32 +1,37 @@
-"""The small things: front door, language, and where password managers look."""
+"""The small things: front door and language."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from flask import Blueprint
 from werkzeug.wrappers import Response
 
 from provider.pages import words
-from provider.web import addresses, forms, locale
+from provider.sign_in.second_factor_waits import Wait
+from provider.web import addresses, current, forms, locale
 from provider.web.rendering import see_other
 
 pages = Blueprint("site", __name__)
 
 
 @pages.app_context_processor
-def _known_to_templates() -> dict[str, Callable[[], str]]:
-    return {"notice": words.notice}
+def _known_to_templates() -> dict[str, Callable[[], Any]]:
+    return {"notice": words.notice, "second_factor_wait": _second_factor_wait}
+
+
+def _second_factor_wait() -> Wait | None:
+    """The wait of the signed-in person that they can stop still."""
+    known = current.signed_in()
+    if known is None:
+        return None
+    return current.services().second_factor_waits.running(current.tx(), current.now(), known.user.id)
 
 
 @pages.get("/")
 def front_door() -> Response:
-    return see_other("/account")
-
-
-@pages.get("/.well-known/change-password")
-def change_password() -> Response:
     return see_other("/account")
 
 

@@ -20,6 +20,9 @@ DESTINATIONS = {
     "apps": "/account/apps",
     "api-keys": "/account/api-keys",
     "preferences": "/account/preferences",
+    "password": "/account/password",
+    "email": "/account/email",
+    "username": "/account/username",
     "new-api-key": "/account/api-keys/new",
 }
 

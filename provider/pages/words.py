@@ -50,6 +50,7 @@ def weak_password(weakness: WeakPassword, shortest: int) -> str:
             count=shortest,
         ),
         "too_long": _("Use at most 256 characters."),
+        "same": _("That is the password you have to give up. Choose another one."),
         "common": _("This password is easy to guess: attackers try ones like it first. Add another word or two."),
         "personal": _("Leave your name, your e-mail address and the name of this service out of the password."),
     }
@@ -67,6 +68,22 @@ def notice() -> str:
         "app-disconnected": _("The app is disconnected."),
         "request-changed": _(
             "What the app asks for, or what is known of it, has just changed. Look again, then decide."
+        ),
+        "password-changed": _("Your password is changed. Your other devices have been signed out."),
+        "password-reset": _("Your password is changed, and all devices are signed out. Sign in with the new one."),
+        "address-asked": _("We have sent a link to the new address."),
+        "address-withdrawn": _("Your address stays as it is."),
+        "address-changed": _("The new address is confirmed. We have told the old one."),
+        "address-restored": _(
+            "Your address is yours again, and everybody is signed out. We have sent you a link to a new password."
+        ),
+        "username-changed": _("Your user name is changed."),
+        "wait-asked": _("We have sent you a link. It begins the waiting time, and works for an hour."),
+        "wait-refused": _("No more links today. Use one that we have sent, or try again tomorrow."),
+        "wait-begun": _("The waiting time has begun. We have written to you when it ends."),
+        "wait-stopped": _("Stopped. Whoever asked for it knew your password: if it wasn't you, change it."),
+        "second-factor-lost": _(
+            "Your second step is gone, as you asked. Set it up again, so that your account is safe."
         ),
         "second-factor-off": _("Two-step sign-in is off. Your other devices have been signed out."),
     }

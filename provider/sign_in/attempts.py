@@ -146,9 +146,12 @@ class Attempts:
             self._failures.take_back(tx, attempt.way_in)
 
     def unlock(
-        self, tx: Transaction, origin: Origin, user_id: str, ways: Iterable[Way] = Way, *, actor: str
+        self, tx: Transaction, origin: Origin, user_id: str, ways: Iterable[Way] = Way, *, actor: str | None
     ) -> list[WayIn]:
-        """An operator opens what guesses have closed, and forgets how many there were. Returns what had been closed."""
+        """Opens what guesses have closed, and forgets how many there were. Returns what had been closed.
+
+        An operator does so, the ``actor``; or a new password, at which nobody has guessed yet.
+        """
         limits = {Way.PASSWORD: (PASSWORD_PER_ACCOUNT, *PASSWORD_ON_KNOWN_DEVICE), Way.CODE: (*CODE, *RECOVERY_CODE)}
         opened = []
         for way in ways:

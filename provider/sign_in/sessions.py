@@ -19,6 +19,7 @@ from provider.protocol.messages import Origin
 from provider.security.crypto import Keyring, is_secret, new_secret
 from provider.sign_in.assurance import acr_of
 from provider.sign_in.session_ends import SessionEnds
+from provider.sign_in.wait_ends import end_waits
 
 TOUCH_SECONDS = 60
 MAX_LIVE = 50
@@ -100,6 +101,7 @@ class Sessions:
             "device_hash": self._keyring.keyed_hash("device", f"{user_id}|{browser}") if browser else None,
         }
         tx.execute(insert(UserSession), row)
+        self._note_factors(tx, origin, user_id, amr)
         self._record(tx, origin, AuditEvent.SESSION_STARTED, user_id, session_id, amr=list(amr))
         return token
 
@@ -135,6 +137,7 @@ class Sessions:
                 acr=acr_of(amr),
             )
         )
+        self._note_factors(tx, origin, session.user_id, amr)
         self._record(tx, origin, AuditEvent.REAUTHENTICATED, session.user_id, session.id, amr=list(amr))
         return token
 
@@ -174,6 +177,11 @@ class Sessions:
         if ids:
             tx.execute(delete(UserSession).where(_TABLE.c.id.in_(ids)))
         return len(ids)
+
+    def _note_factors(self, tx: Transaction, origin: Origin, user_id: str, amr: tuple[str, ...]) -> None:
+        """Whoever has just used the second factor has not lost it."""
+        if "mfa" in amr:
+            end_waits(tx, origin, self._audit, user_id, reason="second_factor_used")
 
     def _hash(self, token: str) -> str:
         return self._keyring.keyed_hash("session", token)

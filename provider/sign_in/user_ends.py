@@ -7,17 +7,16 @@ from dataclasses import asdict, dataclass
 from sqlalchemy import select, update
 
 from database.models import Client as ClientRow
-from database.models import LoginAttempt
 from database.models import User as UserRow
 from database.transaction import Transaction
 from provider.accounts.users import Users
 from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.messages import Origin
+from provider.sign_in.half_done import end_half_done
 from provider.sign_in.session_ends import SessionEnds
 from provider.tokens.grant_records import GrantRecords
 
 _CLIENTS = ClientRow.__table__
-_ATTEMPTS = LoginAttempt.__table__
 _USERS = UserRow.__table__
 
 
@@ -61,8 +60,7 @@ class UserEnds:
 
     def end_all(self, tx: Transaction, origin: Origin, user_id: str, *, reason: str, actor: str | None) -> Ended:
         """Ends grants with their tokens, sessions, API keys with their tokens, and sign-ins that are half done."""
-        half_done = update(LoginAttempt).where(_ATTEMPTS.c.user_id == user_id, _ATTEMPTS.c.used_at.is_(None))
-        tx.execute(half_done.values(used_at=origin.now))
+        end_half_done(tx, origin.now, user_id)
         return Ended(
             grants=self._grants.revoke_for_user(tx, origin, user_id, reason),
             sessions=self._session_ends.end_all(tx, origin, user_id, reason=reason, actor=actor),

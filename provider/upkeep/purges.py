@@ -6,6 +6,7 @@ import datetime
 from collections.abc import Callable
 
 from database.transaction import Transaction
+from provider.accounts import reserved_names
 from provider.services import Services
 
 # Deletes at most so many rows that are over at that time, found by an index, and returns how many.
@@ -28,6 +29,13 @@ def purges(services: Services) -> dict[str, Purge]:
         "mail_messages": services.mail.purge,
         "replay_guard": services.replay.purge,
         "setup_links": services.setup_links.purge,
+        "password_reset_tokens": services.reset_links.purge,
+        "email_verification_tokens": services.address_links.purge,
+        "reset_requests": services.forgotten_passwords.purge,
+        "email_changes": services.address_changes.purge,
+        "reserved_names": reserved_names.purge,
+        "second_factor_waits": services.second_factor_waits.purge,
+        "letters_about_waits": services.second_factor_waits.remind,
         "grants": services.grants.purge,
         "consents": services.consents.purge,
         "unused_clients": services.unused_clients.purge,

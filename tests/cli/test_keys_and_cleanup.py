@@ -13,15 +13,21 @@ from database.models import (
     AuthorizationRequest,
     Client,
     Consent,
+    EmailChange,
+    EmailVerificationToken,
     GrantRecord,
     IssuedToken,
     LoginAttempt,
     LogoutNotice,
     MailMessage,
+    PasswordResetToken,
     PushedRequest,
     RateCounter,
     RefreshToken,
     ReplayGuard,
+    ReservedName,
+    ResetRequest,
+    SecondFactorWait,
     SetupLink,
     User,
     UserSession,
@@ -34,7 +40,8 @@ from tests.cli.conftest import Terminal
 COUNTED = {
     "authorization_codes", "authorization_requests", "refresh_tokens", "issued_tokens", "login_attempts",
     "rate_counters", "user_sessions", "signing_keys", "pushed_requests", "replay_guard", "logout_notices",
-    "mail_messages", "unused_clients",
+    "mail_messages", "unused_clients", "password_reset_tokens", "email_verification_tokens", "reset_requests",
+    "email_changes", "reserved_names", "second_factor_waits", "letters_about_waits",
     "surplus_clients",
     "setup_links", "grants", "consents", "api_key_names", "username_skeletons",
 }  # fmt: skip
@@ -155,6 +162,23 @@ def filled(terminal: Terminal, now: datetime.datetime) -> None:
                 (RateCounter, {"bucket": name, "count": 1}),
                 (UserSession, {"id": name, "session_token": name, "user_id": "u"}),
                 (SetupLink, {"token_hash": name}),
+                (PasswordResetToken, {"id": name, "token": name, "user_id": "u"}),
+                (EmailVerificationToken, {"id": name, "token": name, "user_id": "u"}),
+                (ResetRequest, {"id": name, "created_at": long_ago if name == "over" else now}),
+                (EmailChange, {"id": name, "token": name, "user_id": "u"}),
+                (ReservedName, {"id": name, "user_id": "u"}),
+                (
+                    SecondFactorWait,
+                    {
+                        "id": name,
+                        "begin_token": name,
+                        "stop_token": name,
+                        "user_id": "u",
+                        "begun_at": long_ago,
+                        "over_at": soon,
+                        "next_letter_at": {"live": now}.get(name),
+                    },
+                ),
                 (GrantRecord, {**grant, "id": name, "session_id": "live" if name == "live" else None}),
                 (
                     Consent,
@@ -173,7 +197,7 @@ def filled(terminal: Terminal, now: datetime.datetime) -> None:
                 ),
                 (Client, {**client, **common, **unused, "id": name, "client_id": name, "last_used_at": used[name]}),
             ):
-                row = {**_required(model), **values, **times}
+                row = {**_required(model), **times, **values}
                 columns = model.__table__.columns
                 connection.execute(insert(model), {key: row[key] for key in row if key in columns})
     engine.dispose()
@@ -220,6 +244,12 @@ def test_cleanup_deletes_what_is_over_and_nothing_else(terminal: Terminal) -> No
             LogoutNotice.__table__.c.id,
             SetupLink.__table__.c.token_hash,
             Consent.__table__.c.id,
+            PasswordResetToken.__table__.c.id,
+            EmailVerificationToken.__table__.c.id,
+            ResetRequest.__table__.c.id,
+            EmailChange.__table__.c.id,
+            ReservedName.__table__.c.id,
+            SecondFactorWait.__table__.c.id,
         ):
             assert connection.execute(select(column)).scalars().all() == ["live"], column
         assert set(connection.execute(select(GrantRecord.__table__.c.id)).scalars()) == {"g", "live"}

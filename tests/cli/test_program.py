@@ -24,6 +24,7 @@ user disable USER
 user enable USER
 user unlock USER --json
 user verify USER --json
+user reset-password USER --print-link --json
 user reset-second-factor USER
 group create NAME --description --json
 group list --json

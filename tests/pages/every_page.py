@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from provider.sign_in.consecutive_failures import Way
+from provider.upkeep.reset_answers import ResetAnswers
 from tests.browser import Page
 from tests.pages.document import Document
-from tests.pages.site import CALLBACK, LOOPBACK, PASSWORD, STEP, Account, Site, Visitor, close
+from tests.pages.site import CALLBACK, LOOPBACK, ORIGIN, PASSWORD, STEP, Account, Site, Visitor, close
 
 # Each rule of each page with its methods. A new page is added here and to the walk below.
 ROUTES = {
@@ -21,19 +22,31 @@ ROUTES = {
     "/account/api-keys/<client_id>/revoke": {"GET", "POST"},
     "/account/api-keys/new": {"GET", "POST"},
     "/account/apps": {"GET", "POST"},
+    "/account/email": {"GET", "POST"},
+    "/account/password": {"GET", "POST"},
     "/account/preferences": {"GET", "POST"},
     "/account/second-factor": {"GET", "POST"},
     "/account/second-factor/recovery-codes": {"GET"},
+    "/account/second-factor/stop-wait": {"POST"},
     "/account/sessions": {"GET", "POST"},
+    "/account/username": {"GET", "POST"},
     "/consent": {"GET", "POST"},
+    "/email/<token>": {"GET", "POST"},
+    "/email/undo/<token>": {"GET", "POST"},
+    "/forgot": {"GET", "POST"},
+    "/forgot/sent": {"GET"},
     "/language": {"POST"},
     "/login": {"GET", "POST"},
     "/login/again": {"GET", "POST"},
     "/login/code": {"GET", "POST"},
+    "/login/lost": {"GET", "POST"},
     "/login/second-factor": {"GET", "POST"},
     "/mailbox": {"GET"},
     "/mailbox/<letter_id>": {"GET"},
     "/mailbox/<letter_id>/html": {"GET"},
+    "/reset/<token>": {"GET", "POST"},
+    "/second-factor-wait/<token>": {"GET", "POST"},
+    "/second-factor-wait/stop/<token>": {"GET", "POST"},
     "/setup/<token>": {"GET", "POST"},
     "/sign-out": {"GET", "POST"},
 }
@@ -75,6 +88,7 @@ def walk(make: Callable[..., Site], language: str = "en") -> list[Visit]:
     site = make()
     _signing_in(seen, site, language)
     _account(seen, site, language)
+    _recovery(seen, make(), language)
     _applications(seen, site, language)
     _errors(seen, site, language)
     return seen.visits
@@ -218,6 +232,93 @@ def _account(seen: Walk, site: Site, language: str) -> None:
     seen.saw("change-password", visitor, 303)
     visitor.post("/language", {"language": language, "back": "/account"})
     seen.saw("language", visitor, 303)
+
+
+def _recovery(seen: Walk, site: Site, language: str) -> None:
+    visitor = Visitor(site, language=language)
+    ana = site.account("ana", locale=language)
+    visitor.sign_in(ana)
+    for path, wrong in (
+        ("password", {"password": "short"}),
+        ("email", {"email": HOSTILE}),
+        ("username", {"username": HOSTILE}),
+    ):
+        visitor.get(f"/account/{path}")
+        seen.saw(f"/account/{path}", visitor)
+        visitor.post(f"/account/{path}", wrong)
+        seen.saw(f"/account/{path} with mistakes", visitor, 400)
+    visitor.post("/account/username", {"username": "anna"})
+    seen.saw("user name changed", visitor, 303)
+    visitor.follow()
+    seen.saw("user name, which stays for a while", visitor)
+    visitor.post("/account/email", {"email": "ana@elsewhere.example"})
+    seen.saw("address asked for", visitor, 303)
+    visitor.follow()
+    seen.saw("address to be confirmed", visitor)
+    for name, letter, button in (("confirm", "address_confirm", {}), ("undo", "address_changed", {})):
+        link = _path(site, letter)
+        visitor.get(link)
+        seen.saw(f"/email, {name}", visitor)
+        visitor.post(link, button)
+        seen.saw(f"/email, {name} done", visitor, 303)
+        visitor.get(link)
+        seen.saw(f"/email, {name} over", visitor, 404)
+    visitor.post("/login", {"username": "anna", "password": PASSWORD})
+    seen.saw("password to be given up", visitor)
+    _forgotten(seen, site, visitor)
+    _lost(seen, site, visitor)
+
+
+def _forgotten(seen: Walk, site: Site, visitor: Visitor) -> None:
+    site.account("bora", second_factor=True, locale=visitor.language)
+    visitor.get("/forgot")
+    seen.saw("forgot", visitor)
+    visitor.post("/forgot", {"username": ""})
+    seen.saw("forgot, nothing typed", visitor, 400)
+    visitor.post("/forgot", {"username": "bora"})
+    seen.saw("forgot, asked", visitor, 303)
+    visitor.follow()
+    seen.saw("forgot, sent", visitor)
+    ResetAnswers(site.engine, lambda: site.now, site.services.forgotten_passwords).answer_waiting()
+    link = _path(site, "password_reset")
+    visitor.get(link)
+    seen.saw("reset", visitor)
+    visitor.post(link, {"password": "", "code": ""})
+    seen.saw("reset, nothing typed", visitor, 400)
+
+
+def _lost(seen: Walk, site: Site, visitor: Visitor) -> None:
+    owner = Visitor(site, language=visitor.language)
+    bora = site.account("cora", second_factor=True, locale=visitor.language)
+    owner.sign_in(bora)
+    site.later(minutes=1)
+    visitor.post("/login", {"username": "cora", "password": PASSWORD})
+    visitor.get("/login/lost")
+    seen.saw("lost", visitor)
+    visitor.post("/login/lost")
+    seen.saw("lost, asked", visitor, 303)
+    visitor.follow()
+    seen.saw("code, after a link was asked for", visitor)
+    link = _path(site, "second_factor_wait_asked")
+    visitor.get(link)
+    seen.saw("wait?", visitor)
+    visitor.post(link, {"action": "begin"})
+    seen.saw("wait begun", visitor, 303)
+    visitor.get("/login/lost")
+    seen.saw("lost, while a wait runs", visitor)
+    owner.get("/account")
+    seen.saw("account, while a wait runs", owner)
+    link = _path(site, "second_factor_wait_begun")
+    visitor.get(link)
+    seen.saw("stop the wait?", visitor)
+    visitor.post(link)
+    seen.saw("wait stopped", visitor, 303)
+    owner.post("/account/second-factor/stop-wait")
+    seen.saw("wait stopped on the account page", owner, 303)
+
+
+def _path(site: Site, letter: str) -> str:
+    return site.letters(letter)[-1].link.removeprefix(ORIGIN)
 
 
 def _applications(seen: Walk, site: Site, language: str) -> None:

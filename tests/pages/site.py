@@ -32,6 +32,7 @@ from provider.security.crypto import Keyring
 from provider.settings import load_settings
 from provider.sign_in.consecutive_failures import MOST, Way, WayIn
 from tests.browser import Page
+from tests.letters import Letter, letters
 from tests.pages.document import Document
 
 ORIGIN = "https://id.example"
@@ -146,6 +147,10 @@ class Site:
     def setup_link(self) -> str:
         with Transaction(self.engine) as tx:
             return f"/setup/{self.services.setup_links.create(tx, self.now)[0]}"
+
+    def letters(self, name: str | None = None, *, to: str | None = None) -> list[Letter]:
+        """What was posted, in the order of writing."""
+        return letters(self.engine, self.services.keyring, to=to, name=name)
 
     def rows(self, *tables: str) -> dict[str, list[tuple[Any, ...]]]:
         """Everything in the database, or in some tables of it."""

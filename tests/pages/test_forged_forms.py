@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from database.transaction import Transaction
 from tests.pages.every_page import ROUTES
 from tests.pages.site import BROWSER, ORIGIN, OURS, PASSWORD, SESSION, Site, Visitor, handle_in
 
@@ -102,6 +103,72 @@ def language(site: Site) -> Prepared:
     return Prepared(signed_in(site), "/language", {"language": "ko", "back": "/account"})
 
 
+def password(site: Site) -> Prepared:
+    return Prepared(
+        signed_in(site), "/account/password", {"present": PASSWORD, "password": "marble otter 92 quiet lanterns"}
+    )
+
+
+def email(site: Site) -> Prepared:
+    return Prepared(signed_in(site), "/account/email", {"email": "ana@elsewhere.example"})
+
+
+def username(site: Site) -> Prepared:
+    return Prepared(signed_in(site), "/account/username", {"username": "anna"})
+
+
+def forgot(site: Site) -> Prepared:
+    return Prepared(Visitor(site), "/forgot", {"username": "ana"})
+
+
+def reset(site: Site) -> Prepared:
+    ana = site.account("ana")
+    with Transaction(site.engine) as tx:
+        link = site.services.new_passwords.send_link(tx, site.by, ana.user, letter="password_reset")
+    return Prepared(Visitor(site), link.removeprefix(ORIGIN), {"password": "marble otter 92 quiet lanterns"})
+
+
+def confirm(site: Site) -> Prepared:
+    made = email(site)
+    made.visitor.post(made.path, made.fields)
+    return Prepared(made.visitor, site.letters("address_confirm")[-1].link.removeprefix(ORIGIN), {})
+
+
+def undo(site: Site) -> Prepared:
+    made = confirm(site)
+    made.visitor.post(made.path)
+    return Prepared(made.visitor, site.letters("address_changed")[-1].link.removeprefix(ORIGIN), {})
+
+
+def lost(site: Site) -> Prepared:
+    visitor = Visitor(site)
+    site.account("bora", second_factor=True)
+    visitor.post("/login", {"username": "bora", "password": PASSWORD})
+    return Prepared(visitor, "/login/lost", {})
+
+
+def wait(site: Site) -> Prepared:
+    made = lost(site)
+    made.visitor.post(made.path)
+    link = site.letters("second_factor_wait_asked")[-1].link.removeprefix(ORIGIN)
+    return Prepared(made.visitor, link, {"action": "begin"})
+
+
+def stop_wait(site: Site) -> Prepared:
+    made = wait(site)
+    made.visitor.post(made.path, made.fields)
+    return Prepared(made.visitor, site.letters("second_factor_wait_begun")[-1].link.removeprefix(ORIGIN), {})
+
+
+def stop_wait_signed_in(site: Site) -> Prepared:
+    bora, owner, visitor = site.account("bora", second_factor=True), Visitor(site), Visitor(site)
+    owner.sign_in(bora)
+    visitor.post("/login", {"username": "bora", "password": PASSWORD})
+    visitor.post("/login/lost")
+    visitor.post(site.letters("second_factor_wait_asked")[-1].link.removeprefix(ORIGIN), {"action": "begin"})
+    return Prepared(owner, "/account/second-factor/stop-wait", {})
+
+
 FORMS: dict[str, Callable[[Site], Prepared]] = {
     "/setup/<token>": setup,
     "/login": login,
@@ -116,6 +183,17 @@ FORMS: dict[str, Callable[[Site], Prepared]] = {
     "/account/api-keys/new": new_key,
     "/account/api-keys/<client_id>/revoke": revoke,
     "/account/preferences": preferences,
+    "/account/password": password,
+    "/account/email": email,
+    "/account/username": username,
+    "/forgot": forgot,
+    "/reset/<token>": reset,
+    "/email/<token>": confirm,
+    "/email/undo/<token>": undo,
+    "/login/lost": lost,
+    "/second-factor-wait/<token>": wait,
+    "/second-factor-wait/stop/<token>": stop_wait,
+    "/account/second-factor/stop-wait": stop_wait_signed_in,
     "/language": language,
 }
 FOREIGN_ORIGINS = {
