@@ -46,6 +46,8 @@ class AuditEvent(StrEnum):
     SECOND_FACTOR_WAIT_ASKED = "second_factor.wait_asked"
     SECOND_FACTOR_WAIT_BEGUN = "second_factor.wait_begun"
     SECOND_FACTOR_WAIT_STOPPED = "second_factor.wait_stopped"
+    DEVICE_REMEMBERED = "device.remembered"
+    DEVICES_FORGOTTEN = "device.forgotten"
     RECOVERY_CODES_MADE = "recovery_codes.made"
     RECOVERY_CODE_USED = "recovery_codes.used"
     SESSION_STARTED = "session.started"

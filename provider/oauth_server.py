@@ -66,7 +66,7 @@ class OAuthServer(AuthorizationServer):  # type: ignore[misc]
 
     def request_is_over(self, tx: Transaction, now: datetime.datetime, handle: str, browser: str) -> ProtocolResponse:
         """The page for a handle that nothing waits under."""
-        return self.flow.over(tx, now, handle, browser)
+        return self.flow.ended.page(tx, now, handle, browser)
 
     def deny(self, tx: Transaction, origin: Origin, handle: str, browser: str, user_id: str) -> ProtocolResponse:
         """The user's refusal, sent to the application as ``access_denied``."""

@@ -60,6 +60,8 @@ from provider.sign_in.passkey_proofs import PasskeyProofs
 from provider.sign_in.passkeys import Passkeys
 from provider.sign_in.passwords import Passwords
 from provider.sign_in.recovery_codes import RecoveryCodes
+from provider.sign_in.remembered_devices import RememberedDevices
+from provider.sign_in.second_factor_rule import SecondFactorRule
 from provider.sign_in.second_factor_waits import SecondFactorWaits
 from provider.sign_in.session_ends import SessionEnds
 from provider.sign_in.sessions import Sessions
@@ -157,7 +159,8 @@ class Services:
         self.users = Users(self.audit)
         self.username_skeletons = UsernameSkeletons()
         self.groups = Groups(self.audit)
-        self.user_ends = UserEnds(self.audit, self.grants, self.session_ends, self.users)
+        self.remembered_devices = RememberedDevices(keyring, self.audit)
+        self.user_ends = UserEnds(self.audit, self.grants, self.session_ends, self.users, self.remembered_devices)
         self.sessions = Sessions(
             keyring,
             self.audit,
@@ -172,8 +175,14 @@ class Services:
             concurrency=settings.argon2_concurrency,
             min_length=settings.password_min_length,
         )
-        self.totp = Totp(keyring, self.audit)
+        self.totp = Totp(keyring, self.audit, self.remembered_devices)
         self.recovery_codes = RecoveryCodes(self.passwords, self.audit, keyring)
+        self.second_factor_rule = SecondFactorRule(
+            self.users,
+            for_everybody=settings.require_second_factor,
+            for_administrators=not settings.is_loopback,
+            grace_days=settings.second_factor_grace_days,
+        )
         self.consecutive_failures = ConsecutiveFailures(self.audit)
         self.attempts = Attempts(self.rate_limits, self.consecutive_failures, self.audit)
         self.stand_ins = StandInHashes(self.users, keyring, parameters=self.passwords.parameters)

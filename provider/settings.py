@@ -97,6 +97,12 @@ class Settings(MailSettings):
         description="Shortest password where it is the only factor; 8 once a second factor is required.",
     )
     require_second_factor: bool = Field(False, description="Every user must set up a second factor at sign-in.")
+    second_factor_grace_days: int = Field(
+        0,
+        ge=0,
+        le=90,
+        description="How long people who must set up a second factor may go on without, from the first sign-in that asks.",
+    )
     dynamic_registration: Literal["open", "token", "off"] = Field(
         "open",
         description="Who may register applications: anybody (to sign people in), holders of a registration token, nobody.",
@@ -236,6 +242,10 @@ class Settings(MailSettings):
     def second_factor_required(self, *, is_admin: bool) -> bool:
         """Whether a user must set up a second factor first: everybody by setting, administrators beyond loopback."""
         return self.require_second_factor or (is_admin and not self.is_loopback)
+
+    def second_factor_at_once(self, *, is_admin: bool) -> bool:
+        """Whether nothing opens without a second factor, so that a short password will do."""
+        return self.second_factor_required(is_admin=is_admin) and self.second_factor_grace_days == 0
 
     def cookie_name(self, name: str) -> str:
         """``__Host-`` cookies need TLS; an issuer on plain loopback goes without the prefix.

@@ -15,7 +15,14 @@ from database.models.mail import MailMessage
 from database.models.passkeys import Passkey
 from database.models.recovery import EmailChange, ReservedName, ResetRequest, SecondFactorWait
 from database.models.registration import LogoutNotice, PushedRequest, RegistrationToken, ReplayGuard
-from database.models.sign_in import ConsecutiveFailures, LoginAttempt, RateCounter, RecoveryCode, SetupLink
+from database.models.sign_in import (
+    ConsecutiveFailures,
+    LoginAttempt,
+    RateCounter,
+    RecoveryCode,
+    RememberedDevice,
+    SetupLink,
+)
 from database.models.users import (
     AuditRecord,
     EmailVerificationToken,
@@ -49,6 +56,7 @@ __all__ = [
     "RecoveryCode",
     "RefreshToken",
     "RegistrationToken",
+    "RememberedDevice",
     "ReplayGuard",
     "ReservedName",
     "ResetRequest",

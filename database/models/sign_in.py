@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 
-from sqlalchemy import ForeignKey, Index
+from sqlalchemy import ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from database.models.base import Base
@@ -25,7 +25,29 @@ class LoginAttempt(Base):
     used_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
 
 
+class RememberedDevice(Base):
+    """A browser in which a user is not asked for a code. ``password_changed_at`` is that of the user when it was given.
+
+    ``device_hash`` is that of the sessions in the same browser. Whatever ends it deletes the row.
+    """
+
+    __tablename__ = "remembered_devices"
+    __table_args__ = (Index(None, "user_id"), Index(None, "expires_at"))
+
+    id: Mapped[str] = mapped_column(IDENTIFIER, primary_key=True)
+    user_id: Mapped[str] = mapped_column(IDENTIFIER, ForeignKey("users.id", ondelete="CASCADE"))
+    token: Mapped[str] = mapped_column(HASH, unique=True)
+    device_hash: Mapped[str] = mapped_column(HASH)
+    password_changed_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
+    user_agent: Mapped[str | None] = mapped_column(String(512))
+    created_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime)
+    last_used_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime)
+    expires_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime)
+
+
 class RecoveryCode(Base):
+    """``proved_at`` is when the user has typed one of the set back, on all of its rows."""
+
     __tablename__ = "recovery_codes"
     __table_args__ = (Index(None, "user_id"),)
 
@@ -34,6 +56,7 @@ class RecoveryCode(Base):
     code_hash: Mapped[str] = mapped_column(exact_text(255))
     created_at: Mapped[datetime.datetime] = mapped_column(UTCDateTime)
     used_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
+    proved_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
 
 
 class ConsecutiveFailures(Base):

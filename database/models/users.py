@@ -63,6 +63,7 @@ class User(Base):
     username_skeleton: Mapped[str | None] = mapped_column(HASH)
     groups_version: Mapped[int] = mapped_column(server_default="0")
     password_reset_required: Mapped[bool] = mapped_column(**OFF)
+    second_factor_asked_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
 
 
 class UserSession(Base):

@@ -73,6 +73,7 @@ class User:
     created_at: datetime.datetime
     updated_at: datetime.datetime
     time_zone: str | None
+    second_factor_asked_at: datetime.datetime | None
     confirm_by: datetime.datetime | None
     password_reset_required: bool
 
@@ -130,6 +131,7 @@ class Users:
             "time_zone": None,
             "confirm_by": confirm_by,
             "password_reset_required": False,
+            "second_factor_asked_at": None,
         }
         self._refuse_taken(tx, row)
         try:
@@ -226,6 +228,11 @@ class Users:
 
     def record_login(self, tx: Transaction, user_id: str, now: datetime.datetime) -> None:
         tx.execute(update(UserRow).where(_TABLE.c.id == user_id).values(last_login_at=now))
+
+    def ask_for_second_factor(self, tx: Transaction, user_id: str, now: datetime.datetime) -> None:
+        """Notes when a user was first asked to set up a second factor."""
+        first = update(UserRow).where(_TABLE.c.id == user_id, _TABLE.c.second_factor_asked_at.is_(None))
+        tx.execute(first.values(second_factor_asked_at=now))
 
     def set_locale(self, tx: Transaction, now: datetime.datetime, user_id: str, locale: str) -> None:
         """The language that the user has chosen for our pages."""

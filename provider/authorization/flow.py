@@ -15,6 +15,7 @@ from provider.audit import AuditEvent
 from provider.authorization.answers import AuthorizationAnswers
 from provider.authorization.asked import AskedFor, consented_scope, digest_of_request, scope_of_request
 from provider.authorization.descriptions import RequestDescription, describe_request
+from provider.authorization.ended import EndedRequests
 from provider.authorization.levels import needs_step_up, wanted_levels
 from provider.protocol.client import Resource
 from provider.protocol.errors import OAuthError
@@ -53,6 +54,7 @@ class AuthorizationFlow:
         self._services = services
         self._issuer = services.settings.issuer
         self.answers = AuthorizationAnswers(self._issuer)
+        self.ended = EndedRequests(services, self.answers)
 
     def next_step(
         self, tx: Transaction, asked: AskedFor, signed_in: tuple[Session, User] | None, now: datetime.datetime
@@ -67,7 +69,7 @@ class AuthorizationFlow:
             return NeedsPage("/login", "login_required")
         session, user = signed_in
         scope = scope_of_request(asked, resource, is_admin=user.is_admin)
-        if not user.two_factor_enabled and self._services.settings.second_factor_required(is_admin=user.is_admin):
+        if self._services.second_factor_rule.must_enrol(tx, user, now):
             return NeedsPage("/login/second-factor", "interaction_required")
         if needs_step_up(tx, asked, session, user):
             return NeedsPage("/login/again", "login_required")
@@ -92,8 +94,13 @@ class AuthorizationFlow:
             scope = tuple(name for name in scope if name != OFFLINE_ACCESS) or scope
         return replace(asked.parameters, scope=scope, resource=resource.uri)
 
-    def issue(self, tx: Transaction, origin: Origin, asked: AskedFor, ready: Ready) -> ProtocolResponse:
-        """Records the grant and sends its code to the application (RFC 6749 §4.1.2, RFC 9207)."""
+    def issue(
+        self, tx: Transaction, origin: Origin, asked: AskedFor, ready: Ready, handle: str = ""
+    ) -> ProtocolResponse:
+        """Records the grant and sends its code to the application (RFC 6749 §4.1.2, RFC 9207).
+
+        ``handle`` is that of a request that waited: ``EndedRequests.code_again`` can send the same code.
+        """
         services, parameters = self._services, asked.parameters
         if parameters.pushed is not None and not services.pushed_requests.consume(tx, origin.now, parameters.pushed):
             return self.answers.over(asked.client, parameters.redirect_uri, is_used=True)
@@ -129,6 +136,7 @@ class AuthorizationFlow:
             redirect_uri=parameters.redirect_uri,
             code_challenge=parameters.code_challenge,
             nonce=parameters.nonce,
+            handle=handle,
         )
         services.audit.record(
             tx,
@@ -152,17 +160,6 @@ class AuthorizationFlow:
         if not is_redirect_uri_of(client, parameters.redirect_uri):
             return None
         return AskedFor(client, parameters, stored.created_at, stored.consented_session_id, stored.consented_digest)
-
-    def over(self, tx: Transaction, now: datetime.datetime, handle: str, browser: str) -> ProtocolResponse:
-        """The page for a handle that ``find`` knows no request for, with a way on where this browser had one."""
-        ended = self._services.authorization_requests.find_ended(tx, handle, browser)
-        client = None if ended is None else self._services.clients.get_by_row(tx, ended.client_row_id)
-        if ended is None or client is None or not client.is_usable(now):
-            return self.answers.over()
-        redirect_uri = AuthorizationParameters.from_dict(ended.parameters).redirect_uri
-        if not is_redirect_uri_of(client, redirect_uri):
-            return self.answers.over()
-        return self.answers.over(client, redirect_uri, is_used=ended.used_at is not None)
 
     def describe(
         self,
@@ -208,7 +205,7 @@ class AuthorizationFlow:
         """Uses the request up and tells the application. The user has acted, so any client may be redirected to."""
         asked = self.find(tx, origin.now, handle, browser)
         if asked is None or not self._services.authorization_requests.consume(tx, origin.now, handle):
-            return self.over(tx, origin.now, handle, browser)
+            return self.ended.page(tx, origin.now, handle, browser)
         self._services.audit.record(
             tx,
             AuditEvent.CONSENT_DENIED,

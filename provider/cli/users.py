@@ -65,7 +65,7 @@ def create(*, username: str, email: str, admin: bool, verified: bool, as_json: b
     except UnicodeError:
         refuse("The password is not text in UTF-8.")
     chosen = settings()
-    needs_second = chosen.second_factor_required(is_admin=admin)
+    needs_second = chosen.second_factor_at_once(is_admin=admin)
     with opened() as terminal:
         passwords = terminal.services.passwords
         try:

@@ -94,7 +94,7 @@ class AuthorizeEndpoint:
         browser = self._cookie(request, "browser")
         asked = self._flow.find(tx, request.received_at, handle, browser)
         if asked is None:
-            return self._flow.over(tx, request.received_at, handle, browser)
+            return self._over(request, tx, handle, browser)
         try:
             step = self._next_step(request, tx, asked)
         except OAuthError as error:
@@ -108,8 +108,15 @@ class AuthorizeEndpoint:
         if request.is_speculative:
             return _nothing_yet()
         if not self._services.authorization_requests.consume(tx, request.received_at, handle):
-            return self._flow.over(tx, request.received_at, handle, browser)
-        return self._flow.issue(tx, request.origin, asked, step)
+            return self._over(request, tx, handle, browser)
+        return self._flow.issue(tx, request.origin, asked, step, handle)
+
+    def _over(self, request: ProtocolRequest, tx: Transaction, handle: str, browser: str) -> ProtocolResponse:
+        """What a request that is over gets: once more the code that nobody has redeemed yet, or the page that says so."""
+        known = None if request.is_speculative else self._signed_in(request, tx)
+        session = None if known is None else known[0]
+        again = self._flow.ended.code_again(tx, request.received_at, handle, browser, session)
+        return again or self._flow.ended.page(tx, request.received_at, handle, browser)
 
     def _client(self, request: ProtocolRequest, tx: Transaction, client_id: str) -> Client | None:
         """The registered client, or the one that a metadata document describes. Raises ``UntrustedRedirect``.

@@ -30,18 +30,21 @@ def show() -> Response:
         sentences=scope_sentences((name for name in wanted if name not in asked.allowed_before), asked.resource),
         allowed_before=scope_sentences((name for name in wanted if name in asked.allowed_before), asked.resource),
         switch_account=waiting.passed_on("/login", switch="1"),
+        is_out_of_date=forms.is_out_of_date(),
     )
 
 
 @pages.post("/consent")
+@forms.or_the_page(show)
 def decide() -> Response:
     """Notes the decision on the very request that was shown, for this session, and hands over to the authorize endpoint.
 
-    Where something has changed since the page was shown, it is shown again: nobody has allowed that yet.
+    Where something has changed since the page was shown, it is shown again: nobody has allowed that yet. A second click
+    comes when nothing waits any more: the endpoint knows what the first one led to.
     """
-    asked, known = waiting.find(), current.signed_in()
+    asked, known = waiting.look(), current.signed_in()
     if asked is None:
-        return waiting.over()
+        return see_other(waiting.destination()) if waiting.handle() else waiting.over()
     if known is None or must_enrol(known.user):
         return see_other(waiting.destination())
     services, tx, origin = current.services(), current.tx(), current.origin()

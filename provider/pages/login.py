@@ -14,6 +14,7 @@ from provider.pages import waiting
 from provider.sign_in.attempts import CodesClosed, Throttled
 from provider.sign_in.consecutive_failures import MOST, Closing
 from provider.sign_in.login import StepExpired, WrongCode, WrongCredentials
+from provider.sign_in.second_factors import has_second_factor
 from provider.web import cookies, current, forms, locale
 from provider.web.guards import must_enrol
 from provider.web.rendering import render, see_other
@@ -105,14 +106,20 @@ def check_code() -> Response:
     except Throttled as refusal:
         problems.add("", too_many_attempts(refusal.until))
         return throttled(_code_page(problems, user), refusal.until)
-    return sign_in(completed.user, completed.amr)
+    notice = "" if completed.recovery_codes_left is None else "recovery-code-used"
+    response = sign_in(completed.user, completed.amr, notice=notice)
+    if "remember" in request.form:
+        devices = current.services().remembered_devices
+        token = devices.remember(current.tx(), current.origin(), completed.user, current.browser())
+        cookies.keep_remembered(response, devices.cookie_of(completed.user), token)
+    return response
 
 
-def sign_in(user: User, amr: tuple[str, ...]) -> Response:
+def sign_in(user: User, amr: tuple[str, ...], *, notice: str = "") -> Response:
     """Starts the session, after the last step: a new id, and whatever the browser held before stops working.
 
     Somebody who signs in again (an application asked for it) stays in the same session, and other applications' access
-    that rests on it goes on.
+    that rests on it goes on. ``notice`` is what the next page says, by its name in ``pages.words``.
     """
     services, tx, origin = current.services(), current.tx(), current.origin()
     known = current.signed_in()
@@ -124,7 +131,7 @@ def sign_in(user: User, amr: tuple[str, ...]) -> Response:
         closings = services.consecutive_failures.closings(tx, user.id, since=user.last_login_at)
         token = services.login.start_session(tx, origin, user, amr, previous_token=previous, browser=current.browser())
     target = waiting.passed_on("/login/second-factor") if must_enrol(user) else waiting.destination()
-    response = _told(closings, target) if closings else see_other(target)
+    response = _told(closings, target) if closings else see_other(target, notice=notice)
     cookies.set_cookie(response, "session", token)
     cookies.keep_device(response, services.login.device_token(user))
     cookies.delete_cookie(response, "step")
@@ -182,13 +189,19 @@ def _after_password(user: User) -> Response:
         is_sent = services.new_passwords.remind(tx, origin, user)
         onward = waiting.passed_on("/login")
         return render("login/new_password_needed.html", has_form=False, is_sent=is_sent, onward=onward)
-    if not user.two_factor_enabled:
+    if not has_second_factor(tx, user):
         return sign_in(user, ("pwd",))
     if services.lost_second_factors.remove_if_waited(tx, origin, user):
         response = sign_in(services.users.get(tx, user.id), ("pwd",))
         cookies.set_cookie(response, "notice", "second-factor-lost", seconds=cookies.NOTICE_SECONDS)
         return response
-    step = current.services().login.begin_second_factor(current.tx(), current.origin(), user)
+    devices = services.remembered_devices
+    remembered = devices.use(tx, origin, user, current.cookie(devices.cookie_of(user)), current.browser())
+    if remembered is not None:  # one factor, and said to be: nothing that asks for two is content with it
+        response = sign_in(user, ("pwd",))
+        cookies.keep_remembered(response, devices.cookie_of(user), remembered)
+        return response
+    step = services.login.begin_second_factor(tx, origin, user)
     response = see_other(waiting.passed_on("/login/code"))
     cookies.set_cookie(response, "step", step)
     return response
@@ -244,6 +257,7 @@ def _code_page(problems: forms.Problems, user: User) -> Response:
         asked=asked,
         user=user,
         with_recovery_code=uses_recovery_code(),
+        remember="remember" in request.form,
         this_page=waiting.passed_on("/login/code"),
         recovery_page=waiting.passed_on("/login/code", **{"with": "recovery-code"}),
         start_again=waiting.passed_on("/login", switch="1"),

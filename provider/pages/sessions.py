@@ -1,4 +1,4 @@
-"""Devices and sessions: where the user is signed in, and ending any of it."""
+"""Devices: where the user is signed in and where no code is asked for, and ending any of it."""
 
 from __future__ import annotations
 
@@ -46,35 +46,47 @@ def show() -> Response:
         "sessions/list.html",
         user=known.user,
         devices=[_shown(device, known.session) for device in ordered],
+        are_others=any(not device.holds(known.session.id) for device in ordered),
     )
 
 
 @pages.post(_PAGE)
 @signed_in_only("sessions")
 def end() -> Response:
-    """Ends all sessions of another device, or all others. Somebody else's and an unknown one look alike: nothing happens."""
-    known, sessions = here(), current.services().sessions
+    """Signs out and forgets another device, or all others; on this one, asks for a code again.
+
+    Somebody else's device and an unknown one look alike: nothing happens. What is remembered goes first, so that whoever
+    signs in with it at this moment is among the sessions that end.
+    """
+    known, services, tx, origin = here(), current.services(), current.tx(), current.origin()
+    user_id, present = known.user.id, known.session
     if forms.text("action") == "end-others":
-        sessions.end_all(current.tx(), current.origin(), known.user.id, except_id=known.session.id, reason="user")
+        services.remembered_devices.forget_all(tx, origin, user_id, "user", except_device=present.device_hash)
+        services.sessions.end_all(tx, origin, user_id, except_id=present.id, reason="user")
         return see_other(_PAGE, notice="sessions-ended")
-    session_id = forms.text("session", limit=64)
+    name = forms.text("session", limit=64)
+    meant = next((device for device in _devices() if device.is_called(name)), None)
+    if meant is not None and meant.remembered is not None:
+        services.remembered_devices.forget(tx, origin, user_id, meant.remembered.device_hash)
     for device in _devices():
-        if device.holds(session_id) and not device.holds(known.session.id):
+        if device.holds(name) and not device.holds(present.id):
             for session in device.sessions:
-                sessions.end(current.tx(), current.origin(), session.id, user_id=known.user.id, reason="user")
-    return see_other(_PAGE, notice="session-ended")
+                services.sessions.end(tx, origin, session.id, user_id=user_id, reason="user")
+    only_forgotten = meant is not None and (meant.holds(present.id) or not meant.sessions)
+    return see_other(_PAGE, notice="device-forgotten" if only_forgotten else "session-ended")
 
 
 def _devices() -> list[Device]:
     """The user's devices, the one used last first."""
-    return devices_of(current.services().sessions.list(current.tx(), current.now(), here().user.id))
+    services, tx, now, user_id = current.services(), current.tx(), current.now(), here().user.id
+    return devices_of(services.sessions.list(tx, now, user_id), services.remembered_devices.list(tx, now, user_id))
 
 
-def _shown(device: Device, present: Session) -> tuple[Session, str, bool]:
-    """The session that stands for a device, its name, and whether it is the one at hand."""
+def _shown(device: Device, present: Session) -> tuple[Device, Session | None, str, bool]:
+    """A device, the session that stands for it, its name, and whether it is the one at hand."""
     is_here = device.holds(present.id)
-    session = present if is_here else device.sessions[0]
-    return session, device_name(session.user_agent or ""), is_here
+    session = present if is_here else next(iter(device.sessions), None)
+    return device, session, device_name(device.user_agent if session is None else session.user_agent or ""), is_here
 
 
 def device_name(user_agent: str) -> str:

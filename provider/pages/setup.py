@@ -91,7 +91,7 @@ def _problems_with(username: str, email: str, password: str) -> forms.Problems:
 
 
 def _second_factor_follows() -> bool:
-    return current.settings().second_factor_required(is_admin=True)
+    return current.settings().second_factor_at_once(is_admin=True)
 
 
 def _shortest() -> int:

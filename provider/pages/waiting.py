@@ -43,6 +43,14 @@ def find() -> RequestDescription | None:
 
     A request that is used up, expired or another browser's ends in a page that says so.
     """
+    found = look()
+    if found is None and request.args.get("request"):
+        abort(over())
+    return found
+
+
+def look() -> RequestDescription | None:
+    """The waiting request, None when there is none or it is over."""
     if "waiting" not in g:
         g.waiting = None
         if request.args.get("request"):
@@ -54,9 +62,7 @@ def find() -> RequestDescription | None:
                 current.browser(),
                 None if known is None else (known.session, known.user),
             )
-            if g.waiting is None:
-                abort(over())
-            if g.waiting.logo_uri is not None:
+            if g.waiting is not None and g.waiting.logo_uri is not None:
                 g.images = (origin_of(g.waiting.logo_uri),)
     found: RequestDescription | None = g.waiting
     return found

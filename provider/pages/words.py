@@ -64,6 +64,7 @@ def notice() -> str:
         "step-expired": _("That took a little too long. Sign in again."),
         "session-ended": _("That device is signed out."),
         "sessions-ended": _("All other devices are signed out."),
+        "device-forgotten": _("A code is asked for on that device again."),
         "key-revoked": _("The key is revoked. It stopped working at once."),
         "app-disconnected": _("The app is disconnected."),
         "request-changed": _(

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 SecretKind = Literal[
     "cs", "ak", "ac", "rt", "setup", "session", "step", "request", "browser", "reset", "verify", "reg", "init", "par",
-    "invite", "alert", "undo", "stop", "export", "address", "wait",
+    "invite", "alert", "undo", "stop", "export", "address", "wait", "remember",
 ]  # fmt: skip
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"

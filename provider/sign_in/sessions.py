@@ -80,7 +80,7 @@ class Sessions:
     def start(self, tx: Transaction, origin: Origin, user_id: str, amr: tuple[str, ...], *, browser: str = "") -> str:
         """A new session. Returns the value of its cookie. Of more than ``MAX_LIVE`` the oldest end.
 
-        ``browser`` is the id that the browser keeps, empty when it has none. Of two users of one browser nobody can tell.
+        ``browser`` is the id that the browser keeps, empty when it has none.
         """
         for surplus in self.list(tx, origin.now, user_id)[MAX_LIVE - 1 :]:
             self.end(tx, origin, surplus.id, user_id=user_id, reason="too_many")
@@ -98,7 +98,7 @@ class Sessions:
             "created_at": origin.now,
             "last_seen_at": origin.now,
             "expires_at": origin.now + self._absolute,
-            "device_hash": self._keyring.keyed_hash("device", f"{user_id}|{browser}") if browser else None,
+            "device_hash": device_hash(self._keyring, user_id, browser) if browser else None,
         }
         tx.execute(insert(UserSession), row)
         self._note_factors(tx, origin, user_id, amr)
@@ -192,6 +192,11 @@ class Sessions:
         self._audit.record(
             tx, event, origin, user_id=user_id, resource_type="user_sessions", resource_id=session_id, **details
         )
+
+
+def device_hash(keyring: Keyring, user_id: str, browser: str) -> str:
+    """What a user's browser is known by. Of two users of one browser nobody can tell."""
+    return keyring.keyed_hash("device", f"{user_id}|{browser}")
 
 
 def _parse(row: Mapping[Any, Any]) -> Session:

@@ -16,6 +16,7 @@ from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.messages import Origin
 from provider.protocol.text import typed_code
 from provider.security.crypto import DecryptionFailed, Keyring, constant_time_equal
+from provider.sign_in.remembered_devices import RememberedDevices
 from provider.sign_in.sessions import Session
 
 STEP_SECONDS = 30
@@ -40,9 +41,10 @@ _USE_STEP = (
 class Totp:
     """A secret is stored encrypted: on the session while it is being set up, on the user once a code has proved it."""
 
-    def __init__(self, keyring: Keyring, audit: AuditRecorder) -> None:
+    def __init__(self, keyring: Keyring, audit: AuditRecorder, remembered: RememberedDevices) -> None:
         self._keyring = keyring
         self._audit = audit
+        self._remembered = remembered
 
     def begin(self, tx: Transaction, session: Session) -> str:
         """A fresh secret of 160 bits (base32), kept with the session until it is confirmed. Changes no sign-in yet."""
@@ -85,6 +87,7 @@ class Totp:
         if tx.execute(statement).rowcount != 1:
             return False
         tx.execute(update(UserSession).where(_SESSIONS.c.user_id == user.id).values(totp_enrolment_encrypted=None))
+        self._remembered.forget_all(tx, origin, user.id, "second_factor_changed")
         self._record(tx, origin, AuditEvent.SECOND_FACTOR_ENROLLED, user.id)
         return True
 
@@ -115,6 +118,7 @@ class Totp:
         )
         if tx.execute(statement).rowcount != 1:
             return False
+        self._remembered.forget_all(tx, origin, user_id, "second_factor_changed")
         self._record(tx, origin, AuditEvent.SECOND_FACTOR_REMOVED, user_id, actor)
         return True
 

@@ -13,6 +13,7 @@ from provider.accounts.users import Users
 from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.messages import Origin
 from provider.sign_in.half_done import end_half_done
+from provider.sign_in.remembered_devices import RememberedDevices
 from provider.sign_in.session_ends import SessionEnds
 from provider.tokens.grant_records import GrantRecords
 
@@ -30,11 +31,19 @@ class Ended:
 
 
 class UserEnds:
-    def __init__(self, audit: AuditRecorder, grants: GrantRecords, session_ends: SessionEnds, users: Users) -> None:
+    def __init__(
+        self,
+        audit: AuditRecorder,
+        grants: GrantRecords,
+        session_ends: SessionEnds,
+        users: Users,
+        remembered: RememberedDevices,
+    ) -> None:
         self._audit = audit
         self._grants = grants
         self._session_ends = session_ends
         self._users = users
+        self._remembered = remembered
 
     def set_active(
         self, tx: Transaction, origin: Origin, user_id: str, active: bool, actor: str | None = None
@@ -59,7 +68,11 @@ class UserEnds:
         return ended
 
     def end_all(self, tx: Transaction, origin: Origin, user_id: str, *, reason: str, actor: str | None) -> Ended:
-        """Ends grants with their tokens, sessions, API keys with their tokens, and sign-ins that are half done."""
+        """Ends grants with their tokens, sessions, API keys with their tokens, and sign-ins that are half done.
+
+        Devices are remembered no more, first of all: whoever signs in there a moment before is among the sessions that end.
+        """
+        self._remembered.forget_all(tx, origin, user_id, reason)
         end_half_done(tx, origin.now, user_id)
         return Ended(
             grants=self._grants.revoke_for_user(tx, origin, user_id, reason),

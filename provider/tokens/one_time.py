@@ -83,9 +83,13 @@ class AuthorizationCodes:
         redirect_uri: str,
         code_challenge: str | None,
         nonce: str | None,
+        handle: str = "",
     ) -> str:
-        """Stores a code for a grant and returns it in clear, once."""
-        code = new_secret("ac")
+        """Stores a code for a grant and returns it in clear.
+
+        The code of a request that waited follows from its ``handle``, so that ``of_request`` can give it once more.
+        """
+        code = self.of_request(handle) if handle else new_secret("ac")
         tx.execute(
             insert(AuthorizationCode),
             {
@@ -99,6 +103,10 @@ class AuthorizationCodes:
             },
         )
         return code
+
+    def of_request(self, handle: str) -> str:
+        """The code that a request of this handle gets, or has got. Says nothing about whether there is one."""
+        return self._keyring.derive_secret("ac", "code of authorization request", handle)
 
     def find(self, tx: Transaction, code: str) -> StoredCode | None:
         """The stored code, used or not. None when there never was one or it has been purged."""

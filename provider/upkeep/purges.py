@@ -27,6 +27,7 @@ def purges(services: Services) -> dict[str, Purge]:
         "pushed_requests": services.pushed_requests.purge,
         "logout_notices": services.logout_notices.purge,
         "mail_messages": services.mail.purge,
+        "remembered_devices": services.remembered_devices.purge,
         "replay_guard": services.replay.purge,
         "setup_links": services.setup_links.purge,
         "password_reset_tokens": services.reset_links.purge,

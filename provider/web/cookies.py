@@ -10,6 +10,7 @@ from provider.web import current
 NOTICE_SECONDS = 60
 LOCALE_SECONDS = 365 * 86400
 DEVICE_SECONDS = 180 * 86400
+REMEMBERED_SECONDS = 30 * 86400
 
 
 def set_cookie(response: Response, name: str, value: str, *, seconds: int | None = None) -> None:
@@ -44,6 +45,11 @@ def keep_device(response: Response, device_token: str) -> None:
     """Has the browser stay known when it is closed: as one in which this user has signed in, and as one device of theirs."""
     set_cookie(response, "device", device_token, seconds=DEVICE_SECONDS)
     set_cookie(response, "browser", current.browser(), seconds=DEVICE_SECONDS)
+
+
+def keep_remembered(response: Response, name: str, token: str) -> None:
+    """Has the browser stay one in which no code is asked for. ``name`` is that of the user's own cookie."""
+    set_cookie(response, name, token, seconds=REMEMBERED_SECONDS)
 
 
 def set_browser_cookie(response: Response) -> Response:

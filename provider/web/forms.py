@@ -62,7 +62,8 @@ def refuse_forged_form() -> None:
 
 
 def or_the_page(page: View) -> Callable[[View], View]:
-    """For the forms of signing in: while one stood open, another window may have signed in, and its token is out of date.
+    """For the forms on the way to something: while one stood open, another window may have signed in, or proved again who
+    it is, and its token is out of date.
 
     Whoever has a session cookie then gets what a visit of ``page`` gets, which may lead on by itself. That is no more
     than a link could do: the view that acts is not called.

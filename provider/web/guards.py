@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec
@@ -10,6 +9,7 @@ from typing import ParamSpec
 from werkzeug.wrappers import Response
 
 from provider.accounts.users import User
+from provider.sign_in import proofs
 from provider.web import current
 from provider.web.rendering import see_other
 
@@ -19,22 +19,24 @@ View = Callable[P, Response]
 
 def must_enrol(user: User) -> bool:
     """Whether ``user`` may do nothing before a second step is set up."""
-    return not user.two_factor_enabled and current.settings().second_factor_required(is_admin=user.is_admin)
+    return current.services().second_factor_rule.must_enrol(current.tx(), user, current.now())
 
 
 def is_recent() -> bool:
-    """Whether the person at hand has proved who they are a short while ago."""
+    """Whether the person at hand has proved who they are a short while ago, by a second factor where they have one."""
     known = current.signed_in()
     if known is None:
         return False
-    age = current.now() - known.session.authenticated_at
-    return age <= datetime.timedelta(seconds=current.settings().recent_login_seconds)
+    return proofs.is_recent(
+        current.tx(), known.session, known.user, current.now(), current.settings().recent_login_seconds
+    )
 
 
 def signed_in_only(to: str, *, recently: bool = False) -> Callable[[View[P]], View[P]]:
     """Shows the page to a signed-in user alone. ``to`` is the name, in ``waiting.DESTINATIONS``, of the way back.
 
-    ``recently`` asks for the password again when signing in is too long ago (``recent_login_seconds``).
+    ``recently`` asks for a fresh proof when the last one is too long ago (``recent_login_seconds``) or was weaker than
+    what the person has.
     """
 
     def decorate(view: View[P]) -> View[P]:

@@ -209,7 +209,7 @@ def test_a_secret_whose_key_is_gone_lets_nobody_in(
     services: Services, tx: Transaction, origin: Origin, ana: User
 ) -> None:
     generator = enrolled(services, origin, ana)
-    stranger = Totp(Keyring(b"h" * 32, [("test", b"e" * 32)]), AuditRecorder())
+    stranger = Totp(Keyring(b"h" * 32, [("test", b"e" * 32)]), AuditRecorder(), services.remembered_devices)
     assert not stranger.verify(tx, origin, ana.id, generator.at(origin.now))
 
 

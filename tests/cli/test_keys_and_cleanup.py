@@ -24,6 +24,7 @@ from database.models import (
     PushedRequest,
     RateCounter,
     RefreshToken,
+    RememberedDevice,
     ReplayGuard,
     ReservedName,
     ResetRequest,
@@ -42,6 +43,7 @@ COUNTED = {
     "rate_counters", "user_sessions", "signing_keys", "pushed_requests", "replay_guard", "logout_notices",
     "mail_messages", "unused_clients", "password_reset_tokens", "email_verification_tokens", "reset_requests",
     "email_changes", "reserved_names", "second_factor_waits", "letters_about_waits",
+    "remembered_devices",
     "surplus_clients",
     "setup_links", "grants", "consents", "api_key_names", "username_skeletons",
 }  # fmt: skip
@@ -179,6 +181,7 @@ def filled(terminal: Terminal, now: datetime.datetime) -> None:
                         "next_letter_at": {"live": now}.get(name),
                     },
                 ),
+                (RememberedDevice, {"id": name, "user_id": "u", "token": name}),
                 (GrantRecord, {**grant, "id": name, "session_id": "live" if name == "live" else None}),
                 (
                     Consent,

@@ -190,8 +190,8 @@ def test_one_consent_form_gives_one_code(app: Application) -> None:
         form = consent.form(action="/consent")
         pages = at_once([partial(copy.submit, form, button="allow") for copy in _copies(browser, SIX)])
         answered = [page for page in pages if page.status == 0]
-        assert len(answered) == 1, [(page.status, page.url) for page in pages]
-        assert {page.status for page in pages} == {0, 400}
+        assert {page.status for page in pages} <= {0, 400}
+        assert len({page.url for page in answered}) == 1, "whoever comes later gets the same one, while it is unused"
         assert party.redeem(party.code_from(answered[0].url)).id_token
 
 

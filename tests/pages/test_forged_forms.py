@@ -196,6 +196,8 @@ FORMS: dict[str, Callable[[Site], Prepared]] = {
     "/account/second-factor/stop-wait": stop_wait_signed_in,
     "/language": language,
 }
+# For whoever has a session, an out-of-date form of our own origin is a visit of its page, and nothing is done.
+AS_VISITED = {"/login/again": 303, "/consent": 200}
 FOREIGN_ORIGINS = {
     "no statement at all": {},
     "no origin": {"Origin": ""},
@@ -235,12 +237,12 @@ def test_a_forged_post_is_refused_and_changes_nothing(site: Site, rule: str) -> 
     }
     for what, token in tokens.items():
         page = visitor.post(form.path, form.fields, token=token)
-        assert page.status == 403, what
-        assert "out of date" in page.text, what
+        assert page.status == AS_VISITED.get(rule, 403), what
+        assert page.status == 303 or "out of date" in page.text, what
     for method in ("GET", "HEAD"):
         visitor.request(method, form.path, headers=OURS)
     in_the_address = f"{form.path}{'&' if '?' in form.path else '?'}csrf_token={right}"
-    assert visitor.post(in_the_address, form.fields, token="").status == 403
+    assert visitor.post(in_the_address, form.fields, token="").status == AS_VISITED.get(rule, 403)
     for what, headers in FOREIGN_ORIGINS.items():
         assert visitor.post(form.path, form.fields, token=right, headers=headers).status == 403, what
     assert site.rows() == before

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
 from database.transaction import Transaction
 from provider.protocol.client import ClientDetails
-from tests.pages.site import BROWSER, LOOPBACK, PASSWORD, Account, Site, Visitor, handle_in
+from tests.pages.site import BROWSER, CALLBACK, LOOPBACK, PASSWORD, SESSION, Account, Site, Visitor, handle_in
 
 START_AGAIN = "Start again from the app"
 SELF = {"is_vouched": False, "redirect_uris": ["https://self.example:8443/cb?x=1"]}
@@ -55,6 +56,7 @@ def test_back_after_landing_leads_to_what_is_the_application_s_own_for_sure(
 ) -> None:
     visitor, consent = landed(site, ana, **client)
     handle = handle_in(consent)
+    site.later(seconds=site.settings.code_seconds)
     before = site.rows("authorization_codes", "oauth_grants")
     for path in (consent, f"/login?request={handle}", f"/login/code?request={handle}", f"/oauth/authorize/{handle}"):
         page = visitor.get(path)
@@ -63,8 +65,10 @@ def test_back_after_landing_leads_to_what_is_the_application_s_own_for_sure(
         assert "This sign-in is finished" in page.text
         assert way_back(visitor) == leads_to, path
         assert "Go to your account" in page.text
-    assert visitor.post(consent, {"decision": "allow"}).status == 400
-    assert visitor.post(consent, {"decision": "cancel"}).status == 400
+    for decision in ("allow", "cancel"):
+        visitor.post(consent, {"decision": decision})
+        assert visitor.to == f"/oauth/authorize/{handle}"
+        assert visitor.follow().status == 400
     assert site.rows(*before) == before, "never a second code"
 
 
@@ -141,3 +145,51 @@ def test_a_form_from_elsewhere_is_forged_with_cookies_or_without(site: Site) -> 
     without = Visitor(site)
     page = without.post("/login", {}, token="0" * 64, headers={"Origin": "https://evil.example"})
     assert (page.status, "out of date" in page.text) == (403, True)
+
+
+def test_a_double_click_on_allow_lands_in_the_application_with_the_one_code_that_there_is(
+    site: Site, ana: Account
+) -> None:
+    visitor = Visitor(site)
+    page = visitor.ask(site.client())
+    visitor.sign_in(ana, page.url)
+    consent = visitor.follow()
+    for _ in range(3):
+        visitor.page = consent
+        visitor.post(consent.url, {"decision": "allow"})
+        visitor.follow()
+        assert visitor.to.startswith(f"{CALLBACK}?code=")
+    landings = {visitor.to}
+    before = site.rows("authorization_codes", "oauth_grants")
+    for _ in range(2):
+        visitor.get(f"/oauth/authorize/{handle_in(consent.url)}")
+        landings.add(visitor.to)
+    assert len(landings) == 1
+    assert site.rows(*before) == before
+    assert len(before["authorization_codes"]) == 1
+
+
+@pytest.mark.parametrize("what", ["redeemed", "expired", "revoked", "another session", "signed out", "prefetched"])
+def test_the_code_is_given_once_more_only_while_it_is_nobody_s(site: Site, ana: Account, what: str) -> None:
+    visitor, consent = landed(site, ana)
+    code = dict(parse_qsl(urlsplit(visitor.to).query))["code"]
+    headers = {}
+    with Transaction(site.engine) as tx:
+        stored = site.services.codes.find(tx, code)
+        assert stored is not None
+        if what == "redeemed":
+            site.services.codes.claim(tx, site.by, stored)
+        if what == "revoked":
+            site.services.grants.revoke(tx, site.by, stored.grant.id, "user")
+    if what == "expired":
+        site.later(seconds=site.settings.code_seconds)
+    if what == "signed out":
+        visitor.set_cookie(SESSION, "")
+    if what == "another session":
+        visitor.set_cookie(SESSION, "")
+        visitor.sign_in(ana)
+    if what == "prefetched":
+        headers = {"Sec-Purpose": "prefetch"}
+    page = visitor.request("GET", f"/oauth/authorize/{handle_in(consent)}", headers=headers)
+    assert (page.status, visitor.to) == (400, "")
+    assert START_AGAIN in page.text

@@ -147,9 +147,9 @@ def test_a_change_needs_a_recent_sign_in_and_a_code(site: Site, bora: Account, a
 
     visitor.post("/login/again?to=second-factor", {"password": PASSWORD})
     assert visitor.page.status == 400, "the password alone is not enough"
-    visitor.post("/login/again?to=second-factor", {"password": "wrong", "code": site.fresh_code(bora)})
+    visitor.post("/login/again?to=second-factor", {"code": wrong(site, bora)})
     assert visitor.page.status == 400
-    visitor.post("/login/again?to=second-factor", {"password": PASSWORD, "code": site.fresh_code(bora)})
+    visitor.post("/login/again?to=second-factor", {"code": site.fresh_code(bora)})
     assert visitor.to == PAGE
     page = visitor.post(PAGE, {"action": action, "code": site.fresh_code(bora)})
     assert page.status == 303
