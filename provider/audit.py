@@ -49,6 +49,7 @@ class AuditEvent(StrEnum):
     DEVICE_REMEMBERED = "device.remembered"
     DEVICES_FORGOTTEN = "device.forgotten"
     RECOVERY_CODES_MADE = "recovery_codes.made"
+    RECOVERY_CODES_PROVED = "recovery_codes.proved"
     RECOVERY_CODE_USED = "recovery_codes.used"
     SESSION_STARTED = "session.started"
     SESSION_ENDED = "session.ended"

@@ -229,6 +229,7 @@ class Services:
             self.attempts,
             self.audit,
             keyring,
+            self.alerts,
         )
         party = relying_party(settings.origin, settings.service_name)
         challenges = PasskeyChallenges(keyring, self.replay)

@@ -20,6 +20,7 @@ class Alert(StrEnum):
     PASSWORD_RESET = "password_reset"  # noqa: S105 - the same
     USERNAME_CHANGED = "username_changed"
     SECOND_FACTOR_LOST = "second_factor_lost"
+    RECOVERY_CODE_USED = "recovery_code_used"
 
 
 class Alerts:

@@ -16,7 +16,6 @@ from provider.sign_in.consecutive_failures import MOST, Closing
 from provider.sign_in.login import StepExpired, WrongCode, WrongCredentials
 from provider.sign_in.second_factors import has_second_factor
 from provider.web import cookies, current, forms, locale
-from provider.web.guards import must_enrol
 from provider.web.rendering import render, see_other
 from provider.web.times import clock_time
 
@@ -122,6 +121,7 @@ def sign_in(user: User, amr: tuple[str, ...], *, notice: str = "") -> Response:
     that rests on it goes on. ``notice`` is what the next page says, by its name in ``pages.words``.
     """
     services, tx, origin = current.services(), current.tx(), current.origin()
+    services.second_factor_rule.note_sign_in(tx, user, origin.now)
     known = current.signed_in()
     closings: list[Closing] = []
     if known is not None and known.user.id == user.id:
@@ -130,7 +130,8 @@ def sign_in(user: User, amr: tuple[str, ...], *, notice: str = "") -> Response:
         previous = current.cookie("session") or None
         closings = services.consecutive_failures.closings(tx, user.id, since=user.last_login_at)
         token = services.login.start_session(tx, origin, user, amr, previous_token=previous, browser=current.browser())
-    target = waiting.passed_on("/login/second-factor") if must_enrol(user) else waiting.destination()
+    is_missed = services.second_factor_rule.is_missed(tx, user)
+    target = waiting.passed_on("/login/second-factor") if is_missed else waiting.destination()
     response = _told(closings, target) if closings else see_other(target, notice=notice)
     cookies.set_cookie(response, "session", token)
     cookies.keep_device(response, services.login.device_token(user))

@@ -5,6 +5,7 @@ The same page stands in the account and, where a second step is demanded, betwee
 
 from __future__ import annotations
 
+import datetime
 import io
 
 import segno
@@ -17,10 +18,11 @@ from provider.pages import waiting
 from provider.pages.login import codes_closed, throttled, too_many_attempts, wrong_code
 from provider.pages.words import noticed
 from provider.security.crypto import new_secret
+from provider.sign_in.assurance import together
 from provider.sign_in.attempts import CodesClosed, Throttled
 from provider.sign_in.login import WrongCode
 from provider.web import cookies, current, forms
-from provider.web.guards import here, is_recent, must_enrol, signed_in_only
+from provider.web.guards import here, is_recent, signed_in_only
 from provider.web.rendering import render, see_other
 
 pages = Blueprint("second_factor", __name__)
@@ -51,13 +53,22 @@ def change() -> Response:
 @signed_in_only("second-factor")
 def show_recovery_codes() -> Response:
     """The codes that this session has just made, also after a reload; for ten minutes, and in this session only."""
-    codes = current.services().recovery_codes.shown(
-        current.tx(), current.now(), here().session, current.cookie("session")
-    )
-    if codes is None:
-        return see_other(_PAGE)
-    onward = waiting.destination()
-    return render("second_factor/recovery_codes.html", leads_away=bool(waiting.handle()), codes=codes, onward=onward)
+    return _codes_page(forms.Problems())
+
+
+@pages.post(_CODES_PAGE)
+@signed_in_only("second-factor")
+def prove_recovery_codes() -> Response:
+    """Goes on once one of them has been typed back: who hasn't kept them finds that out here and not without a phone."""
+    known, codes, problems = here(), current.services().recovery_codes, forms.Problems()
+    typed = forms.text("code", limit=64)
+    if not typed:
+        problems.add("code", _("Enter one of the codes."))
+    elif not codes.prove(current.tx(), current.origin(), known.session, current.cookie("session"), typed):
+        problems.add("code", _("That is none of these codes. Look at what you have saved, and type one of them."))
+    if problems:
+        return _codes_page(problems)
+    return see_other(waiting.destination(), notice="" if waiting.handle() else "recovery-codes-kept")
 
 
 @pages.get("/login/second-factor")
@@ -78,12 +89,28 @@ def set_up_demanded() -> Response:
     return _begin(waiting.passed_on("/login/second-factor"))
 
 
+def _codes_page(problems: forms.Problems) -> Response:
+    codes = current.services().recovery_codes.shown(
+        current.tx(), current.now(), here().session, current.cookie("session")
+    )
+    if codes is None:
+        return see_other(_PAGE)
+    return render(
+        "second_factor/recovery_codes.html",
+        status=400 if problems else 200,
+        leads_away=bool(waiting.handle()),
+        problems=problems,
+        codes=codes,
+    )
+
+
 def _refuse_undemanded() -> Response | None:
     waiting.find()
     known = current.signed_in()
     if known is None:
         return see_other(waiting.passed_on("/login"))
-    return None if must_enrol(known.user) else see_other(waiting.destination())
+    is_missed = current.services().second_factor_rule.is_missed(current.tx(), known.user)
+    return None if is_missed else see_other(waiting.destination())
 
 
 def _begin(page: str) -> Response:
@@ -107,7 +134,7 @@ def _confirm(*, demanded: bool = False) -> Response:
         problems.add("code", wrong_code(is_recovery_code=False))
     if problems:
         return _page(problems, demanded=demanded)
-    return _make_recovery_codes(("pwd", "otp", "mfa"))
+    return _make_recovery_codes(together(known.session.amr, ("otp", "mfa")))
 
 
 def _with_code(action: str) -> Response:
@@ -133,7 +160,7 @@ def _with_code(action: str) -> Response:
         problems.add("", too_many_attempts(refusal.until))
         return throttled(_page(problems), refusal.until)
     if action == "new-codes":
-        return _make_recovery_codes(("pwd", *methods))
+        return _make_recovery_codes(together(known.session.amr, methods))
     if current.settings().second_factor_required(is_admin=known.user.is_admin):
         return see_other(_PAGE)
     services.totp.disable(tx, origin, known.user.id)
@@ -171,12 +198,20 @@ def _page(problems: forms.Problems, *, demanded: bool = False) -> Response:
         problems=problems,
         user=known.user,
         demanded=demanded,
+        due=_end_of_grace() if demanded else None,
+        onward=waiting.destination(),
         can_turn_off=not current.settings().second_factor_required(is_admin=known.user.is_admin),
         codes_left=services.recovery_codes.count(tx, known.user.id) if known.user.two_factor_enabled else 0,
         secret=_grouped(secret) if secret else None,
         qr_code=_qr_code(services.totp.provisioning_uri(secret, known.user, _service_name())) if secret else None,
         with_welcome=noticed() == "welcome",
     )
+
+
+def _end_of_grace() -> datetime.datetime | None:
+    """Until when the person at hand may go on without a second step, None where they may not."""
+    user, rule = here().user, current.services().second_factor_rule
+    return None if rule.must_enrol(current.tx(), user, current.now()) else rule.due(user)
 
 
 def _service_name() -> str:

@@ -60,6 +60,8 @@ def weak_password(weakness: WeakPassword, shortest: int) -> str:
 def notice() -> str:
     """What the page before did, said once, where ``see_other`` has left a name of this list in the browser."""
     sentences = {
+        "recovery-codes-kept": _("Your recovery codes are saved."),
+        "recovery-code-used": _codes_left() if noticed() == "recovery-code-used" else "",
         "signed-out": _("You are signed out."),
         "step-expired": _("That took a little too long. Sign in again."),
         "session-ended": _("That device is signed out."),
@@ -89,6 +91,12 @@ def notice() -> str:
         "second-factor-off": _("Two-step sign-in is off. Your other devices have been signed out."),
     }
     return str(sentences.get(noticed(), ""))
+
+
+def _codes_left() -> str:
+    known = current.signed_in()
+    left = 0 if known is None else current.services().recovery_codes.count(current.tx(), known.user.id)
+    return str(_("Recovery code accepted. Recovery codes left: %(count)s.", count=left))
 
 
 def noticed() -> str:

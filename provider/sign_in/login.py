@@ -9,6 +9,7 @@ from sqlalchemy import bindparam, delete, insert, select, update
 
 from database.models import LoginAttempt
 from database.transaction import Transaction
+from provider.accounts.alerts import Alert, Alerts
 from provider.accounts.login_names import login_forms
 from provider.accounts.users import User, Users
 from provider.audit import AuditEvent, AuditRecorder
@@ -66,6 +67,7 @@ class Login:
         attempts: Attempts,
         audit: AuditRecorder,
         keyring: Keyring,
+        alerts: Alerts,
     ) -> None:
         self._users = users
         self._passwords = passwords
@@ -76,6 +78,7 @@ class Login:
         self._attempts = attempts
         self._audit = audit
         self._keyring = keyring
+        self._alerts = alerts
 
     def check_password(
         self, tx: Transaction, origin: Origin, login_name: str, password: str, *, device: str = ""
@@ -177,8 +180,8 @@ class Login:
     ) -> tuple[tuple[str, ...], int | None]:
         """Checks one code of a user whose password was right: its methods, and the recovery codes left if it was one.
 
-        A recovery code is hashed outside of the transaction. Raises ``WrongCode``, ``Throttled``, ``CodesClosed``,
-        ``HashingBusy``.
+        A recovery code is hashed outside of the transaction, and its use is told by mail. Raises ``WrongCode``,
+        ``Throttled``, ``CodesClosed``, ``HashingBusy``.
         """
         is_spare = is_recovery_code(code)
         attempt = self._attempts.count_code(
@@ -199,6 +202,8 @@ class Login:
             self._audit.record(tx, AuditEvent.SECOND_FACTOR_FAILED, origin, user_id=user.id, outcome="failed")
             raise WrongCode
         self._attempts.succeed(tx, origin, attempt)
+        if left is not None:
+            self._alerts.tell(tx, origin, user, Alert.RECOVERY_CODE_USED, left=str(left))
         return amr, left
 
     def start_session(

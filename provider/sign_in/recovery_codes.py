@@ -15,11 +15,12 @@ from provider.accounts.shown_once import RECOVERY_ALPHABET, RECOVERY_CHARACTERS,
 from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.messages import Origin
 from provider.protocol.text import typed_code
-from provider.security.crypto import Keyring, new_secret
+from provider.security.crypto import Keyring, constant_time_equal, new_secret
 from provider.sign_in.passwords import Passwords
 from provider.sign_in.sessions import Session
 
 COUNT = 10
+FEW = 3
 _FORM = re.compile(f"[{RECOVERY_ALPHABET}]{{{RECOVERY_CHARACTERS}}}")
 _TABLE = RecoveryCode.__table__
 
@@ -60,6 +61,19 @@ class RecoveryCodes:
             return None
         return [grouped(code) for code in recovery_codes(self._keyring, session_token, COUNT)]
 
+    def prove(self, tx: Transaction, origin: Origin, session: Session, session_token: str, code: str) -> bool:
+        """Notes that the codes were kept, if ``code`` is one of those that this session is being shown.
+
+        It goes on working: it was compared with what stands on the person's own page, and has opened nothing.
+        """
+        shown = self.shown(tx, origin.now, session, session_token)
+        if shown is None or not any(constant_time_equal(_typed(code), _typed(one)) for one in shown):
+            return False
+        set_of_codes = update(RecoveryCode).where(_TABLE.c.user_id == session.user_id, _TABLE.c.proved_at.is_(None))
+        if tx.execute(set_of_codes.values(proved_at=origin.now)).rowcount:
+            self._record(tx, origin, AuditEvent.RECOVERY_CODES_PROVED, session.user_id)
+        return True
+
     def use(self, tx: Transaction, origin: Origin, user_id: str, code: str) -> int | None:
         """Uses a code and returns how many are left, None when it is wrong or used. Hashes outside of a transaction."""
         text = _typed(code)
@@ -84,6 +98,11 @@ class RecoveryCodes:
         """How many codes are left."""
         statement = select(func.count()).where(_TABLE.c.user_id == user_id, _TABLE.c.used_at.is_(None))
         return int(tx.execute(statement).scalar_one())
+
+    def are_proved(self, tx: Transaction, user_id: str) -> bool:
+        """Whether the user has typed one of the set back."""
+        statement = select(_TABLE.c.id).where(_TABLE.c.user_id == user_id, _TABLE.c.proved_at.is_not(None)).limit(1)
+        return tx.execute(statement).first() is not None
 
     def forget(self, tx: Transaction, user_id: str) -> None:
         """Deletes all codes, when the second factor is switched off."""

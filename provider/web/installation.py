@@ -27,6 +27,7 @@ from provider.web import (
     times,
     transactions,
 )
+from provider.web.second_factor_state import second_factor_state
 
 _AT_THE_ROOT = {
     "/favicon.ico": "favicon.ico",
@@ -87,6 +88,7 @@ def _name_for_templates(app: Flask) -> None:
         settings=current.settings,
         known_user=current.known_user,
         sends_cookies=current.sends_cookies,
+        second_factor_state=second_factor_state,
         language=locale.language,
         leads_on=addresses.leads_on,
         languages=locale.LANGUAGES,

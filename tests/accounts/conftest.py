@@ -43,6 +43,7 @@ def login_with(services: Services, passwords: Passwords, codes: RecoveryCodes | 
         services.attempts,
         services.audit,
         services.keyring,
+        services.alerts,
     )
 
 

@@ -10,7 +10,7 @@ from provider.sign_in.consecutive_failures import Way
 from provider.upkeep.reset_answers import ResetAnswers
 from tests.browser import Page
 from tests.pages.document import Document
-from tests.pages.site import CALLBACK, LOOPBACK, ORIGIN, PASSWORD, STEP, Account, Site, Visitor, close
+from tests.pages.site import CALLBACK, LOOPBACK, ORIGIN, PASSWORD, SESSION, STEP, Account, Site, Visitor, close
 
 # Each rule of each page with its methods. A new page is added here and to the walk below.
 ROUTES = {
@@ -26,7 +26,7 @@ ROUTES = {
     "/account/password": {"GET", "POST"},
     "/account/preferences": {"GET", "POST"},
     "/account/second-factor": {"GET", "POST"},
-    "/account/second-factor/recovery-codes": {"GET"},
+    "/account/second-factor/recovery-codes": {"GET", "POST"},
     "/account/second-factor/stop-wait": {"POST"},
     "/account/sessions": {"GET", "POST"},
     "/account/username": {"GET", "POST"},
@@ -90,6 +90,7 @@ def walk(make: Callable[..., Site], language: str = "en") -> list[Visit]:
     _account(seen, site, language)
     _recovery(seen, make(), language)
     _applications(seen, site, language)
+    _grace(seen, make(require_second_factor=True, second_factor_grace_days=14), language)
     _errors(seen, site, language)
     return seen.visits
 
@@ -135,8 +136,10 @@ def _signing_in(seen: Walk, site: Site, language: str) -> None:
     seen.saw("recovery code", visitor)
     visitor.post("/login/code", {"code": "000000"})
     seen.saw("code, wrong", visitor, 400)
-    visitor.post("/login/code", {"code": site.fresh_code(bora)})
+    visitor.post("/login/code", {"code": site.fresh_code(bora), "remember": "yes"})
     seen.saw("signed in", visitor, 303)
+    visitor.get("/account/sessions")
+    seen.saw("sessions, remembered", visitor)
     visitor.get("/account/second-factor")
     seen.saw("second factor on", visitor)
     visitor.post("/account/second-factor", {"action": "turn-off", "code": ""})
@@ -148,10 +151,28 @@ def _signing_in(seen: Walk, site: Site, language: str) -> None:
     seen.saw("again", visitor)
     visitor.post("/login/again", {"password": "", "code": ""})
     seen.saw("again, nothing typed", visitor, 400)
+    visitor.post("/login/again", {"code": "1"}, token="0" * 64)
+    seen.saw("again, out of date", visitor)
+    visitor.set_cookie(SESSION, "")
+    visitor.post("/login", {"username": "bora", "password": PASSWORD})
+    seen.saw("signed in on a remembered device", visitor, 303)
+    visitor.ask(site.client("Cautious"), acr_values="urn:mcp-core:two-factor")
+    seen.saw("again, for an application", visitor)
     visitor.get("/sign-out")
     seen.saw("sign out?", visitor)
     visitor.post("/sign-out")
     seen.saw("signed out", visitor, 303)
+    elsewhere = Visitor(site, language=language)
+    elsewhere.sign_in(bora)
+    elsewhere.get("/account/sessions")
+    seen.saw("sessions, remembered where nobody is signed in", elsewhere)
+    for device in elsewhere.page.forms:
+        if device.has("session"):
+            elsewhere.post("/account/sessions", {"session": device.fields["session"][0]})
+    seen.saw("device forgotten", elsewhere, 303)
+    elsewhere.follow()
+    seen.saw("sessions, after forgetting", elsewhere)
+    site.later(seconds=1)
     visitor.follow()
     seen.saw("login, after signing out", visitor)
     _closed(seen, site, bora, visitor)
@@ -195,6 +216,15 @@ def _account(seen: Walk, site: Site, language: str) -> None:
     seen.saw("two-step sign-in on", visitor, 303)
     visitor.follow()
     seen.saw("recovery codes", visitor)
+    codes = [it.text for it in visitor.document.all("li") if it.inside("main")]
+    visitor.post(visitor.page.url, {"code": "x"})
+    seen.saw("recovery codes, wrong one typed", visitor, 400)
+    visitor.get("/account")
+    seen.saw("account, codes unproved", visitor)
+    visitor.post("/account/second-factor/recovery-codes", {"code": codes[3]})
+    seen.saw("recovery codes typed back", visitor, 303)
+    visitor.follow()
+    seen.saw("account, codes typed back", visitor)
     site.resource(name=HOSTILE[:60])
     visitor.get("/account/api-keys/new")
     seen.saw("new key, with APIs", visitor)
@@ -341,6 +371,8 @@ def _applications(seen: Walk, site: Site, language: str) -> None:
     visitor.follow()
     seen.saw("consent", visitor)
     answered = visitor.page.url
+    visitor.post(answered, {"decision": "allow"}, token="0" * 64)
+    seen.saw("consent, out of date", visitor)
     visitor.post(answered, {"decision": "allow"})
     seen.saw("allowed", visitor, 303)
     visitor.follow()
@@ -365,6 +397,15 @@ def _applications(seen: Walk, site: Site, language: str) -> None:
     seen.saw("request over", visitor, 400)
     visitor.get(answered)
     seen.saw("request over, with a way back", visitor, 400)
+
+
+def _grace(seen: Walk, site: Site, language: str) -> None:
+    ana, visitor = site.account("ana"), Visitor(site, language=language)
+    visitor.sign_in(ana)
+    visitor.follow()
+    seen.saw("second factor demanded, with grace", visitor)
+    visitor.get("/account")
+    seen.saw("account, in grace", visitor)
 
 
 def _errors(seen: Walk, site: Site, language: str) -> None:

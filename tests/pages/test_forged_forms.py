@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import pyotp
 import pytest
 
 from database.transaction import Transaction
@@ -65,6 +66,17 @@ def consent(site: Site) -> Prepared:
 
 def second_factor(site: Site) -> Prepared:
     return Prepared(signed_in(site), "/account/second-factor", {"action": "begin"})
+
+
+def recovery_codes(site: Site) -> Prepared:
+    path, visitor = "/account/second-factor", signed_in(site)
+    visitor.post(path, {"action": "begin"})
+    visitor.follow()
+    secret = next(it.text for it in visitor.document.all("code") if "secret" in it.get("class")).replace(" ", "")
+    visitor.post(path, {"action": "confirm", "code": pyotp.TOTP(secret).at(site.now)})
+    visitor.follow()
+    typed = next(it.text for it in visitor.document.all("li") if it.inside("main"))
+    return Prepared(visitor, f"{path}/recovery-codes", {"code": typed})
 
 
 def sessions(site: Site) -> Prepared:
@@ -178,6 +190,7 @@ FORMS: dict[str, Callable[[Site], Prepared]] = {
     "/sign-out": sign_out,
     "/consent": consent,
     "/account/second-factor": second_factor,
+    "/account/second-factor/recovery-codes": recovery_codes,
     "/account/sessions": sessions,
     "/account/apps": apps,
     "/account/api-keys/new": new_key,

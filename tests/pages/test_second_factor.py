@@ -205,9 +205,9 @@ def test_where_it_is_demanded_nothing_else_opens_before(site: Site) -> None:
     assert page.url.startswith("/login/second-factor?request=")
     root.secret = begin(visitor, page.url)
     visitor.post(page.url, {"action": "confirm", "code": site.code(root)})
-    onward = next(form.action for form in visitor.follow().forms if form.method == "get")
-    assert onward.startswith("/oauth/authorize/")
-    visitor.get(onward)
+    codes = visitor.follow()
+    visitor.post(codes.url, {"code": CODE.findall(codes.html)[0]})
+    assert visitor.to.startswith("/oauth/authorize/")
     assert visitor.follow().url.startswith("/consent?request=")
     visitor.get(PAGE)
     assert "Turn off" not in visitor.page.text
