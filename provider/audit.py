@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -61,6 +63,10 @@ class AuditEvent(StrEnum):
     GROUP_DELETED = "group.deleted"
     GROUP_MEMBER_ADDED = "group.member_added"
     GROUP_MEMBER_REMOVED = "group.member_removed"
+    USER_LOCKED_DOWN = "user.locked_down"
+    USER_CLOSED = "user.closed"
+    USER_REOPENED = "user.reopened"
+    USER_ERASED = "user.erased"
     PASSWORD_CHANGED = "user.password_changed"  # noqa: S105 - the name of an event
     PASSWORD_RESET_ASKED = "user.password_reset_asked"  # noqa: S105 - the name of an event
     PASSWORD_REQUIRED = "user.password_required"  # noqa: S105 - the name of an event
@@ -105,8 +111,29 @@ class AuditEvent(StrEnum):
     DECRYPTION_FAILED = "decryption.failed"
 
 
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What was recorded just now, for those who act on it."""
+
+    event: AuditEvent
+    origin: Origin
+    user_id: str | None
+    actor: str | None
+    details: Mapping[str, Any]
+
+
+Watcher = Callable[[Transaction, Recorded], None]
+
+
 class AuditRecorder:
     """Writes one row for each event, and one log line once the row is committed, so that records leave this machine."""
+
+    def __init__(self) -> None:
+        self._watchers: dict[AuditEvent, list[Watcher]] = {}
+
+    def on(self, event: AuditEvent, watcher: Watcher) -> None:
+        """Calls ``watcher`` for each such event, in its transaction: what layers below know nothing of follows from it."""
+        self._watchers.setdefault(event, []).append(watcher)
 
     def record(
         self,
@@ -144,6 +171,8 @@ class AuditRecorder:
         tx.mark((_ID, row["id"]))
         line = json.dumps({**row, "created_at": origin.now.isoformat()}, ensure_ascii=True)
         tx.on_commit(lambda: log.info("%s", line))
+        for watcher in self._watchers.get(event, ()):
+            watcher(tx, Recorded(event, origin, user_id, actor, details))
 
 
 def printable(value: str | None, length: int, *, ascii_only: bool = True) -> str | None:

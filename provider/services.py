@@ -17,6 +17,7 @@ from provider.accounts.mailed_links import MailedLinks
 from provider.accounts.renaming import Renaming
 from provider.accounts.username_skeletons import UsernameSkeletons
 from provider.accounts.users import Users
+from provider.accounts.watched import Watched
 from provider.audit import AuditRecorder
 from provider.clients.assertions import ClientAssertions
 from provider.clients.authentication import ClientAuthentication
@@ -47,9 +48,11 @@ from provider.settings import Settings
 from provider.sign_in.address_changes import CONFIRM_SECONDS as ADDRESS_SECONDS
 from provider.sign_in.address_changes import UNDO_SECONDS, AddressChanges
 from provider.sign_in.attempts import Attempts
+from provider.sign_in.closing import Closing
 from provider.sign_in.consecutive_failures import ConsecutiveFailures
 from provider.sign_in.forgotten_passwords import LINK_SECONDS as RESET_SECONDS
 from provider.sign_in.forgotten_passwords import ForgottenPasswords
+from provider.sign_in.lock_down import LockDown
 from provider.sign_in.login import Login
 from provider.sign_in.lost_second_factors import LostSecondFactors
 from provider.sign_in.new_passwords import NewPasswords
@@ -155,8 +158,9 @@ class Services:
             if settings.mail_server is not None
             else None
         )
-        self.alerts = Alerts(self.mail)
         self.users = Users(self.audit)
+        self.alerts = Alerts(self.mail, keyring, self.rate_limits, self.users, origin=settings.origin)
+        self.watched = Watched(self.audit, self.alerts, self.users, self.rate_limits)
         self.username_skeletons = UsernameSkeletons()
         self.groups = Groups(self.audit)
         self.remembered_devices = RememberedDevices(keyring, self.audit)
@@ -291,6 +295,17 @@ class Services:
             self.second_factor_waits, self.totp, self.recovery_codes, self.session_ends, self.alerts
         )
         self.setup_links = SetupLinks(keyring, self.audit, self.users, settings.setup_link_seconds)
+        self.closing = Closing(self.users, self.user_ends, self.alerts, self.audit)
+        self.lock_down = LockDown(
+            self.users,
+            self.user_ends,
+            self.consents,
+            self.closing,
+            self.passkeys,
+            self.new_passwords,
+            self.alerts,
+            self.audit,
+        )
 
     def couriers(self, clock: Callable[[], datetime.datetime]) -> list[Courier[Any]]:
         """What empties the outboxes of this server, to be started."""

@@ -31,8 +31,10 @@ from database.models.users import (
     User,
     UserSession,
 )
+from database.models.watch import AlertLink, DataExport, HeldAlert
 
 __all__ = [
+    "AlertLink",
     "AuditRecord",
     "AuthorizationCode",
     "AuthorizationRequest",
@@ -40,10 +42,12 @@ __all__ = [
     "Client",
     "ConsecutiveFailures",
     "Consent",
+    "DataExport",
     "EmailChange",
     "EmailVerificationToken",
     "GrantRecord",
     "GroupMember",
+    "HeldAlert",
     "Invitation",
     "IssuedToken",
     "LoginAttempt",

@@ -101,6 +101,12 @@ def new_id(now: datetime.datetime) -> str:
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
+def first_id(moment: datetime.datetime) -> str:
+    """What sorts before every id of ``moment`` and later: rows are found by their age where ids are the only index."""
+    digits = f"{int(moment.timestamp() * 1000):012x}"
+    return f"{digits[:8]}-{digits[8:]}"
+
+
 class _Sequence:
     """74 bits for each id of a millisecond: random for the first one, a little more for each that follows."""
 

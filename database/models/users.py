@@ -19,6 +19,7 @@ class User(Base):
 
     ``confirm_by`` is until when the address has to be confirmed, of an account that its owner made. Such an account does not
     own the address: ``email_canonical`` is its id. ``username_skeleton`` is the same for all names that look alike.
+    ``closed_at`` is when they closed their account, ``erased_at`` when nothing personal was left of it.
     """
 
     __tablename__ = "users"
@@ -28,6 +29,7 @@ class User(Base):
         ),
         Index(None, "confirm_by"),
         Index(None, "username_skeleton", unique=True),
+        Index(None, "closed_at"),
         {"comment": "사용자"},
     )
 
@@ -64,6 +66,9 @@ class User(Base):
     groups_version: Mapped[int] = mapped_column(server_default="0")
     password_reset_required: Mapped[bool] = mapped_column(**OFF)
     second_factor_asked_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
+    closed_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
+    closing_told_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
+    erased_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
 
 
 class UserSession(Base):

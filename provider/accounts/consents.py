@@ -13,8 +13,10 @@ from database.models import Consent as ConsentRow
 from database.models.columns import new_id
 from database.transaction import Transaction
 from provider.audit import AuditEvent, AuditRecorder
+from provider.protocol.app_identity import identity_of
 from provider.protocol.client import Client
 from provider.protocol.messages import Origin
+from provider.protocol.names import shown_name
 from provider.protocol.registration_digest import registration_digest
 from provider.security.crypto import Keyring
 from provider.tokens.grant_records import GrantRecords
@@ -81,6 +83,7 @@ class Consents:
         Of more than ``MAX_LIVING`` the oldest is withdrawn: some applications come from another address each time.
         """
         known = self._find(tx, user_id, client, resource_uri, redirect_uri)
+        added = [name for name in scope if known is None or name not in known.scope]
         if known is None:
             self._make_room(tx, origin, user_id)
             consent_id = new_id(origin.now)
@@ -102,7 +105,8 @@ class Consents:
             tx.execute(
                 update(ConsentRow).where(_TABLE.c.id == consent_id).values(scope=" ".join(union), updated_at=origin.now)
             )
-        self._record(tx, origin, AuditEvent.CONSENT_GIVEN, user_id, consent_id, client=client.client_id, scope=scope)
+        said = {"client": client.client_id, "app": _name_of(client, redirect_uri), "scope": scope, "added": added}
+        self._record(tx, origin, AuditEvent.CONSENT_GIVEN, user_id, consent_id, **said)
         return consent_id
 
     def withdraw(self, tx: Transaction, origin: Origin, user_id: str, consent_id: str) -> bool:
@@ -191,6 +195,12 @@ class Consents:
         self._audit.record(
             tx, event, origin, user_id=user_id, resource_type="consents", resource_id=consent_id, **details
         )
+
+
+def _name_of(client: Client, redirect_uri: str) -> str:
+    """By what people are to know it: its own words only where somebody vouches for them."""
+    known = identity_of(client, (redirect_uri,))
+    return shown_name(known.name) if known.is_vouched or known.host is None else known.host
 
 
 def _parse(row: Mapping[Any, Any]) -> Consent:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import bindparam, false, func, insert, or_, select, update
+from sqlalchemy import bindparam, false, func, insert, or_, select, true, update
 from sqlalchemy.exc import IntegrityError
 
 from database.models import User as UserRow
@@ -73,6 +73,7 @@ class User:
     created_at: datetime.datetime
     updated_at: datetime.datetime
     time_zone: str | None
+    closed_at: datetime.datetime | None
     second_factor_asked_at: datetime.datetime | None
     confirm_by: datetime.datetime | None
     password_reset_required: bool
@@ -132,6 +133,7 @@ class Users:
             "confirm_by": confirm_by,
             "password_reset_required": False,
             "second_factor_asked_at": None,
+            "closed_at": None,
         }
         self._refuse_taken(tx, row)
         try:
@@ -187,7 +189,9 @@ class Users:
         return next((parse_user(known[form]) for form in forms if form in known), None)
 
     def list(self, tx: Transaction) -> list[User]:
-        return [parse_user(row) for row in tx.execute(select(_TABLE).order_by(_TABLE.c.created_at)).mappings()]
+        """All but those who are erased."""
+        statement = select(_TABLE).where(_TABLE.c.erased_at.is_(None)).order_by(_TABLE.c.created_at)
+        return [parse_user(row) for row in tx.execute(statement).mappings()]
 
     def is_empty(self, tx: Transaction) -> bool:
         return tx.execute(select(_TABLE.c.id).limit(1)).first() is None
@@ -195,12 +199,28 @@ class Users:
     def mark_active(self, tx: Transaction, now: datetime.datetime, user_id: str, active: bool) -> bool:
         """The flag alone: ``UserEnds.set_active`` is what enables and disables. False when nothing changes.
 
-        Raises ``LastAdministrator``.
+        An account that its owner has closed is either from then on, and is not erased. Raises ``LastAdministrator``.
         """
-        statement = update(UserRow).where(_TABLE.c.id == user_id, _TABLE.c.is_active != active)
+        changes = (_TABLE.c.is_active != active) | _TABLE.c.closed_at.is_not(None)
+        statement = update(UserRow).where(_TABLE.c.id == user_id, changes, _TABLE.c.erased_at.is_(None))
         if not active and active_administrators(tx) == {user_id}:
             raise LastAdministrator
-        return tx.execute(statement.values(is_active=active, updated_at=now)).rowcount == 1
+        values = {"is_active": active, "closed_at": None, "closing_told_at": None, "updated_at": now}
+        return tx.execute(statement.values(values)).rowcount == 1
+
+    def mark_closed(self, tx: Transaction, now: datetime.datetime, user_id: str) -> bool:
+        """The flags alone: ``Closing.close`` is what closes. False for who is not active. Raises ``LastAdministrator``."""
+        if active_administrators(tx) == {user_id}:
+            raise LastAdministrator
+        statement = update(UserRow).where(_TABLE.c.id == user_id, _TABLE.c.is_active == true())
+        values = {"is_active": False, "closed_at": now, "closing_told_at": None, "updated_at": now}
+        return tx.execute(statement.values(values)).rowcount == 1
+
+    def mark_reopened(self, tx: Transaction, now: datetime.datetime, user_id: str) -> bool:
+        """The flags alone: ``Closing.reopen`` is what reopens. False for who has not closed their account, or is erased."""
+        statement = update(UserRow).where(_TABLE.c.id == user_id, _TABLE.c.closed_at.is_not(None))
+        values = {"is_active": True, "closed_at": None, "closing_told_at": None, "updated_at": now}
+        return tx.execute(statement.values(values)).rowcount == 1
 
     def verify(self, tx: Transaction, origin: Origin, user_id: str, actor: str | None = None) -> bool:
         """Notes that the address is known to be the user's (``email_verified``). False when it was, or nobody has the id.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from provider.cli.leaving import close, erase, lock_down, reopen
 from provider.cli.terminal import Group, as_json, ended, opened, refuse, settings, show_fields, show_json, show_table
 from provider.program_name import command
 
@@ -34,6 +35,10 @@ def user() -> None:
 
     USER is a user name, an e-mail address or an id.
     """
+
+
+for leaving in (lock_down, close, reopen, erase):
+    user.add_command(leaving)
 
 
 @user.command()

@@ -10,6 +10,7 @@ from provider.pages import (
     consent,
     email,
     forgot,
+    lock_down,
     login,
     mailbox,
     password,
@@ -44,6 +45,7 @@ ALL = tuple(
         username,
         preferences,
         mailbox,
+        lock_down,
         site,
     )
 )

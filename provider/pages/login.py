@@ -129,7 +129,15 @@ def sign_in(user: User, amr: tuple[str, ...], *, notice: str = "") -> Response:
     else:
         previous = current.cookie("session") or None
         closings = services.consecutive_failures.closings(tx, user.id, since=user.last_login_at)
-        token = services.login.start_session(tx, origin, user, amr, previous_token=previous, browser=current.browser())
+        token = services.login.start_session(
+            tx,
+            origin,
+            user,
+            amr,
+            previous_token=previous,
+            browser=current.browser(),
+            device=current.cookie("device"),
+        )
     is_missed = services.second_factor_rule.is_missed(tx, user)
     target = waiting.passed_on("/login/second-factor") if is_missed else waiting.destination()
     response = _told(closings, target) if closings else see_other(target, notice=notice)

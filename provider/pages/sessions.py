@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 from flask import Blueprint
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
+from provider.protocol.user_agents import browser_and_system
 from provider.sign_in.devices import Device, devices_of
 from provider.sign_in.sessions import Session
 from provider.web import current, forms
@@ -16,25 +15,6 @@ from provider.web.rendering import render, see_other
 
 pages = Blueprint("sessions", __name__)
 _PAGE = "/account/sessions"
-_BROWSERS = (
-    ("Edge", re.compile(r"\bEdg(?:e|A|iOS)?/")),
-    ("Opera", re.compile(r"\bOPR/")),
-    ("Samsung Internet", re.compile(r"\bSamsungBrowser/")),
-    ("Whale", re.compile(r"\bWhale/")),
-    ("Firefox", re.compile(r"\b(?:Firefox|FxiOS)/")),
-    ("Chrome", re.compile(r"\b(?:Chrome|CriOS|HeadlessChrome)/")),
-    ("Safari", re.compile(r"\bVersion/[\d.]+ .*Safari/")),
-    ("curl", re.compile(r"^curl/")),
-)
-_SYSTEMS = (
-    ("iPhone", re.compile(r"\biPhone\b")),
-    ("iPad", re.compile(r"\biPad\b")),
-    ("Android", re.compile(r"\bAndroid\b")),
-    ("Windows", re.compile(r"\bWindows\b")),
-    ("macOS", re.compile(r"\bMacintosh\b|\bMac OS X\b")),
-    ("ChromeOS", re.compile(r"\bCrOS\b")),
-    ("Linux", re.compile(r"\bLinux\b|\bX11\b")),
-)
 
 
 @pages.get(_PAGE)
@@ -91,8 +71,7 @@ def _shown(device: Device, present: Session) -> tuple[Device, Session | None, st
 
 def device_name(user_agent: str) -> str:
     """``Chrome on Linux`` from the header that browsers send: a hint for people, never a proof."""
-    browser = next((name for name, pattern in _BROWSERS if pattern.search(user_agent)), "")
-    system = next((name for name, pattern in _SYSTEMS if pattern.search(user_agent)), "")
+    browser, system = browser_and_system(user_agent)
     if browser and system:
         return str(_("%(browser)s on %(system)s", browser=browser, system=system))
     return browser or system or str(_("Unknown device"))

@@ -24,6 +24,7 @@ DESTINATIONS = {
     "email": "/account/email",
     "username": "/account/username",
     "new-api-key": "/account/api-keys/new",
+    "lock-down": "/account/lock-down",
 }
 
 

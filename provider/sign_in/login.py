@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import bindparam, delete, insert, select, update
 
@@ -214,13 +215,21 @@ class Login:
         amr: tuple[str, ...],
         previous_token: str | None = None,
         browser: str = "",
+        device: str = "",
     ) -> str:
-        """Signs the user in. A session that the browser had before ends. ``browser`` is the id in its cookie."""
+        """Signs the user in. A session that the browser had before ends. ``browser`` is the id in its cookie.
+
+        By that, or by what ``device_token`` gave it, it is known; who signs in elsewhere is told so. Nobody is told of the
+        first time, before which there is no device.
+        """
+        is_known = self._is_known_device(user, device) or self._sessions.knows(tx, user.id, browser)
+        said: dict[str, Any] = {"amr": list(amr)}
+        said |= {"new_device": True} if user.last_login_at is not None and not is_known else {}
         if previous_token:
             self._sessions.end_by_token(tx, origin, previous_token, "replaced")
         token = self._sessions.start(tx, origin, user.id, amr, browser=browser)
         self._users.record_login(tx, user.id, origin.now)
-        self._audit.record(tx, AuditEvent.LOGIN_SUCCEEDED, origin, user_id=user.id, amr=list(amr))
+        self._audit.record(tx, AuditEvent.LOGIN_SUCCEEDED, origin, user_id=user.id, **said)
         return token
 
     def purge(self, tx: Transaction, now: datetime.datetime, limit: int = 1000) -> int:

@@ -118,6 +118,11 @@ class Sessions:
             tx.execute(_TOUCH, {"row_id": session.id, "now": now})
         return session, parse_user({**row, "user_id": session.user_id}, "user_")
 
+    def knows(self, tx: Transaction, user_id: str, browser: str) -> bool:
+        """Whether the user has signed in with this browser before: a session of theirs in it, ended or not, is kept."""
+        here = (_TABLE.c.user_id == user_id, _TABLE.c.device_hash == device_hash(self._keyring, user_id, browser))
+        return bool(browser) and tx.execute(select(_TABLE.c.id).where(*here).limit(1)).first() is not None
+
     def rotate(
         self, tx: Transaction, origin: Origin, session: Session, amr: tuple[str, ...], token: str | None = None
     ) -> str:

@@ -43,4 +43,8 @@ def purges(services: Services) -> dict[str, Purge]:
         "surplus_clients": services.unused_clients.purge_surplus,
         "api_key_names": services.api_keys.renew_names,
         "username_skeletons": services.username_skeletons.fill,
+        "alert_links": services.alerts.purge,
+        "held_alerts": services.alerts.tell_held,
+        "closing_reminders": services.closing.remind,
+        "closed_accounts": services.closing.purge,
     }

@@ -28,7 +28,8 @@ def install(app: Flask) -> None:
 
 
 def show(status: int, kind: str = "") -> Response:
-    """The page for ``status``. ``kind`` picks a text of its own: ``forged``, ``cookies``, ``busy``, ``setup-link``.
+    """The page for ``status``. ``kind`` picks a text of its own: ``forged``, ``cookies``, ``busy``, ``letter-link``,
+    ``setup-link``.
 
     Whoever was on the way to something gets the same page again, with all that says where to.
     """

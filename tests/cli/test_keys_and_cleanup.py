@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import JSON, Boolean, Integer, insert, select
 
 from database.models import (
+    AlertLink,
     AuthorizationCode,
     AuthorizationRequest,
     Client,
@@ -16,6 +17,7 @@ from database.models import (
     EmailChange,
     EmailVerificationToken,
     GrantRecord,
+    HeldAlert,
     IssuedToken,
     LoginAttempt,
     LogoutNotice,
@@ -45,7 +47,9 @@ COUNTED = {
     "email_changes", "reserved_names", "second_factor_waits", "letters_about_waits",
     "remembered_devices",
     "surplus_clients",
-    "setup_links", "grants", "consents", "api_key_names", "username_skeletons",
+    "username_skeletons",
+    "setup_links", "grants", "consents", "api_key_names", "alert_links", "held_alerts", "closing_reminders",
+    "closed_accounts",
 }  # fmt: skip
 
 
@@ -146,10 +150,16 @@ def filled(terminal: Terminal, now: datetime.datetime) -> None:
         "id_token_signed_response_alg": "RS256",
     }  # fmt: skip
     unused, used = {"kind": "dynamic", "is_vouched": False}, {"over": None, "live": now}
-    flags = {"is_active": True, "is_verified": True, "is_admin": False, "two_factor_enabled": False}
+    flags = {"is_active": True, "is_verified": False, "is_admin": False, "two_factor_enabled": False}
     engine = terminal.engine()
     with engine.begin() as connection:
         connection.execute(insert(User), {**user, **flags, **common})
+        for name, days, told_days in (("v", None, None), ("reminded", 13.5, None), ("erased", 20, 2)):
+            names = {"api_key": None, **dict.fromkeys(("id", "username", "username_canonical"), name)}
+            names |= {"email": name, "email_canonical": name}
+            ago = {days: now - datetime.timedelta(days=days) for days in (days, told_days) if days is not None}
+            closed = {"closed_at": ago.get(days), "closing_told_at": ago.get(told_days)}
+            connection.execute(insert(User), {**user, **flags, **common, **names, **closed})
         connection.execute(insert(Client), {**client, **common})
         grant = {"id": "g", "client_id": "c", "user_id": "u", "scope": "", "resource": "r", "created_at": long_ago}
         connection.execute(insert(GrantRecord), {**_required(GrantRecord), **grant})
@@ -182,6 +192,11 @@ def filled(terminal: Terminal, now: datetime.datetime) -> None:
                     },
                 ),
                 (RememberedDevice, {"id": name, "user_id": "u", "token": name}),
+                (AlertLink, {"id": name, "token": name, "user_id": "u"}),
+                (
+                    HeldAlert,
+                    {"user_id": "u" if name == "over" else "v", "alert": name, "first_at": times["expires_at"]},
+                ),
                 (GrantRecord, {**grant, "id": name, "session_id": "live" if name == "live" else None}),
                 (
                     Consent,
@@ -253,12 +268,16 @@ def test_cleanup_deletes_what_is_over_and_nothing_else(terminal: Terminal) -> No
             EmailChange.__table__.c.id,
             ReservedName.__table__.c.id,
             SecondFactorWait.__table__.c.id,
+            AlertLink.__table__.c.id,
+            HeldAlert.__table__.c.alert,
         ):
             assert connection.execute(select(column)).scalars().all() == ["live"], column
         assert set(connection.execute(select(GrantRecord.__table__.c.id)).scalars()) == {"g", "live"}
-        assert connection.execute(select(User.__table__.c.api_key)).scalars().all() == [None]
+        assert set(connection.execute(select(User.__table__.c.api_key)).scalars()) == {None}
     engine.dispose()
-    assert len(terminal.rows("SELECT id FROM user_audit_log")) == before, "the audit log is kept"
+    assert len(terminal.rows("SELECT id FROM user_audit_log")) == before + 1, (
+        "the audit log is kept, and says who was erased"
+    )
 
 
 def test_cleanup_works_in_batches_until_nothing_is_left(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,6 +32,10 @@ group show GROUP --json
 group delete GROUP --json
 group add GROUP USER... --json
 group remove GROUP USER... --json
+user lock-down USER --yes --json
+user close USER --yes --json
+user reopen USER --json
+user erase USER --yes --json
 client create --for --name --public --native --redirect-uri --post-logout-redirect-uri --grant --scope --auth-method
   --resource --jwks-uri --metadata --pkce --no-pkce --claims-in-id-token --trusted --json
 client update CLIENT_ID --name --public --native --web --redirect-uri --add-redirect-uri --remove-redirect-uri

@@ -6,9 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from database.transaction import Transaction
+from provider.accounts.alerts import Alert
 from provider.sign_in.consecutive_failures import Way
 from provider.upkeep.reset_answers import ResetAnswers
 from tests.browser import Page
+from tests.letters import letters
 from tests.pages.document import Document
 from tests.pages.site import CALLBACK, LOOPBACK, ORIGIN, PASSWORD, SESSION, STEP, Account, Site, Visitor, close
 
@@ -24,6 +27,7 @@ ROUTES = {
     "/account/apps": {"GET", "POST"},
     "/account/email": {"GET", "POST"},
     "/account/password": {"GET", "POST"},
+    "/account/lock-down": {"GET", "POST"},
     "/account/preferences": {"GET", "POST"},
     "/account/second-factor": {"GET", "POST"},
     "/account/second-factor/recovery-codes": {"GET", "POST"},
@@ -36,6 +40,7 @@ ROUTES = {
     "/forgot": {"GET", "POST"},
     "/forgot/sent": {"GET"},
     "/language": {"POST"},
+    "/locked-down": {"GET"},
     "/login": {"GET", "POST"},
     "/login/again": {"GET", "POST"},
     "/login/code": {"GET", "POST"},
@@ -47,6 +52,7 @@ ROUTES = {
     "/reset/<token>": {"GET", "POST"},
     "/second-factor-wait/<token>": {"GET", "POST"},
     "/second-factor-wait/stop/<token>": {"GET", "POST"},
+    "/not-me/<token>": {"GET", "POST"},
     "/setup/<token>": {"GET", "POST"},
     "/sign-out": {"GET", "POST"},
 }
@@ -91,6 +97,7 @@ def walk(make: Callable[..., Site], language: str = "en") -> list[Visit]:
     _recovery(seen, make(), language)
     _applications(seen, site, language)
     _grace(seen, make(require_second_factor=True, second_factor_grace_days=14), language)
+    _watching(seen, site, language)
     _errors(seen, site, language)
     return seen.visits
 
@@ -406,6 +413,26 @@ def _grace(seen: Walk, site: Site, language: str) -> None:
     seen.saw("second factor demanded, with grace", visitor)
     visitor.get("/account")
     seen.saw("account, in grace", visitor)
+
+
+def _watching(seen: Walk, site: Site, language: str) -> None:
+    """What a person does who thinks of somebody else in the account."""
+    dara = site.account("dara")
+    visitor = Visitor(site, language=language)
+    visitor.sign_in(dara)
+    with Transaction(site.engine) as tx:
+        site.services.alerts.tell(tx, site.by, dara.user, Alert.NEW_DEVICE)
+    link = letters(site.engine, site.services.keyring, to=dara.user.email)[-1].link.removeprefix(ORIGIN)
+    visitor.get(link)
+    seen.saw("this wasn't you?", visitor)
+    visitor.get("/account/lock-down")
+    seen.saw("lock down?", visitor)
+    visitor.post("/account/lock-down")
+    seen.saw("locked down", visitor, 303)
+    visitor.follow()
+    seen.saw("account locked down", visitor)
+    visitor.post(link)
+    seen.saw("link of a letter over", visitor, 404)
 
 
 def _errors(seen: Walk, site: Site, language: str) -> None:

@@ -9,6 +9,8 @@ import pyotp
 import pytest
 
 from database.transaction import Transaction
+from provider.accounts.alerts import Alert
+from tests.letters import letters
 from tests.pages.every_page import ROUTES
 from tests.pages.site import BROWSER, ORIGIN, OURS, PASSWORD, SESSION, Site, Visitor, handle_in
 
@@ -181,6 +183,19 @@ def stop_wait_signed_in(site: Site) -> Prepared:
     return Prepared(owner, "/account/second-factor/stop-wait", {})
 
 
+def lock_down(site: Site) -> Prepared:
+    return Prepared(signed_in(site), "/account/lock-down", {})
+
+
+def not_me(site: Site) -> Prepared:
+    visitor = signed_in(site)
+    with Transaction(site.engine) as tx:
+        ana = site.services.users.find_by_login(tx, "ana")
+        assert ana is not None
+        site.services.alerts.tell(tx, site.by, ana, Alert.NEW_DEVICE)
+    return Prepared(visitor, letters(site.engine, site.services.keyring)[-1].link.removeprefix(ORIGIN), {})
+
+
 FORMS: dict[str, Callable[[Site], Prepared]] = {
     "/setup/<token>": setup,
     "/login": login,
@@ -208,6 +223,8 @@ FORMS: dict[str, Callable[[Site], Prepared]] = {
     "/second-factor-wait/stop/<token>": stop_wait,
     "/account/second-factor/stop-wait": stop_wait_signed_in,
     "/language": language,
+    "/account/lock-down": lock_down,
+    "/not-me/<token>": not_me,
 }
 # For whoever has a session, an out-of-date form of our own origin is a visit of its page, and nothing is done.
 AS_VISITED = {"/login/again": 303, "/consent": 200}
