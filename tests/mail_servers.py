@@ -49,7 +49,7 @@ class MailServer:
     """``scheme`` is that of ``MCP_SMTP_URL``. With ``user`` a login is needed.
 
     ``refusals`` by command (``MAIL``, ``RCPT``, ``DATA``) or by recipient are answers in place of a good one; ``wait`` is
-    what DATA waits for before its answer.
+    what it does between taking a letter and saying so.
     """
 
     def __init__(
@@ -134,11 +134,11 @@ class MailServer:
         return "250 OK"
 
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:
-        if self.wait is not None:
-            await asyncio.get_running_loop().run_in_executor(None, self.wait)
         if answer := self.refusals.get("DATA"):
             return answer
         self.received += [Received(envelope.mail_from, to, envelope.content) for to in envelope.rcpt_tos]
+        if self.wait is not None:
+            await asyncio.get_running_loop().run_in_executor(None, self.wait)
         return "250 OK: taken"
 
     def _authenticate(self, _server: Any, _session: Any, _envelope: Any, _mechanism: str, data: Any) -> AuthResult:

@@ -18,6 +18,7 @@ from fastapi.testclient import TestClient
 
 from tests.cli.conftest import PASSWORD, Terminal, bare_terminal, logs_as_before, terminal
 from tests.database_servers import free_port
+from tests.mail_servers import MailServer
 from tests.serving import ROOT, Server, serving
 from tests.waiting import HANG_SECONDS, eventually
 
@@ -56,10 +57,17 @@ def run(terminal: Terminal, command: str) -> None:
     assert result.exit_code == expected, f"{command}: {result.output}"
 
 
+@pytest.fixture
+def mail_server() -> Iterator[MailServer]:
+    made = MailServer()
+    yield made
+    made.close()
+
+
 @pytest.mark.parametrize(
     "document, count",
     [
-        ("docs/terminal.md", 39),
+        ("docs/terminal.md", 42),
         ("docs/integrate.md", 5),
         ("examples/fastmcp_server/README.md", 2),
         ("examples/sign_in_with_mcp/README.md", 1),
@@ -67,9 +75,11 @@ def run(terminal: Terminal, command: str) -> None:
     ],
 )
 def test_printed_commands_work_one_after_the_other(
-    terminal: Terminal, monkeypatch: pytest.MonkeyPatch, document: str, count: int
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch, mail_server: MailServer, document: str, count: int
 ) -> None:
     monkeypatch.setenv("MCP_ISSUER", f"http://localhost:{free_port()}/oauth")
+    monkeypatch.setenv("MCP_SMTP_URL", mail_server.url)
+    monkeypatch.setenv("MCP_MAIL_FROM", "id@id.example")
     found = commands(document)
     assert len(found) == count, "the count here tells that none is overlooked"
     if document != "docs/terminal.md":
