@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
-from mcp_core_verifier import AccessDenied, InvalidRequest, NoToken, Verifier
+from mcp_core_verifier import AccessDenied, InsufficientAuthentication, InvalidRequest, NoToken, Verifier
 from mcp_core_verifier.resource import ResourceMetadata
 from mcp_core_verifier.verifier import bearer_token
 from tests.verifier.conftest import MakeVerifier
-from tests.verifier.stand_in import AUDIENCE, StandIn
+from tests.verifier.stand_in import AUDIENCE, Clock, StandIn
 
 METADATA = 'resource_metadata="https://notes.example/.well-known/oauth-protected-resource/mcp"'
 BAD = 'error="invalid_token", error_description="The access token is expired, revoked or not meant for this service."'
@@ -166,3 +167,49 @@ def test_a_browser_may_read_the_metadata(verifier: Verifier) -> None:
 def test_a_scope_is_one_word(scope: str) -> None:
     with pytest.raises(ValueError, match="one scope"):
         Verifier("https://auth.example", AUDIENCE, scopes_supported=[scope])
+
+
+NOT_ENOUGH = (
+    'error="insufficient_user_authentication", error_description="This needs a stronger or a more recent sign-in."'
+)
+TWO_FACTOR = "urn:mcp-core:two-factor"
+
+
+@pytest.mark.parametrize(
+    "claims, levels, max_age, is_enough",
+    [
+        ({"acr": TWO_FACTOR}, (TWO_FACTOR,), None, True),
+        ({"acr": TWO_FACTOR}, ("phr", TWO_FACTOR), None, True),
+        ({"acr": "phr"}, (TWO_FACTOR,), None, False),
+        ({"acr": "urn:mcp-core:password"}, (TWO_FACTOR,), None, False),
+        ({"acr": None}, (TWO_FACTOR,), None, False),
+        ({"ago": 300}, (), 300, True),
+        ({"ago": 331}, (), 300, False),
+        ({"ago": 331, "acr": TWO_FACTOR}, (TWO_FACTOR,), 300, False),
+        ({"auth_time": None}, (), 300, False),
+        ({"auth_time": None}, (), None, False),
+        ({"auth_time": "0"}, (), 300, False),
+        ({"sub": "app_x", "client_id": "app_x", "acr": TWO_FACTOR}, (TWO_FACTOR,), None, False),
+    ],
+)
+def test_a_weak_or_old_sign_in_is_sent_back_for_more(
+    verifier: Verifier,
+    provider: StandIn,
+    clock: Clock,
+    claims: dict[str, Any],
+    levels: tuple[str, ...],
+    max_age: int | None,
+    is_enough: bool,
+) -> None:
+    """RFC 9470 §3."""
+    given = {"auth_time": int(clock()) - claims.get("ago", 0), **claims, "ago": None}
+    token = verifier.verify(provider.token(**given))
+    if is_enough:
+        verifier.require_sign_in(token, *levels, max_age=max_age)
+        return
+    with pytest.raises(InsufficientAuthentication) as caught:
+        verifier.require_sign_in(token, *levels, max_age=max_age)
+    wanted = [f'acr_values="{" ".join(levels)}"'] if levels else []
+    wanted += [] if max_age is None else [f'max_age="{max_age}"']
+    assert caught.value.status == 401
+    assert caught.value.challenge == ", ".join([f"Bearer {NOT_ENOUGH}", METADATA, *wanted])

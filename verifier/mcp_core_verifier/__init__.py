@@ -6,6 +6,7 @@
 
 from mcp_core_verifier.errors import (
     AccessDenied,
+    InsufficientAuthentication,
     InsufficientScope,
     InvalidRequest,
     InvalidToken,
@@ -19,6 +20,7 @@ from mcp_core_verifier.verifier import Verifier
 __all__ = [
     "AccessDenied",
     "AccessToken",
+    "InsufficientAuthentication",
     "InsufficientScope",
     "Introspection",
     "InvalidRequest",

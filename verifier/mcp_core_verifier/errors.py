@@ -85,6 +85,27 @@ class InsufficientScope(AccessDenied):
         super().__init__(f"the token lacks {' '.join(self.missing)}")
 
 
+class InsufficientAuthentication(AccessDenied):
+    """A good token of somebody who signed in too weakly or too long ago for this (RFC 9470 §3).
+
+    The application is to ask for another with the ``acr_values`` and the ``max_age`` of the challenge.
+    """
+
+    error = "insufficient_user_authentication"
+    description = "This needs a stronger or a more recent sign-in."
+
+    def __init__(self, acr_values: Iterable[str] = (), max_age: int | None = None) -> None:
+        self.acr_values = tuple(acr_values)
+        self.max_age = max_age
+        super().__init__(f"wanted: {' '.join(self.acr_values) or 'any level'}, at most {max_age} seconds ago")
+
+    def name_challenge(self, scopes: Iterable[str], metadata_url: str | None) -> None:
+        super().name_challenge(scopes, metadata_url)
+        wanted = [f'acr_values="{" ".join(self.acr_values)}"'] if self.acr_values else []
+        wanted += [] if self.max_age is None else [f'max_age="{self.max_age}"']
+        self.challenge = ", ".join([str(self.challenge), *wanted])
+
+
 class Unavailable(AccessDenied):
     """Nobody can say whether the token is good: the provider does not answer and nothing usable is remembered.
 

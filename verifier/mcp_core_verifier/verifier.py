@@ -11,7 +11,13 @@ from typing import Any, Self
 
 from mcp_core_verifier import checks
 from mcp_core_verifier.discovery import Discovery
-from mcp_core_verifier.errors import AccessDenied, InsufficientScope, InvalidRequest, NoToken
+from mcp_core_verifier.errors import (
+    AccessDenied,
+    InsufficientAuthentication,
+    InsufficientScope,
+    InvalidRequest,
+    NoToken,
+)
 from mcp_core_verifier.http import Http, checked_url
 from mcp_core_verifier.introspection import Introspection, Introspector
 from mcp_core_verifier.keys import Keys
@@ -104,6 +110,20 @@ class Verifier:
     async def authenticate_async(self, authorization: str | Sequence[str] | None, *scopes: str) -> AccessToken:
         """``authenticate`` for event loops (asyncio)."""
         return await run_async(self._refused_with_challenge(self._authenticate(authorization, scopes), scopes))
+
+    def require_sign_in(self, token: AccessToken, *acr_values: str, max_age: int | None = None) -> None:
+        """Lets a verified token pass whose person has signed in at one of these levels, at most ``max_age`` seconds ago.
+
+        Raises ``InsufficientAuthentication`` for all others (RFC 9470), whose answer sends the application back for more.
+        """
+        signed_in_at = token.claims.get("auth_time")
+        if isinstance(signed_in_at, int) and not token.is_machine:
+            is_recent = max_age is None or self._clock() - signed_in_at <= max_age + self._leeway_seconds
+            if is_recent and (not acr_values or token.claims.get("acr") in acr_values):
+                return
+        refusal = InsufficientAuthentication(acr_values, max_age)
+        refusal.name_challenge((), self.metadata.url)
+        raise refusal
 
     def close(self) -> None:
         """Closes the connections to the provider. Otherwise they end with the verifier."""
