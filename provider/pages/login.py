@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Callable
 
 from flask import Blueprint, request
 from flask_babel import gettext as _
@@ -10,10 +11,12 @@ from werkzeug.wrappers import Response
 
 from provider.accounts.users import User
 from provider.authorization.descriptions import RequestDescription
-from provider.pages import waiting
+from provider.pages import passkey_forms, waiting
 from provider.sign_in.attempts import CodesClosed, Throttled
 from provider.sign_in.consecutive_failures import MOST, Closing
-from provider.sign_in.login import StepExpired, WrongCode, WrongCredentials
+from provider.sign_in.login import CompletedLogin, StepExpired, WrongCode, WrongCredentials
+from provider.sign_in.passkey_challenges import ChallengeOver
+from provider.sign_in.passkey_proofs import WrongPasskey
 from provider.sign_in.second_factors import has_second_factor
 from provider.web import cookies, current, forms, locale
 from provider.web.rendering import render, see_other
@@ -48,6 +51,12 @@ def check_password() -> Response:
     if locale.is_chosen_here():
         return _login_page(forms.Problems(), name)
     problems = forms.Problems()
+    if passkey_forms.answer():
+        services, bound_to = current.services(), passkey_forms.in_browser()
+        return _by_passkey(
+            lambda answer: services.passkey_proofs.sign_in(current.tx(), current.origin(), bound_to, answer),
+            lambda problems: _login_page(problems, ""),
+        )
     if not name:
         problems.add("username", _("Enter your e-mail address or user name."))
     if not password:
@@ -84,6 +93,14 @@ def check_code() -> Response:
         return _start_again()
     if locale.is_chosen_here():
         return _code_page(forms.Problems(), user)
+    if passkey_forms.answer():
+        services, step, bound_to = current.services(), current.cookie("step"), passkey_forms.in_step()
+        return _by_passkey(
+            lambda answer: services.passkey_proofs.second_factor(
+                current.tx(), current.origin(), step, bound_to, answer
+            ),
+            lambda problems: _code_page(problems, user),
+        )
     code = forms.text("code", limit=64)
     problems = forms.Problems()
     if not code:
@@ -112,6 +129,26 @@ def check_code() -> Response:
         token = devices.remember(current.tx(), current.origin(), completed.user, current.browser())
         cookies.keep_remembered(response, devices.cookie_of(completed.user), token)
     return response
+
+
+def _by_passkey(prove: Callable[[str], CompletedLogin], page: Callable[[forms.Problems], Response]) -> Response:
+    """Signs in whoever ``prove`` finds behind the answer of the page's script, or shows ``page`` with what was wrong."""
+    problems = forms.Problems()
+    try:
+        completed = prove(passkey_forms.answer())
+    except StepExpired:
+        return _start_again()
+    except WrongPasskey:
+        problems.add("passkey", passkey_forms.wrong_passkey())
+    except ChallengeOver:
+        problems.add("passkey", passkey_forms.took_too_long())
+    except Throttled as refusal:
+        problems.add("", too_many_attempts(refusal.until))
+        return throttled(page(problems), refusal.until)
+    else:
+        user = completed.user
+        return _new_password_needed(user) if user.password_reset_required else sign_in(user, completed.amr)
+    return page(problems)
 
 
 def sign_in(user: User, amr: tuple[str, ...], *, notice: str = "") -> Response:
@@ -192,12 +229,17 @@ def _told(closings: list[Closing], target: str) -> Response:
     )
 
 
+def _new_password_needed(user: User) -> Response:
+    """For whoever proved to be somebody whose account was in other hands, or may have been: the mailbox decides."""
+    is_sent = current.services().new_passwords.remind(current.tx(), current.origin(), user)
+    onward = waiting.passed_on("/login")
+    return render("login/new_password_needed.html", has_form=False, is_sent=is_sent, onward=onward)
+
+
 def _after_password(user: User) -> Response:
     services, tx, origin = current.services(), current.tx(), current.origin()
     if user.password_reset_required:
-        is_sent = services.new_passwords.remind(tx, origin, user)
-        onward = waiting.passed_on("/login")
-        return render("login/new_password_needed.html", has_form=False, is_sent=is_sent, onward=onward)
+        return _new_password_needed(user)
     if not has_second_factor(tx, user):
         return sign_in(user, ("pwd",))
     if services.lost_second_factors.remove_if_waited(tx, origin, user):
@@ -253,6 +295,7 @@ def _login_page(problems: forms.Problems, name: str, *, meanwhile: User | None =
         username=name,
         meanwhile=meanwhile,
         forgot=waiting.passed_on("/forgot"),
+        passkey=passkey_forms.to_sign_in(),
     )
 
 
@@ -265,6 +308,7 @@ def _code_page(problems: forms.Problems, user: User) -> Response:
         problems=problems,
         asked=asked,
         user=user,
+        passkey=None if uses_recovery_code() else passkey_forms.as_second_factor(user),
         with_recovery_code=uses_recovery_code(),
         remember="remember" in request.form,
         this_page=waiting.passed_on("/login/code"),

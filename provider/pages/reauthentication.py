@@ -10,12 +10,14 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from provider.accounts.users import User
-from provider.pages import waiting
+from provider.pages import passkey_forms, waiting
 from provider.pages.login import codes_closed, throttled, too_many_attempts, wrong_code
 from provider.sign_in.assurance import together
 from provider.sign_in.attempts import CodesClosed, Throttled
 from provider.sign_in.consecutive_failures import Way
 from provider.sign_in.login import WrongCode, WrongCredentials
+from provider.sign_in.passkey_challenges import ChallengeOver
+from provider.sign_in.passkey_proofs import WrongPasskey
 from provider.sign_in.proofs import Proof, proofs_of
 from provider.web import cookies, current, forms, locale
 from provider.web.guards import here, is_recent
@@ -47,6 +49,8 @@ def check() -> Response:
     user = known.user
     if locale.is_chosen_here():
         return _page(forms.Problems(), user)
+    if passkey_forms.answer():
+        return _by_passkey(user)
     problems = _what_is_missing(user)
     if problems:
         return _page(problems, user)
@@ -63,6 +67,22 @@ def check() -> Response:
         problems.add("", too_many_attempts(refusal.until))
         return throttled(_page(problems, user), refusal.until)
     return _page(problems, user) if problems else confirmed(amr)
+
+
+def _by_passkey(user: User) -> Response:
+    problems, proofs = forms.Problems(), current.services().passkey_proofs
+    try:
+        amr = proofs.again(current.tx(), current.origin(), user, passkey_forms.in_session(), passkey_forms.answer())
+    except WrongPasskey:
+        problems.add("passkey", passkey_forms.wrong_passkey())
+    except ChallengeOver:
+        problems.add("passkey", passkey_forms.took_too_long())
+    except Throttled as refusal:
+        problems.add("", too_many_attempts(refusal.until))
+        return throttled(_page(problems, user), refusal.until)
+    else:
+        return confirmed(amr)
+    return _page(problems, user)
 
 
 def confirmed(amr: tuple[str, ...]) -> Response:
@@ -130,6 +150,7 @@ def _page(problems: forms.Problems, user: User) -> Response:
         problems=problems,
         asked=waiting.find(),
         user=user,
+        passkey=passkey_forms.to_prove_again(user) if _proof_asked_of(user) is Proof.PASSKEY else None,
         wants_password=wants_password,
         wants_code=wants_code,
         is_out_of_date=forms.is_out_of_date(),

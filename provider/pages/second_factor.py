@@ -134,7 +134,7 @@ def _confirm(*, demanded: bool = False) -> Response:
         problems.add("code", wrong_code(is_recovery_code=False))
     if problems:
         return _page(problems, demanded=demanded)
-    return _make_recovery_codes(together(known.session.amr, ("otp", "mfa")))
+    return make_recovery_codes(together(known.session.amr, ("otp", "mfa")))
 
 
 def _with_code(action: str) -> Response:
@@ -160,23 +160,34 @@ def _with_code(action: str) -> Response:
         problems.add("", too_many_attempts(refusal.until))
         return throttled(_page(problems), refusal.until)
     if action == "new-codes":
-        return _make_recovery_codes(together(known.session.amr, methods))
-    if current.settings().second_factor_required(is_admin=known.user.is_admin):
+        return make_recovery_codes(together(known.session.amr, methods))
+    if not _can_turn_off():
         return see_other(_PAGE)
     services.totp.disable(tx, origin, known.user.id)
-    services.recovery_codes.forget(tx, known.user.id)
+    if services.passkeys.count(tx, known.user.id):  # the codes stand in for these as well
+        amr = together(known.session.amr, methods)
+    else:
+        services.recovery_codes.forget(tx, known.user.id)
+        amr = ("pwd",)
     response = see_other(_PAGE, notice="second-factor-off")
-    cookies.set_cookie(response, "session", _only_session_left(("pwd",)))
+    cookies.set_cookie(response, "session", _only_session_left(amr))
     return response
 
 
-def _make_recovery_codes(amr: tuple[str, ...]) -> Response:
-    """A new set, made together with the cookie by which the next page can show it."""
+def make_recovery_codes(amr: tuple[str, ...]) -> Response:
+    """A new set, made together with the cookie by which the next page can show it. The other sessions end."""
     token = new_secret("session")
     current.services().recovery_codes.generate(current.tx(), current.origin(), here().user.id, token)
     response = see_other(waiting.passed_on(_CODES_PAGE))
     cookies.set_cookie(response, "session", _only_session_left(amr, token))
     return response
+
+
+def _can_turn_off() -> bool:
+    """Whether codes may go: nothing asks for a second factor, or there is another."""
+    user = here().user
+    is_required = current.settings().second_factor_required(is_admin=user.is_admin)
+    return not is_required or current.services().passkeys.count(current.tx(), user.id) > 0
 
 
 def _only_session_left(amr: tuple[str, ...], token: str | None = None) -> str:
@@ -200,7 +211,8 @@ def _page(problems: forms.Problems, *, demanded: bool = False) -> Response:
         demanded=demanded,
         due=_end_of_grace() if demanded else None,
         onward=waiting.destination(),
-        can_turn_off=not current.settings().second_factor_required(is_admin=known.user.is_admin),
+        can_turn_off=_can_turn_off(),
+        has_passkeys=services.passkeys.count(tx, known.user.id) > 0,
         codes_left=services.recovery_codes.count(tx, known.user.id) if known.user.two_factor_enabled else 0,
         secret=_grouped(secret) if secret else None,
         qr_code=_qr_code(services.totp.provisioning_uri(secret, known.user, _service_name())) if secret else None,

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from flask import Blueprint
+from flask import Blueprint, jsonify
 from werkzeug.wrappers import Response
 
 from provider.pages import words
 from provider.sign_in.second_factor_waits import Wait
-from provider.web import addresses, current, forms, locale
+from provider.web import addresses, current, error_pages, forms, locale
 from provider.web.rendering import see_other
 
 pages = Blueprint("site", __name__)
@@ -33,6 +33,15 @@ def _second_factor_wait() -> Wait | None:
 @pages.get("/")
 def front_door() -> Response:
     return see_other("/account")
+
+
+@pages.get("/.well-known/passkey-endpoints")
+def passkey_endpoints() -> Response:
+    """Where password managers lead people to add a passkey and to see the ones they have (W3C, Passkey Endpoints)."""
+    if not current.services().passkey_enrolments.is_offered:
+        return error_pages.show(404)
+    page = f"{current.settings().origin}/account/passkeys"
+    return jsonify({"enroll": page, "manage": page})
 
 
 @pages.post("/language")

@@ -16,6 +16,7 @@ from provider.web.rendering import send
 DESTINATIONS = {
     "account": "/account",
     "second-factor": "/account/second-factor",
+    "passkeys": "/account/passkeys",
     "sessions": "/account/sessions",
     "apps": "/account/apps",
     "api-keys": "/account/api-keys",

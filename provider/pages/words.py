@@ -88,6 +88,9 @@ def notice() -> str:
         "second-factor-lost": _(
             "Your second step is gone, as you asked. Set it up again, so that your account is safe."
         ),
+        "passkey-added": _("The passkey is added. You can sign in with it."),
+        "passkey-renamed": _("The passkey has another name."),
+        "passkey-removed": _("The passkey is removed. Your other devices have been signed out."),
         "second-factor-off": _("Two-step sign-in is off. Your other devices have been signed out."),
     }
     return str(sentences.get(noticed(), ""))

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from provider.protocol.errors import OAuthError
 from provider.protocol.json_body import parse_json
+from provider.sign_in.passkey_challenges import SECONDS
 
 MAX_ANSWER = 32_768
 EDDSA, ES256, RS256 = -8, -7, -257
@@ -100,6 +101,7 @@ class RelyingParty:
                 "userVerification": "required",
             },
             "attestation": "none",
+            "timeout": SECONDS * 1000,
         }
 
     def request_options(
@@ -111,6 +113,7 @@ class RelyingParty:
             "rpId": self.id,
             "allowCredentials": _described(known),
             "userVerification": "required" if needs_verification else "preferred",
+            "timeout": SECONDS * 1000,
         }
 
     def check_creation(self, answer: Answer, challenge: bytes, *, user_handle: str) -> NewPasskey:

@@ -8,7 +8,7 @@ from enum import StrEnum
 from database.transaction import Transaction
 from provider.accounts.users import User
 from provider.sign_in import assurance
-from provider.sign_in.second_factors import has_second_factor
+from provider.sign_in.second_factors import has_passkey, has_second_factor
 from provider.sign_in.sessions import Session
 
 
@@ -20,22 +20,15 @@ class Proof(StrEnum):
     PASSWORD = "password"  # noqa: S105 - the name of a way
 
 
-def has_passkey(tx: Transaction, user: User) -> bool:
-    """A second factor that is no authenticator app is a passkey."""
-    return has_second_factor(tx, user) and not user.two_factor_enabled
-
-
 def proofs_of(tx: Transaction, user: User) -> tuple[Proof, ...]:
     """What ``user`` can prove themselves by, in the order in which it is offered.
 
-    The password is there for those who have nothing better: it never stands for a second factor.
+    The password is there for those who have nothing better: it never stands for a second factor. Recovery codes, which
+    are codes too, stand in for a passkey as well.
     """
-    found = []
     if has_passkey(tx, user):
-        found.append(Proof.PASSKEY)
-    if user.two_factor_enabled:
-        found.append(Proof.CODE)
-    return tuple(found) or (Proof.PASSWORD,)
+        return (Proof.PASSKEY, Proof.CODE)
+    return (Proof.CODE,) if user.two_factor_enabled else (Proof.PASSWORD,)
 
 
 def reachable_levels(tx: Transaction, user: User) -> frozenset[str]:

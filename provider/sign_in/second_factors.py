@@ -12,6 +12,10 @@ _PASSKEYS = PasskeyRow.__table__
 _ANY = select(_PASSKEYS.c.id).where(_PASSKEYS.c.user_id == bindparam("user_id")).limit(1)
 
 
+def has_passkey(tx: Transaction, user: User) -> bool:
+    return tx.execute(_ANY, {"user_id": user.id}).first() is not None
+
+
 def has_second_factor(tx: Transaction, user: User) -> bool:
     """Whether the password alone is not enough: codes from an app are on, or there is a passkey."""
-    return user.two_factor_enabled or tx.execute(_ANY, {"user_id": user.id}).first() is not None
+    return user.two_factor_enabled or has_passkey(tx, user)

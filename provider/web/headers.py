@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response
 from provider.web import current
 
 SCRIPT = "/static/site.js"
+PASSKEY_SCRIPT = "/static/passkeys.js"
 _IMAGES = "img-src 'self'"
 _POLICY = ("default-src 'none'", "style-src 'self'", "base-uri 'none'", "frame-ancestors 'none'")
 _FORM_ACTION = "form-action 'self'"
@@ -23,21 +24,21 @@ _SUBMIT_HASH = base64.b64encode(hashlib.sha256(SUBMIT_SCRIPT.encode()).digest())
 
 def content_security_policy(
     *,
-    script: str = "",
+    own_scripts: Collection[str] = (),
     leads_away: bool,
     submits_itself: bool = False,
     images: Collection[str] = (),
     frames: Collection[str] = (),
 ) -> str:
-    """Nothing from elsewhere, never in a frame, and no script but the one that is named.
+    """Nothing from elsewhere, never in a frame, and no script but those that are named.
 
-    ``script`` is the address of our file. ``submits_itself`` allows the one line that posts an answer to an application,
-    by its hash. ``images`` and ``frames`` are origins of applications whose picture or logout page is shown.
+    ``own_scripts`` are addresses of our files. ``submits_itself`` allows the one line that posts an answer to an
+    application, by its hash. ``images`` and ``frames`` are origins of applications whose picture or logout page is shown.
 
     ``leads_away`` leaves ``form-action`` out: browsers hold it against the whole chain of redirects after a post, and
     the chain of these pages ends at the application, possibly in a scheme of its own.
     """
-    scripts = [*([f"'sha256-{_SUBMIT_HASH}'"] if submits_itself else []), *([script] if script else [])]
+    scripts = [*([f"'sha256-{_SUBMIT_HASH}'"] if submits_itself else []), *own_scripts]
     more = [f"script-src {' '.join(scripts)}"] if scripts else []
     more += [f"frame-src {' '.join(sorted(set(frames)))}"] if frames else []
     more += [] if leads_away else [_FORM_ACTION]
@@ -46,6 +47,12 @@ def content_security_policy(
 
 # A letter as mail programs show it: with styles in place and nothing else, in an origin of its own.
 _LETTER_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'; sandbox"
+
+
+def _own_scripts() -> list[str]:
+    """The addresses of the script of forms and of that of passkeys, where the page has any."""
+    has = {SCRIPT: g.get("has_form"), PASSKEY_SCRIPT: g.get("has_form") and g.get("has_passkeys")}
+    return [f"{current.settings().origin}{script}" for script, wanted in has.items() if wanted]
 
 
 def _kept_for() -> str:
@@ -72,7 +79,7 @@ def protect(response: Response) -> Response:
         _LETTER_POLICY
         if g.get("is_letter")
         else content_security_policy(
-            script=f"{current.settings().origin}{SCRIPT}" if g.get("has_form") else "",
+            own_scripts=_own_scripts(),
             leads_away=g.get("leads_away", False),
             submits_itself=g.get("submits_itself", False),
             images=g.get("images", ()),

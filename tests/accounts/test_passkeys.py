@@ -116,6 +116,7 @@ def test_what_is_asked_names_nobody_and_wants_a_person_who_is_known(services: Se
         "rpId": "id.example",
         "allowCredentials": [],
         "userVerification": "required",
+        "timeout": SECONDS * 1000,
     }
 
 

@@ -191,6 +191,7 @@ def test_secrets_are_compared_in_constant_time() -> None:
 # answer.
 EXCEPTIONS = (
     "layout.html:13 <script src=\"{{ static_url('site.js') }}\" defer",
+    "layout.html:18 <script src=\"{{ static_url('passkeys.js') }}\" defer></script>",
     'sign_out/done.html:9 <iframe src="{{ frame }}" sandbox="allow-scripts allow-same-origin" hidden></iframe>',
     "form_post/answer.html:12 <script>{{ submit_script }}</script>",
 )

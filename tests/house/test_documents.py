@@ -76,8 +76,9 @@ def test_the_endpoints_page_is_the_route_list(sqlite_engine: Engine, keyring: Ke
     if issuer_path:
         listed = {path: set(cells[0].split(", ")) for path, cells in rows.items() if path not in well_known}
         assert well_known == set(well_known_paths(issuer_path))
-        assert "`/.well-known/change-password`" in page
-        listed |= {path: {"GET"} for path in (*well_known, "/.well-known/change-password")}
+        of_managers = ("/.well-known/change-password", "/.well-known/passkey-endpoints")
+        assert all(f"`{path}`" in page for path in of_managers)
+        listed |= {path: {"GET"} for path in (*well_known, *of_managers)}
         assert listed == routes
     else:
         assert {path for path in routes if "/.well-known/oa" in path or "/.well-known/openid" in path} <= well_known

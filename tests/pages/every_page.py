@@ -19,6 +19,7 @@ from tests.pages.site import CALLBACK, LOOPBACK, ORIGIN, PASSWORD, SESSION, STEP
 ROUTES = {
     "/": {"GET"},
     "/.well-known/change-password": {"GET"},
+    "/.well-known/passkey-endpoints": {"GET"},
     "/account": {"GET"},
     "/account/api-keys": {"GET"},
     "/account/api-keys/<client_id>": {"GET"},
@@ -28,6 +29,8 @@ ROUTES = {
     "/account/email": {"GET", "POST"},
     "/account/password": {"GET", "POST"},
     "/account/lock-down": {"GET", "POST"},
+    "/account/passkeys": {"GET", "POST"},
+    "/account/passkeys/<passkey_id>": {"GET", "POST"},
     "/account/preferences": {"GET", "POST"},
     "/account/second-factor": {"GET", "POST"},
     "/account/second-factor/recovery-codes": {"GET", "POST"},
@@ -95,6 +98,7 @@ def walk(make: Callable[..., Site], language: str = "en") -> list[Visit]:
     _signing_in(seen, site, language)
     _account(seen, site, language)
     _recovery(seen, make(), language)
+    _passkeys(seen, site, language)
     _applications(seen, site, language)
     _grace(seen, make(require_second_factor=True, second_factor_grace_days=14), language)
     _watching(seen, site, language)
@@ -356,6 +360,58 @@ def _lost(seen: Walk, site: Site, visitor: Visitor) -> None:
 
 def _path(site: Site, letter: str) -> str:
     return site.letters(letter)[-1].link.removeprefix(ORIGIN)
+
+
+def _passkeys(seen: Walk, site: Site, language: str) -> None:
+    visitor = Visitor(site, language=language)
+    visitor.sign_in(site.account("dora"))
+    visitor.get("/account/passkeys")
+    seen.saw("passkeys, none", visitor)
+    visitor.post("/account/passkeys", {"credential": "{}", "name": ""})
+    seen.saw("passkeys, mistakes", visitor, 400)
+    device = visitor.add_passkey(HOSTILE[:64])
+    seen.saw("passkey added", visitor, 303)
+    visitor.follow()
+    seen.saw("recovery codes", visitor)
+    visitor.get("/account/passkeys")
+    seen.saw("passkeys", visitor)
+    visitor.get("/account")
+    seen.saw("account, passkeys", visitor)
+    visitor.get("/account/second-factor")
+    seen.saw("account, second factor beside passkeys", visitor)
+    visitor.get("/.well-known/passkey-endpoints")
+    seen.saw("passkey endpoints", visitor)
+    with Transaction(site.engine) as tx:
+        user = site.services.users.find_by_login(tx, "dora")
+        assert user is not None
+        (passkey,) = site.services.passkeys.list(tx, user.id)
+        site.services.passkeys.suspect(tx, site.by, user, passkey, 0)
+    visitor.get(f"/account/passkeys/{passkey.id}")
+    seen.saw("passkey", visitor)
+    visitor.post(visitor.page.url, {"action": "rename", "name": "\n"})
+    seen.saw("passkey, wrong name", visitor, 400)
+    site.later(minutes=20)
+    visitor.get("/account/passkeys")
+    seen.saw("passkeys, signed in long ago", visitor)
+    visitor.get("/login/again?to=passkeys")
+    seen.saw("again, with a passkey", visitor)
+    visitor.post("/login/again?to=passkeys", {"credential": "{}"})
+    seen.saw("again, wrong passkey", visitor, 400)
+    visitor.post("/login/again?to=passkeys", {"credential": device.get(visitor.asked())})
+    seen.saw("proved again by a passkey", visitor, 303)
+    other = Visitor(site, language=language)
+    other.get("/login")
+    other.post("/login", {"credential": "{}"})
+    seen.saw("login, wrong passkey", other, 400)
+    other.post("/login", {"username": "dora", "password": PASSWORD})
+    other.get("/login/code")
+    seen.saw("code, by a passkey", other)
+    other.get("/login/code?with=recovery-code")
+    seen.saw("recovery code in place of a passkey", other)
+    visitor.post(f"/account/passkeys/{passkey.id}", {"action": "remove"})
+    seen.saw("passkey removed", visitor, 303)
+    visitor.follow()
+    seen.saw("passkeys, after removing", visitor)
 
 
 def _applications(seen: Walk, site: Site, language: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import functools
+import json
 import re
 import shutil
 from collections.abc import Mapping, Sequence
@@ -31,6 +32,7 @@ from provider.protocol.messages import Origin
 from provider.security.crypto import Keyring
 from provider.settings import load_settings
 from provider.sign_in.consecutive_failures import MOST, Way, WayIn
+from tests.authenticator import Authenticator
 from tests.browser import Page
 from tests.letters import Letter, letters
 from tests.pages.document import Document
@@ -254,6 +256,25 @@ class Visitor:
                 break
             self.get(self.to)
         return self.page
+
+    def page_like_any(self) -> str:
+        """This page without what is another each time: the token of its forms and what a passkey is to sign."""
+        html = self.page.html
+        return re.sub('data-options="[^"]*"', "", html.replace(self.token(), ""))
+
+    def asked(self) -> dict[str, Any]:
+        """What the script of this page is told to ask an authenticator."""
+        (form,) = [it for it in self.document.all("form") if "data-passkey" in it]
+        found: dict[str, Any] = json.loads(form.get("data-options"))
+        return found
+
+    def add_passkey(self, name: str = "Phone", **kind: Any) -> Authenticator:
+        """Adds one to the account that is signed in, as the page's script does."""
+        device = Authenticator(self.origin, **kind)
+        self.get("/account/passkeys")
+        self.post("/account/passkeys", {"credential": device.create(self.asked()), "name": name})
+        assert self.page.status == 303, self.page.text
+        return device
 
     def sign_in(self, account: Account, path: str = "/login") -> Page:
         self.get(path)

@@ -51,6 +51,12 @@ def pages(visits: list[Visit]) -> list[Visit]:
     return found
 
 
+def scripts_of(visit: Visit) -> list[str]:
+    """Ours for every page with a form, and the one for passkeys where a form asks for any."""
+    forms = visit.document.all("form") if visit.is_html else []
+    return ["site.js"] * bool(forms) + ["passkeys.js"] * any("data-passkey" in form for form in forms)
+
+
 def test_the_list_of_routes_is_complete(site: Site) -> None:
     mounted: dict[str, set[str]] = {}
     for rule in site.app.url_map.iter_rules():
@@ -82,7 +88,8 @@ def test_every_answer_is_protected(visits: list[Visit]) -> None:
         form_action = policy.pop("form-action", None)
         script = policy.pop("script-src", None)
         has_form = visit.is_html and bool(visit.document.all("form"))
-        assert script == (f"{ORIGIN}/static/site.js" if has_form else None), visit.name
+        scripts = [f"{ORIGIN}/static/{name}" for name in scripts_of(visit)]
+        assert script == (" ".join(scripts) if has_form else None), visit.name
         assert policy == {
             "default-src": "'none'",
             "style-src": "'self'",
@@ -135,9 +142,9 @@ def test_every_cookie_is_bound_to_this_host_and_out_of_reach_of_scripts(visits: 
 def test_no_page_has_a_script_but_our_file_nor_styles_nor_anything_from_elsewhere(pages: list[Visit]) -> None:
     for visit in pages:
         scripts = visit.document.all("script")
-        assert len(scripts) == visit.page.html.lower().count("<script") == bool(visit.document.all("form")), visit.name
-        for script in scripts:
-            assert re.fullmatch(r"/static/site\.js\?v=[0-9a-f]{12}", script.get("src")), visit.name
+        assert len(scripts) == visit.page.html.lower().count("<script") == len(scripts_of(visit)), visit.name
+        for name, script in zip(scripts_of(visit), scripts, strict=True):
+            assert re.fullmatch(rf"/static/{re.escape(name)}\?v=[0-9a-f]{{12}}", script.get("src")), visit.name
             assert (script.text, "defer" in script) == ("", True), visit.name
         for element in visit.document.elements:
             assert element.tag not in ("style", "iframe", "object", "embed", "base"), visit.name

@@ -10,6 +10,7 @@ import pytest
 
 from database.transaction import Transaction
 from provider.accounts.alerts import Alert
+from tests.authenticator import Authenticator
 from tests.letters import letters
 from tests.pages.every_page import ROUTES
 from tests.pages.site import BROWSER, ORIGIN, OURS, PASSWORD, SESSION, Site, Visitor, handle_in
@@ -107,6 +108,21 @@ def revoke(site: Site) -> Prepared:
     visitor.sign_in(ana)
     site.resource()
     return Prepared(visitor, f"/account/api-keys/{site.api_key(ana)}/revoke", {})
+
+
+def passkeys(site: Site) -> Prepared:
+    visitor = signed_in(site)
+    visitor.get("/account/passkeys")
+    answer = Authenticator(ORIGIN).create(visitor.asked())
+    return Prepared(visitor, "/account/passkeys", {"credential": answer, "name": "Phone"})
+
+
+def passkey(site: Site) -> Prepared:
+    visitor = signed_in(site)
+    visitor.add_passkey()
+    visitor.get("/account/passkeys")
+    path = next(it.get("href") for it in visitor.document.all("a") if "/passkeys/" in it.get("href"))
+    return Prepared(visitor, path, {"action": "remove"})
 
 
 def preferences(site: Site) -> Prepared:
@@ -210,6 +226,8 @@ FORMS: dict[str, Callable[[Site], Prepared]] = {
     "/account/apps": apps,
     "/account/api-keys/new": new_key,
     "/account/api-keys/<client_id>/revoke": revoke,
+    "/account/passkeys": passkeys,
+    "/account/passkeys/<passkey_id>": passkey,
     "/account/preferences": preferences,
     "/account/password": password,
     "/account/email": email,
@@ -314,7 +332,7 @@ def test_no_other_method_reaches_a_page(site: Site) -> None:
     form = sign_out(site)
     before = site.rows()
     for rule, methods in ROUTES.items():
-        path = rule.replace("<token>", "x").replace("<client_id>", "x")
+        path = rule.replace("<token>", "x").replace("<client_id>", "x").replace("<passkey_id>", "x")
         for method in {"POST", "PUT", "PATCH", "DELETE", "TRACE"} - methods:
             page = form.visitor.request(method, path, f"csrf_token={form.visitor.token()}", OURS)
             assert page.status == 405, (method, rule)
@@ -337,7 +355,7 @@ def test_looking_changes_nothing(site: Site, method: str) -> None:
         f"action=begin&action=end-others&decision=allow&consent={form.fields['consent']}&csrf_token={visitor.token()}"
     )
     for rule in ROUTES:
-        path = rule.replace("<token>", "x").replace("<client_id>", key)
+        path = rule.replace("<token>", "x").replace("<client_id>", key).replace("<passkey_id>", "x")
         for more in ("", f"?{query}", f"?request={handle}&{query}"):
             answer = visitor.request(method, path + more, headers={"Sec-Fetch-Site": "same-origin"})
             assert answer.status in (200, 303, 404, 400, 405), (rule, answer.text)
