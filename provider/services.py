@@ -11,10 +11,13 @@ from sqlalchemy import Engine
 from database.models import metadata
 from provider.accounts.alerts import Alerts
 from provider.accounts.api_keys import ApiKeys
+from provider.accounts.confirmations import Confirmations
 from provider.accounts.consents import Consents
 from provider.accounts.groups import Groups
+from provider.accounts.invitations import Invitations
 from provider.accounts.mailed_links import MailedLinks
 from provider.accounts.renaming import Renaming
+from provider.accounts.sign_ups import SignUps
 from provider.accounts.username_skeletons import UsernameSkeletons
 from provider.accounts.users import Users
 from provider.accounts.watched import Watched
@@ -165,6 +168,11 @@ class Services:
         self.groups = Groups(self.audit)
         self.remembered_devices = RememberedDevices(keyring, self.audit)
         self.user_ends = UserEnds(self.audit, self.grants, self.session_ends, self.users, self.remembered_devices)
+        self.invitations = Invitations(self.users, self.mail, keyring, self.audit, site=settings.origin)
+        self.confirmations = Confirmations(
+            self.users, self.mail, keyring, self.rate_limits, self.audit, site=settings.origin
+        )
+        self.sign_ups = SignUps(self.users, self.confirmations, self.rate_limits, policy=settings.sign_up)
         self.sessions = Sessions(
             keyring,
             self.audit,
@@ -261,7 +269,7 @@ class Services:
             self.rate_limits,
             self.audit,
             min_length=settings.password_min_length,
-            second_factor_required=lambda is_admin: settings.second_factor_required(is_admin=is_admin),
+            second_factor_required=lambda is_admin: settings.second_factor_at_once(is_admin=is_admin),
             site=settings.origin,
         )
         self.forgotten_passwords = ForgottenPasswords(

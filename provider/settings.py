@@ -1,4 +1,4 @@
-"""Every setting: name, default, meaning, and the words for a value that is none of those allowed."""
+"""Every setting: name, default, meaning, and which values are allowed."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import difflib
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self, get_args, get_origin
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
-from annotated_types import Ge, Le, MaxLen
 from pydantic import (
     ConfigDict,
     Field,
@@ -18,7 +17,6 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import ErrorDetails
 
 from database.connection import ConfigurationError
 from database.connection import environment as environment_and_file
@@ -26,10 +24,10 @@ from provider.deliveries.mail_addresses import Sender
 from provider.deliveries.mail_server import Way
 from provider.deliveries.mail_settings import MailSettings
 from provider.protocol.issuer import LOOPBACK_HOSTS, checked_issuer
-from provider.protocol.text import is_name, one_line, visible
+from provider.protocol.text import is_name, one_line
+from provider.setting_words import explained, shown
 
 _HOST = re.compile(r"(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
-_SHOWN_CHARACTERS = 60
 
 
 class SettingsError(Exception):
@@ -103,6 +101,11 @@ class Settings(MailSettings):
         le=90,
         description="How long people who must set up a second factor may go on without, from the first sign-in that asks.",
     )
+    sign_up: Literal["off", "invitation", "open"] = Field(
+        "invitation",
+        description="Who may make an account besides the first: nobody but by operators, those whom they invite, anybody. "
+        "`open` needs MCP_SMTP_URL unless the issuer is on loopback.",
+    )
     dynamic_registration: Literal["open", "token", "off"] = Field(
         "open",
         description="Who may register applications: anybody (to sign people in), holders of a registration token, nobody.",
@@ -174,7 +177,7 @@ class Settings(MailSettings):
         for host in value.split():
             if not _HOST.fullmatch(host):
                 raise ValueError(
-                    f"must have hosts of the form name or name:port, with blanks between them, and {_shown(host)} is none"
+                    f"must have hosts of the form name or name:port, with blanks between them, and {shown(host)} is none"
                 )
         return value
 
@@ -195,6 +198,10 @@ class Settings(MailSettings):
             raise ValueError(f"MCP_SIGNING_ALGORITHMS has unknown values: {' '.join(sorted(unknown))}")
         if not self.rate_limits and not self.is_loopback:
             raise ValueError("MCP_RATE_LIMITS can be off only for an issuer on loopback")
+        if self.sign_up == "open" and self.mail_way == "nowhere":
+            raise ValueError(
+                "MCP_SIGN_UP=open needs a mail server (MCP_SMTP_URL) beyond loopback: an address is confirmed by a letter"
+            )
         if self.refresh_token_idle_seconds > self.refresh_token_seconds:
             raise ValueError("MCP_REFRESH_TOKEN_IDLE_SECONDS must not exceed MCP_REFRESH_TOKEN_SECONDS")
         return self
@@ -280,33 +287,6 @@ def load_settings(environment: Mapping[str, str] | None = None, **overrides: Any
     try:
         return Settings(**{**given, **overrides})
     except ValidationError as error:
-        raise SettingsError("\n".join(map(_explained, error.errors()))) from None
-
-
-def _explained(problem: ErrorDetails) -> str:
-    """Name, what is allowed, and what it is. Of a secret nothing comes here: any text is one."""
-    if not problem["loc"]:
-        return problem["msg"].removeprefix("Value error, ")
-    name = str(problem["loc"][0])
-    if problem["type"] == "value_error":
-        return f"MCP_{name.upper()}: {problem['msg'].removeprefix('Value error, ')}"
-    return f"MCP_{name.upper()}: must be {_allowed(name)}, and is {_shown(str(problem['input']))}"
-
-
-def _allowed(name: str) -> str:
-    field = Settings.model_fields[name]
-    least = next((limit.ge for limit in field.metadata if isinstance(limit, Ge)), None)
-    most = next((limit.le for limit in field.metadata if isinstance(limit, Le)), None)
-    longest = next((limit.max_length for limit in field.metadata if isinstance(limit, MaxLen)), None)
-    if field.annotation is bool:
-        return "true or false"
-    if get_origin(field.annotation) is Literal:
-        return "one of " + ", ".join(get_args(field.annotation))
-    if field.annotation is int:
-        return f"a whole number from {least} to {most}" if most is not None else f"a whole number of at least {least}"
-    return "text" if longest is None else f"a text of {longest} characters at most"
-
-
-def _shown(value: str) -> str:
-    plain = visible(value[:_SHOWN_CHARACTERS])
-    return f'"{plain}"' if len(value) <= _SHOWN_CHARACTERS else f'"{plain}…"'
+        raise SettingsError(
+            "\n".join(explained(problem, Settings.model_fields) for problem in error.errors())
+        ) from None

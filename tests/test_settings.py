@@ -179,6 +179,7 @@ WRONG = {
     "MAIL_FROM": ("nobody", "must be an address in ASCII, or a name and an address: Example <id@example.org>"),
     "SERVICE_NAME": ("x" * 65, f'must be a text of 64 characters at most, and is "{"x" * 60}…"'),
     "SIGNING_ALGORITHMS": ("ES256", "must contain RS256: OpenID Connect requires it"),
+    "SIGN_UP": ("yes", 'must be one of off, invitation, open, and is "yes"'),
     "DYNAMIC_REGISTRATION": ("on", 'must be one of open, token, off, and is "on"'),
     "METADATA_DOCUMENTS": ("yes", 'must be one of open, listed, off, and is "yes"'),
     "DEFAULT_LOCALE": ("de", 'must be one of en, ko, and is "de"'),
@@ -198,7 +199,8 @@ WRONG = {
 
 
 def test_every_setting_has_a_wrong_value_in_the_table() -> None:
-    assert {name.upper() for name in Settings.model_fields} - {"HASHING_KEY", "ENCRYPTION_KEYS"} == set(WRONG)
+    untold = {"HASHING_KEY", "ENCRYPTION_KEYS", "SMTP_URL", "MAIL_FROM"}
+    assert {name.upper() for name in Settings.model_fields} - untold == set(WRONG)
 
 
 @pytest.mark.parametrize("name", WRONG)
@@ -214,6 +216,14 @@ def test_algorithms_may_be_fewer() -> None:
 def test_limits_on_guesses_can_be_off_on_loopback_alone() -> None:
     assert load_settings({"MCP_RATE_LIMITS": "false"}).rate_limits is False
     assert "only for an issuer on loopback" in refused({**HTTPS, "MCP_RATE_LIMITS": "false"})
+
+
+def test_anybody_may_sign_up_beyond_loopback_only_where_mail_can_be_sent() -> None:
+    assert load_settings({}).sign_up == "invitation"
+    assert load_settings({"MCP_SIGN_UP": "open"}).mail_way == "mailbox"
+    assert "MCP_SIGN_UP=open needs a mail server (MCP_SMTP_URL)" in refused({**HTTPS, "MCP_SIGN_UP": "open"})
+    mail = {"MCP_SMTP_URL": "smtps://mail.example"}
+    assert load_settings({**HTTPS, **mail, "MCP_SIGN_UP": "open"}).mail_way == "server"
 
 
 def test_an_idle_limit_beyond_the_absolute_one_is_refused() -> None:

@@ -104,8 +104,10 @@ class ApiKeys:
         An empty ``scope`` gives the key none, None all that its owner has now. ``session_token`` is the cookie of who makes
         it on a page: the secret follows from it, and the same form sent again gets the same key instead of another.
         Raises ``OAuthError`` (``invalid_scope``, ``invalid_target``) for what the owner does not have, ``TooManyKeys``,
-        ``NameInUse`` (on a page only), ``ValueError`` for a wrong name or life.
+        ``NameInUse`` (on a page only), ``ValueError`` for a wrong name or life, and an owner whose address is unconfirmed.
         """
+        if owner.is_unconfirmed:
+            raise ValueError("the owner has yet to confirm the e-mail address")
         name = one_line(name)
         if not is_name(name, MAX_NAME):
             raise ValueError(f"a key needs a name of 1 to {MAX_NAME} printable characters")

@@ -17,8 +17,8 @@ class RequestDescription:
     ``client_host`` is the host of a client's id that is a URL. ``resource`` is None for this server itself, which needs no
     mention. ``claims_scope`` are scopes that are not granted and whose
     claims the request asks for one by one. ``wants_account`` says that the person is expected to make an account first
-    (``prompt=create``), which administrators do here. ``digest`` names what is told: a decision is about that alone.
-    ``needs_sign_in`` says that nobody is signed in, or not in the way that the request wants.
+    (``prompt=create``), which operators do where nobody may sign up. ``digest`` names what is told: a decision is about
+    that alone. ``needs_sign_in`` says that nobody is signed in, or not in the way that the request wants.
     """
 
     app: AppIdentity

@@ -66,11 +66,14 @@ class AuthorizationFlow:
         resource = self._resource(tx, asked)
         if signed_in is None or self._must_sign_in_again(tx, asked, signed_in[0], now):
             scope_of_request(asked, resource, is_admin=True)
-            return NeedsPage("/login", "login_required")
+            makes_account = "create" in asked.parameters.prompt and self._services.sign_ups.are_open(tx)
+            return NeedsPage("/signup" if makes_account else "/login", "login_required")
         session, user = signed_in
         scope = scope_of_request(asked, resource, is_admin=user.is_admin)
         if self._services.second_factor_rule.must_enrol(tx, user, now):
             return NeedsPage("/login/second-factor", "interaction_required")
+        if user.is_unconfirmed:
+            return NeedsPage("/signup/address", "interaction_required")
         if needs_step_up(tx, asked, session, user):
             return NeedsPage("/login/again", "login_required")
         digest = digest_of_request(asked, resource, scope)

@@ -19,6 +19,8 @@ COMMANDS = {
     "setup-link": ("server", "Print a one-time link for making the first account."),
     "user": ("users", "People who sign in."),
     "group": ("groups", "Groups of people."),
+    "invite": ("invitations", "Invite somebody by mail to make an account."),
+    "invitation": ("invitations", "Invitations, listed and withdrawn."),
     "client": ("clients", "Applications that get tokens."),
     "api-key": ("api_keys", "Keys with which scripts get tokens."),
     "resource": ("resources", "APIs that tokens are for."),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from provider.cli.invitations import invited, tell
 from provider.cli.leaving import close, erase, lock_down, reopen
 from provider.cli.terminal import Group, as_json, ended, opened, refuse, settings, show_fields, show_json, show_table
 from provider.program_name import command
@@ -21,7 +22,10 @@ _WEAK = {
     "common": "The password is easy to guess. Use several unrelated words.",
     "personal": "The password contains the user's own name or address.",
 }
-_TAKEN = {"username": "This user name is taken.", "email": "This e-mail address belongs to another user."}
+_TAKEN = {
+    "username": "This user name is taken, or looks like one that is.",
+    "email": "This e-mail address belongs to another user.",
+}
 _WRONG = {
     "username": "A user name has 2 to 64 letters, digits, '.', '_' or '-'.",
     "email": "This is not an e-mail address.",
@@ -49,13 +53,16 @@ for leaving in (lock_down, close, reopen, erase):
 @click.option(
     "--password-stdin",
     is_flag=True,
-    required=True,
-    expose_value=False,
     help="Read the password from standard input, one line.",
 )
+@click.option("--invite", is_flag=True, help="Ask for no password: send an invitation, which proposes the user name.")
 @as_json
-def create(*, username: str, email: str, admin: bool, verified: bool, as_json: bool) -> None:
+def create(
+    *, username: str, email: str, admin: bool, verified: bool, password_stdin: bool, invite: bool, as_json: bool
+) -> None:
     """Make a user. The password never stands in the command line, where other users of the machine could read it.
+
+    Or, with --invite, let them choose it: the user is made when the invitation is accepted.
 
     \b
     Example:   pass show mcp/ana | mcp-core user create --username ana --email ana@example.org --password-stdin
@@ -64,6 +71,13 @@ def create(*, username: str, email: str, admin: bool, verified: bool, as_json: b
     from provider.accounts.users import NameTaken
     from provider.sign_in.passwords import MIN_WITH_SECOND_FACTOR, WeakPassword
 
+    if invite == password_stdin:
+        raise click.UsageError("Give either --password-stdin or --invite.")
+    if invite:
+        with opened() as terminal:
+            fields = invited(terminal, email=email, username=username, admin=admin)
+        tell(fields, as_json=as_json)
+        return
     try:
         password = sys.stdin.readline().rstrip("\r\n")
         password.encode()  # in the locale C, bytes that are no text are let through by the line before
@@ -194,9 +208,14 @@ def verify(*, user_name: str, as_json: bool) -> None:
     \b
     Example:   mcp-core user verify ana
     """
+    from provider.accounts.users import NameTaken
+
     with opened() as terminal:
         found = terminal.user(user_name)
-        is_new = terminal.services.users.verify(terminal.tx, terminal.origin, found.id, terminal.actor)
+        try:
+            is_new = terminal.services.users.verify(terminal.tx, terminal.origin, found.id, terminal.actor)
+        except NameTaken:
+            refuse(f"The address {found.email} belongs to another user by now.")
         changed = terminal.user(found.id)
     if as_json:
         show_json(_fields(changed))

@@ -28,6 +28,7 @@ NAMES = ("openid-configuration", "oauth-authorization-server")
 def metadata(settings: Settings) -> dict[str, Any]:
     """What this server does, and nothing that it does not."""
     issuer = settings.issuer
+    creates = ["create"] if settings.sign_up == "open" else []
     registration = {} if settings.dynamic_registration == "off" else {"registration_endpoint": f"{issuer}/register"}
     confidential = [method for method in AUTHENTICATION_METHODS if method != PUBLIC]
     claims = ["sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "azp", "sid", "at_hash"]
@@ -63,7 +64,7 @@ def metadata(settings: Settings) -> dict[str, Any]:
         "claim_types_supported": ["normal"],
         "claims_supported": [*claims, *(name for names in CLAIMS_OF_SCOPE.values() for name in names)],
         "acr_values_supported": list(LEVELS),
-        "prompt_values_supported": ["none", "login", "consent", "select_account"],
+        "prompt_values_supported": ["none", "login", "consent", "select_account", *creates],
         "ui_locales_supported": ["en", "ko"],
         "claims_parameter_supported": True,
         "request_parameter_supported": True,

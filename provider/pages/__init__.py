@@ -7,9 +7,11 @@ from provider.pages import (
     account,
     api_keys,
     apps,
+    confirmation,
     consent,
     email,
     forgot,
+    invitation,
     lock_down,
     login,
     mailbox,
@@ -22,6 +24,7 @@ from provider.pages import (
     sessions,
     setup,
     sign_out,
+    sign_up,
     site,
     username,
 )
@@ -30,6 +33,9 @@ ALL = tuple(
     module.pages
     for module in (
         setup,
+        sign_up,
+        confirmation,
+        invitation,
         login,
         forgot,
         second_factor_wait,

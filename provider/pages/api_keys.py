@@ -46,13 +46,13 @@ def show() -> Response:
 
 
 @pages.get(f"{_PAGE}/new")
-@signed_in_only("new-api-key", recently=True)
+@signed_in_only("new-api-key", recently=True, confirmed=True)
 def show_form() -> Response:
     return _form(forms.Problems())
 
 
 @pages.post(f"{_PAGE}/new")
-@signed_in_only("new-api-key", recently=True)
+@signed_in_only("new-api-key", recently=True, confirmed=True)
 def create() -> Response:
     """Makes the key and leads to its page, which shows the secret. The same form sent twice leads there twice."""
     if locale.is_chosen_here():

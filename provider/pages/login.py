@@ -296,6 +296,7 @@ def _login_page(problems: forms.Problems, name: str, *, meanwhile: User | None =
         meanwhile=meanwhile,
         forgot=waiting.passed_on("/forgot"),
         passkey=passkey_forms.to_sign_in(),
+        sign_up=waiting.passed_on("/signup") if current.services().sign_ups.are_open(current.tx()) else "",
     )
 
 

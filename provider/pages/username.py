@@ -6,9 +6,11 @@ from flask import Blueprint
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
-from provider.accounts.login_names import InvalidName
+from provider.accounts.chosen_names import UnfitName, check_chosen_username
+from provider.accounts.login_names import InvalidName, canonical_username
 from provider.accounts.renaming import NameIsAnother, TooSoon
 from provider.accounts.users import NameTaken
+from provider.pages.account_form import unfit_name, username_taken
 from provider.web import current, forms
 from provider.web.guards import here, signed_in_only
 from provider.web.rendering import render, see_other
@@ -32,11 +34,15 @@ def change() -> Response:
     name = forms.text("username", limit=255)
     problems = forms.Problems()
     try:
+        if canonical_username(name) != canonical_username(user.username):
+            check_chosen_username(name, service_name=current.settings().service_name)
         services.renaming.rename(tx, current.origin(), user, name)
     except InvalidName:
         problems.add("username", _("Choose a user name of 2 to 64 letters, digits, dots, hyphens or underscores."))
+    except UnfitName as error:
+        problems.add("username", unfit_name(error))
     except NameTaken:
-        problems.add("username", _("This user name is taken."))
+        problems.add("username", username_taken())
     except TooSoon as refusal:
         problems.add("", _("You can choose another user name from %(day)s on.", day=day(refusal.until)))
     except NameIsAnother:

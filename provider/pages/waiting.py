@@ -70,6 +70,14 @@ def look() -> RequestDescription | None:
     return found
 
 
+def is_alive() -> bool:
+    """Whether the request in the address is one of this browser and can be gone on with. Says nothing about it."""
+    known = current.signed_in()
+    signed_in = None if known is None else (known.session, known.user)
+    found = server().describe_request(current.tx(), current.now(), handle(), current.browser(), signed_in)
+    return bool(handle()) and found is not None
+
+
 def over() -> Response:
     """The page that says so when nothing waits, with a way back to the application where this browser came from one."""
     answer = server().request_is_over(current.tx(), current.now(), handle(), current.browser())

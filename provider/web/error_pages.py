@@ -16,6 +16,7 @@ from provider.web.rendering import render
 
 log = logging.getLogger("mcp_core.web")
 _WITH_OWN_TEXT = (400, 403, 404, 405, 429, 503)
+_ENDS = ("confirm-link", "invitation", "no-sign-up")
 _TO_OPEN_AGAIN = ("forged", "cookies", 429, 500, 503)
 
 
@@ -28,13 +29,13 @@ def install(app: Flask) -> None:
 
 
 def show(status: int, kind: str = "") -> Response:
-    """The page for ``status``. ``kind`` picks a text of its own: ``forged``, ``cookies``, ``busy``, ``letter-link``,
-    ``setup-link``.
+    """The page for ``status``. ``kind`` picks a text of its own: ``forged``, ``cookies``, ``busy``, ``setup-link``,
+    ``letter-link``, ``confirm-link``, ``invitation``, ``no-sign-up``.
 
     Whoever was on the way to something gets the same page again, with all that says where to.
     """
     shown = kind or (status if status in _WITH_OWN_TEXT else (400 if status < 500 else 500))
-    opens_again = shown in _TO_OPEN_AGAIN or addresses.leads_on()
+    opens_again = shown not in _ENDS and (shown in _TO_OPEN_AGAIN or addresses.leads_on())
     return render(
         "errors/error.html",
         status=status,

@@ -32,11 +32,12 @@ def is_recent() -> bool:
     )
 
 
-def signed_in_only(to: str, *, recently: bool = False) -> Callable[[View[P]], View[P]]:
+def signed_in_only(to: str, *, recently: bool = False, confirmed: bool = False) -> Callable[[View[P]], View[P]]:
     """Shows the page to a signed-in user alone. ``to`` is the name, in ``waiting.DESTINATIONS``, of the way back.
 
     ``recently`` asks for a fresh proof when the last one is too long ago (``recent_login_seconds``) or was weaker than
     what the person has.
+    ``confirmed`` keeps out whoever has made an account and has yet to confirm its address.
     """
 
     def decorate(view: View[P]) -> View[P]:
@@ -47,6 +48,8 @@ def signed_in_only(to: str, *, recently: bool = False) -> Callable[[View[P]], Vi
                 return see_other(f"/login?to={to}")
             if must_enrol(known.user):
                 return see_other(f"/login/second-factor?to={to}")
+            if confirmed and known.user.is_unconfirmed:
+                return see_other(f"/signup/address?to={to}")
             if recently and not is_recent():
                 return see_other(f"/login/again?to={to}")
             return view(*args, **kwargs)

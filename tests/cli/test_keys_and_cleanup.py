@@ -18,6 +18,7 @@ from database.models import (
     EmailVerificationToken,
     GrantRecord,
     HeldAlert,
+    Invitation,
     IssuedToken,
     LoginAttempt,
     LogoutNotice,
@@ -50,6 +51,7 @@ COUNTED = {
     "username_skeletons",
     "setup_links", "grants", "consents", "api_key_names", "alert_links", "held_alerts", "closing_reminders",
     "closed_accounts",
+    "unconfirmed_users", "invitations",
 }  # fmt: skip
 
 
@@ -202,6 +204,22 @@ def filled(terminal: Terminal, now: datetime.datetime) -> None:
                     Consent,
                     {"id": name, "client_id": "c", "user_id": "u", "withdrawn_at": {"over": years_ago}.get(name)},
                 ),
+                (EmailVerificationToken, {"id": name, "token": name, "user_id": "u"}),
+                (Invitation, {"id": name, "token": name, "user_id": None}),
+                (
+                    User,
+                    {
+                        **user,
+                        **flags,
+                        **common,
+                        **dict.fromkeys(
+                            ("id", "username", "username_canonical", "email_canonical", "username_skeleton"),
+                            f"{name} and unconfirmed",
+                        ),
+                        "api_key": None,
+                        "confirm_by": expires_at,
+                    },
+                ),
                 (PushedRequest, {"handle_hash": name, "client_id": "c"}),
                 (ReplayGuard, {"value_hash": name}),
                 (LogoutNotice, {"id": name, "client_id": "c", "next_attempt_at": None if name == "over" else soon}),
@@ -261,6 +279,8 @@ def test_cleanup_deletes_what_is_over_and_nothing_else(terminal: Terminal) -> No
             ReplayGuard.__table__.c.value_hash,
             LogoutNotice.__table__.c.id,
             SetupLink.__table__.c.token_hash,
+            EmailVerificationToken.__table__.c.id,
+            Invitation.__table__.c.id,
             Consent.__table__.c.id,
             PasswordResetToken.__table__.c.id,
             EmailVerificationToken.__table__.c.id,

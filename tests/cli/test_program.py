@@ -17,7 +17,7 @@ from tests.cli.conftest import Terminal
 CONTRACT = """
 serve --host --port --workers --threads
 setup-link --json
-user create --username --email --admin --verified --password-stdin --json
+user create --username --email --admin --verified --password-stdin --invite --json
 user list --json
 user show USER --json
 user disable USER
@@ -36,6 +36,9 @@ user lock-down USER --yes --json
 user close USER --yes --json
 user reopen USER --json
 user erase USER --yes --json
+invite ADDRESS --admin --username --expires-in-days --language --json
+invitation list --json
+invitation withdraw ADDRESS --json
 client create --for --name --public --native --redirect-uri --post-logout-redirect-uri --grant --scope --auth-method
   --resource --jwks-uri --metadata --pkce --no-pkce --claims-in-id-token --trusted --json
 client update CLIENT_ID --name --public --native --web --redirect-uri --add-redirect-uri --remove-redirect-uri

@@ -83,7 +83,7 @@ def test_a_wrong_name_is_refused(terminal: Terminal, username: str, email: str, 
 @pytest.mark.parametrize(
     "username, email, words",
     [
-        ("ANA", "other@example.org", "This user name is taken."),
+        ("ANA", "other@example.org", "This user name is taken, or looks like one that is."),
         ("other", "Ana@Example.org", "This e-mail address belongs to another user."),
     ],
 )

@@ -42,6 +42,8 @@ ROUTES = {
     "/email/undo/<token>": {"GET", "POST"},
     "/forgot": {"GET", "POST"},
     "/forgot/sent": {"GET"},
+    "/confirm/<token>": {"GET", "POST"},
+    "/invitation/<token>": {"GET", "POST"},
     "/language": {"POST"},
     "/locked-down": {"GET"},
     "/login": {"GET", "POST"},
@@ -58,6 +60,8 @@ ROUTES = {
     "/not-me/<token>": {"GET", "POST"},
     "/setup/<token>": {"GET", "POST"},
     "/sign-out": {"GET", "POST"},
+    "/signup": {"GET", "POST"},
+    "/signup/address": {"GET", "POST"},
 }
 HOSTILE = '<script>alert("x")</script><img src=x onerror=alert(1)>\'"&{{7*7}}'
 
@@ -94,6 +98,7 @@ def walk(make: Callable[..., Site], language: str = "en") -> list[Visit]:
     """Shows every page in every state that has markup of its own."""
     seen = Walk()
     _setting_up(seen, make(), language)
+    _getting_in(seen, make(sign_up="open", smtp_url="smtps://mail.example", mail_from="id@mail.example"), language)
     site = make()
     _signing_in(seen, site, language)
     _account(seen, site, language)
@@ -125,6 +130,68 @@ def _setting_up(seen: Walk, site: Site, language: str) -> None:
     seen.saw("second factor demanded, wrong code", visitor, 400)
     visitor.get("/setup/gone")
     seen.saw("setup link gone", visitor, 404)
+
+
+def _getting_in(seen: Walk, site: Site, language: str) -> None:
+    site.account("ana")
+    visitor, stranger = Visitor(site, language=language), Visitor(site, language=language)
+    visitor.get("/login")
+    seen.saw("login, open to everybody", visitor)
+    visitor.get("/signup")
+    seen.saw("sign-up", visitor)
+    visitor.post("/signup", {"username": "admin", "email": HOSTILE, "password": "short"})
+    seen.saw("sign-up with mistakes", visitor, 400)
+    visitor.ask(site.client(HOSTILE), prompt="create")
+    seen.saw("sign-up for an application", visitor)
+    site.later(seconds=1)
+    visitor.post(visitor.page.url, {"username": "dana", "email": "dana@example.com", "password": PASSWORD})
+    seen.saw("signed up", visitor, 303)
+    visitor.follow()
+    seen.saw("waiting for an address", visitor)
+    visitor.post("/signup/address", {"action": "send"})
+    seen.saw("letter sent again", visitor, 303)
+    visitor.follow()
+    seen.saw("waiting for an address, told", visitor)
+    visitor.post("/signup/address", {"action": "change", "email": HOSTILE})
+    seen.saw("address with mistakes", visitor, 400)
+    visitor.get("/account")
+    seen.saw("account, unconfirmed", visitor)
+    link = letters(site.engine, site.services.keyring)[-1].link.removeprefix(ORIGIN).partition("?")[0]
+    stranger.get(link)
+    seen.saw("link to confirm", stranger)
+    stranger.post(link, {"action": "confirm"})
+    seen.saw("confirmed elsewhere", stranger)
+    stranger.get(link)
+    seen.saw("link over", stranger, 404)
+    _not_getting_in(seen, site, stranger)
+
+
+def _not_getting_in(seen: Walk, site: Site, visitor: Visitor) -> None:
+    """What a link says that finds things changed."""
+    for name in ("eve", "mallory"):
+        with Transaction(site.engine) as tx:
+            site.services.sign_ups.create(
+                tx, site.by, username=name, email="eve@example.com", password_hash="x", locale="en"
+            )
+    first, second = (it.link.removeprefix(ORIGIN) for it in letters(site.engine, site.services.keyring)[-2:])
+    with Transaction(site.engine) as tx:
+        site.services.confirmations.confirm(tx, site.by, first.rpartition("/")[2])
+    visitor.post(second, {"action": "confirm"})
+    seen.saw("address of another account by now", visitor, 400)
+    visitor.post(second, {"action": "disown"})
+    seen.saw("account deleted by its address", visitor)
+    with Transaction(site.engine) as tx:
+        _made, address = site.services.invitations.create(tx, site.by, email="frank@example.com", is_admin=True)
+    invitation = address.removeprefix(ORIGIN)
+    visitor.get(invitation)
+    seen.saw("invitation", visitor)
+    visitor.post(invitation, {"username": "", "password": ""})
+    seen.saw("invitation with mistakes", visitor, 400)
+    site.account("frank")
+    visitor.get(invitation)
+    seen.saw("invitation of somebody who has an account", visitor, 400)
+    visitor.get("/invitation/gone")
+    seen.saw("invitation gone", visitor, 404)
 
 
 def _signing_in(seen: Walk, site: Site, language: str) -> None:

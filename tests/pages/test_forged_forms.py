@@ -30,6 +30,30 @@ def setup(site: Site) -> Prepared:
     return Prepared(Visitor(site), site.setup_link(), fields)
 
 
+def sign_up(site: Site) -> Prepared:
+    site.account("ana")
+    site.services.sign_ups._policy = "open"
+    return Prepared(Visitor(site), "/signup", {"username": "dana", "email": "dana@example.com", "password": PASSWORD})
+
+
+def address(site: Site) -> Prepared:
+    made = sign_up(site)
+    made.visitor.post(made.path, made.fields)
+    return Prepared(made.visitor, "/signup/address", {"action": "send"})
+
+
+def confirm_address(site: Site) -> Prepared:
+    made = address(site)
+    (letter,) = letters(site.engine, site.services.keyring)
+    return Prepared(made.visitor, letter.link.removeprefix(ORIGIN), {"action": "confirm"})
+
+
+def invitation(site: Site) -> Prepared:
+    with Transaction(site.engine) as tx:
+        _made, link = site.services.invitations.create(tx, site.by, email="dana@example.com")
+    return Prepared(Visitor(site), link.removeprefix(ORIGIN), {"username": "dana", "password": PASSWORD})
+
+
 def login(site: Site) -> Prepared:
     site.account("ana")
     return Prepared(Visitor(site), "/login", {"username": "ana", "password": PASSWORD})
@@ -214,6 +238,10 @@ def not_me(site: Site) -> Prepared:
 
 FORMS: dict[str, Callable[[Site], Prepared]] = {
     "/setup/<token>": setup,
+    "/signup": sign_up,
+    "/signup/address": address,
+    "/confirm/<token>": confirm_address,
+    "/invitation/<token>": invitation,
     "/login": login,
     "/login/code": code,
     "/login/again": again,
