@@ -72,7 +72,13 @@ def create_app(
         mount_in_flask(app, doorway, endpoint, web.render_answer)
     machines, people = machine_and_page_lanes(threads or DEFAULT_THREADS)
     app.extensions["mcp_core_door"] = AsynchronousDoor(
-        doorway, mounted, app.wsgi_app, machines=machines, pages=people, busy=web.BusyAnswers(app)
+        doorway,
+        mounted,
+        app.wsgi_app,
+        machines=machines,
+        pages=people,
+        busy=web.BusyAnswers(app),
+        files=web.files_of(app),
     )
     app.wsgi_app = BareDoor(doorway, mounted, app.wsgi_app)  # type: ignore[method-assign]
     if pulse is not None:

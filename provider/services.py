@@ -16,6 +16,8 @@ from provider.accounts.consents import Consents
 from provider.accounts.groups import Groups
 from provider.accounts.invitations import Invitations
 from provider.accounts.mailed_links import MailedLinks
+from provider.accounts.pictures import PictureReader
+from provider.accounts.profiles import Profiles
 from provider.accounts.renaming import Renaming
 from provider.accounts.sign_ups import SignUps
 from provider.accounts.username_skeletons import UsernameSkeletons
@@ -173,6 +175,8 @@ class Services:
             self.users, self.mail, keyring, self.rate_limits, self.audit, site=settings.origin
         )
         self.sign_ups = SignUps(self.users, self.confirmations, self.rate_limits, policy=settings.sign_up)
+        self.profiles = Profiles(self.audit, settings.origin)
+        self.pictures = PictureReader()
         self.sessions = Sessions(
             keyring,
             self.audit,

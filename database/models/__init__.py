@@ -13,6 +13,7 @@ from database.models.grants import (
 from database.models.groups import GroupMember, UserGroup
 from database.models.mail import MailMessage
 from database.models.passkeys import Passkey
+from database.models.profile import UserPicture, UserProfile
 from database.models.recovery import EmailChange, ReservedName, ResetRequest, SecondFactorWait
 from database.models.registration import LogoutNotice, PushedRequest, RegistrationToken, ReplayGuard
 from database.models.sign_in import (
@@ -70,6 +71,8 @@ __all__ = [
     "SigningKey",
     "User",
     "UserGroup",
+    "UserPicture",
+    "UserProfile",
     "UserSession",
     "metadata",
 ]

@@ -13,7 +13,10 @@ from database.models.columns import HASH, IDENTIFIER, OFF, ON, UTCDateTime, exac
 
 
 class Client(Base):
-    """An OAuth client. An API key is one: ``kind`` is ``api_key`` and ``owner_user_id`` its owner."""
+    """An OAuth client. An API key is one: ``kind`` is ``api_key`` and ``owner_user_id`` its owner.
+
+    ``expiry_told`` is how many days before its end the owner of a key was written to last.
+    """
 
     __tablename__ = "oauth_clients"
     __table_args__ = (
@@ -21,6 +24,7 @@ class Client(Base):
         Index(None, "owner_user_id"),
         Index(None, "kind", "created_at"),
         Index(None, "kind", "last_used_at", "created_at"),
+        Index(None, "expires_at"),
     )
 
     id: Mapped[str] = mapped_column(IDENTIFIER, primary_key=True)
@@ -55,6 +59,11 @@ class Client(Base):
     exact_auth_method: Mapped[bool] = mapped_column(**ON)
     claims_in_id_token: Mapped[bool] = mapped_column(**OFF)
     only_groups: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    previous_secret_hash: Mapped[str | None] = mapped_column(HASH)
+    previous_secret_until: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
+    secret_rotated_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
+    expiry_told: Mapped[int | None]
+    last_used_address: Mapped[str | None] = mapped_column(exact_text(45))
 
 
 class Resource(Base):

@@ -69,6 +69,7 @@ class User(Base):
     closed_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
     closing_told_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
     erased_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
+    theme: Mapped[str | None] = mapped_column(exact_text(8))
 
 
 class UserSession(Base):

@@ -73,6 +73,7 @@ class User:
     created_at: datetime.datetime
     updated_at: datetime.datetime
     time_zone: str | None
+    theme: str | None
     closed_at: datetime.datetime | None
     second_factor_asked_at: datetime.datetime | None
     confirm_by: datetime.datetime | None
@@ -134,6 +135,7 @@ class Users:
             "password_reset_required": False,
             "second_factor_asked_at": None,
             "closed_at": None,
+            "theme": None,
         }
         self._refuse_taken(tx, row)
         try:
@@ -261,6 +263,10 @@ class Users:
     def set_time_zone(self, tx: Transaction, now: datetime.datetime, user_id: str, name: str | None) -> None:
         """The zone (``Asia/Seoul``) that the user wants to read times in, None for that of the browser."""
         tx.execute(update(UserRow).where(_TABLE.c.id == user_id).values(time_zone=name, updated_at=now))
+
+    def set_theme(self, tx: Transaction, now: datetime.datetime, user_id: str, theme: str | None) -> None:
+        """The colours that the user reads our pages in (``light``, ``dark``), None for those of the device."""
+        tx.execute(update(UserRow).where(_TABLE.c.id == user_id).values(theme=theme, updated_at=now))
 
     def renew_password_hash(self, tx: Transaction, user: User, password_hash: str) -> None:
         """Stores the same password under newer hash parameters, unless it has been changed since ``user`` was read."""

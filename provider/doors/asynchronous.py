@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -25,6 +26,8 @@ from provider.protocol.messages import ProtocolResponse
 MAX_HEAD_BYTES = 32_768
 BODY_SECONDS = 10.0
 MAX_UNFINISHED_BYTES = 16 * 1024 * 1024
+# Files: so many are in hand at once, of one source and of all, from their first byte to the answer.
+FILE_SECONDS, MAX_FILES_OF_ONE, MAX_FILES = 30.0, 2, 6
 # Who goes on after refusals waits so long for the next one, unless too many wait like that already.
 HELD_UP_SECONDS, MAX_HELD_UP = 1.0, 256
 _BODILESS = ("GET", "HEAD", "OPTIONS")
@@ -47,7 +50,8 @@ class AsynchronousDoor:
     """An ASGI application.
 
     ``behind`` is the WSGI application that has the pages, ``busy`` their answer when too many ask: of ``Accept-Language``
-    and a status, 429 for who asks too much alone, 503 for what others do.
+    and a status, 429 for who asks too much alone, 503 for what others do. ``files`` are the pages that take one: how many
+    bytes the body of a request to that path may have.
     """
 
     def __init__(
@@ -59,12 +63,15 @@ class AsynchronousDoor:
         machines: Lane,
         pages: Lane,
         busy: Busy,
+        files: Mapping[str, int],
     ) -> None:
         self._doorway = doorway
         self._endpoints: Mapping[str, Endpoint] = {item.path: item for item in endpoints if item.bare}
         self._behind = behind
         self._machines, self._pages = machines, pages
         self._busy = busy
+        self._files = files
+        self._files_of: Counter[str] = Counter()
         self._at_machines, self._at_pages = Insistence(), Insistence()
         self._unfinished_bytes = self._held_up = 0
 
@@ -129,12 +136,39 @@ class AsynchronousDoor:
         if refused is not None:
             await self._hold_up()
             return self._busy(language, refused)
+        if scope["method"] == "POST" and path in self._files:
+            return await self._page_with_file(scope, path, headers, receive, self._files[path])
         announced = headers.get("content-length", "")
         body = b""
         # What is too long by its own word, or shorter than that, is the application's to refuse, with a page.
         if scope["method"] not in _BODILESS and not self._doorway.is_too_long(announced):
             body = await self._body(receive, is_judged_here=False, must_end=not announced)
             headers.setdefault("content-length", str(len(body)))
+        return await self._page_of(scope, path, headers, body, receive)
+
+    async def _page_with_file(
+        self, scope: Mapping[str, Any], path: str, headers: dict[str, str], receive: Receive, most: int
+    ) -> ProtocolResponse:
+        """Few at a time, since each is kept in memory. One that is too long is read to its end and forgotten, so that the
+        browser comes to see the page that says so."""
+        source = self._source(scope, headers)
+        if self._files_of[source] >= MAX_FILES_OF_ONE or self._files_of.total() >= MAX_FILES:
+            return self._busy(headers.get("accept-language", ""), 503)
+        self._files_of[source] += 1
+        try:
+            is_too_long = self._doorway.is_too_long(headers.get("content-length", ""), most)
+            body = await self._file(receive, 0 if is_too_long else most)
+            headers.setdefault("content-length", str(len(body)))
+            return await self._page_of(scope, path, headers, body, receive)
+        finally:
+            self._files_of[source] -= 1
+            if not self._files_of[source]:
+                del self._files_of[source]
+
+    async def _page_of(
+        self, scope: Mapping[str, Any], path: str, headers: dict[str, str], body: bytes, receive: Receive
+    ) -> ProtocolResponse:
+        source, language = self._source(scope, headers), headers.get("accept-language", "")
         work = functools.partial(call_wsgi, self._behind, environment(scope, path, headers, body))
         try:
             response = await self._pages.run(source, work, functools.partial(_client_leaves, receive))
@@ -154,6 +188,25 @@ class AsynchronousDoor:
 
     def _source(self, scope: Mapping[str, Any], headers: Mapping[str, str]) -> str:
         return self._doorway.source_of(scope["client"][0], headers.get("x-forwarded-for", ""))
+
+    @staticmethod
+    async def _file(receive: Receive, most: int) -> bytes:
+        """A body, as far as ``most`` bytes and one more. The rest is read and let go of. Raises ``_Refused``."""
+        parts: list[bytes] = []
+        kept = 0
+        try:
+            async with asyncio.timeout(FILE_SECONDS):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise _Refused(400)
+                    part = message.get("body", b"")[: most + 1 - kept]
+                    kept += len(part)
+                    parts.append(part)
+                    if not message.get("more_body", False):
+                        return b"".join(parts)
+        except TimeoutError:
+            raise _Refused(408) from None
 
     async def _body(self, receive: Receive, *, is_judged_here: bool = True, must_end: bool = True) -> bytes:
         """All of it. Raises ``_Refused`` for one that is too slow, or cut off where it ``must_end``.

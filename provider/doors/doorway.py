@@ -118,9 +118,9 @@ class Doorway:
         return response
 
     @staticmethod
-    def is_too_long(announced: str) -> bool:
+    def is_too_long(announced: str, most: int = MAX_BODY_BYTES) -> bool:
         """Whether a Content-Length says of a body that it is more than is read."""
-        return _LENGTH.fullmatch(announced) is not None and int(announced) > MAX_BODY_BYTES
+        return _LENGTH.fullmatch(announced) is not None and int(announced) > most
 
 
 class _WouldWait(Exception):

@@ -12,6 +12,7 @@ from provider.endpoints import (
     jwks,
     logout,
     par,
+    pictures,
     register,
     revoke,
     token,
@@ -30,4 +31,5 @@ ALL = (
     par.mount,
     register.mount,
     logout.mount,
+    pictures.mount,
 )

@@ -8,7 +8,7 @@ from database.transaction import Transaction
 from provider.accounts.profile import subject_of
 from provider.doors.endpoint import Endpoint
 from provider.oauth_server import OAuthServer
-from provider.protocol.claims import claims_for
+from provider.protocol.claims import claims_for, wants_profile
 from provider.protocol.errors import OAuthError
 from provider.protocol.headers import credentials
 from provider.protocol.messages import FORM, ProtocolRequest, ProtocolResponse
@@ -27,8 +27,10 @@ def mount(server: OAuthServer) -> Sequence[Endpoint]:
         if OPENID not in found.scope:
             raise bearer_error("insufficient_scope", "The scope openid is needed.", 403)
         client = services.clients.find(tx, str(found.claims["client_id"]))
-        subject = subject_of(user, str(found.claims["sub"]))  # as in the ID token, whatever the client has become since
-        claims = claims_for(subject, found.scope, found.requested_claims.userinfo)
+        asked = found.requested_claims.userinfo
+        profile = services.profiles.claims(tx, user) if wants_profile(found.scope, asked) else None
+        subject = subject_of(user, str(found.claims["sub"]), profile)  # as in the ID token, whatever the client is now
+        claims = claims_for(subject, found.scope, asked)
         if client is not None and client.details.userinfo_signed_response_alg is not None:
             signed = services.token_issuer.signed_userinfo(tx, client, claims, request.received_at)
             return ProtocolResponse(

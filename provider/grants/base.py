@@ -14,7 +14,7 @@ from database.transaction import Transaction
 from provider.accounts.api_keys import scope_of_owner
 from provider.accounts.profile import subject_of
 from provider.audit import AuditEvent
-from provider.protocol.claims import CLAIMS_OF_SCOPE, claims_for
+from provider.protocol.claims import CLAIMS_OF_SCOPE, claims_for, wants_profile
 from provider.protocol.client import Client, Resource
 from provider.protocol.errors import OAuthError
 from provider.protocol.messages import Origin, Parameters, ProtocolRequest
@@ -184,7 +184,11 @@ class Grant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]
         if authorization.user_id is None or not (authorization.id_token_claims or CLAIMS_OF_SCOPE.keys() & set(scope)):
             return {}
         user = self.services.users.find(self.tx, authorization.user_id)
-        return {} if user is None else claims_for(subject_of(user, user.id), scope, authorization.id_token_claims)
+        if user is None:
+            return {}
+        asked = authorization.id_token_claims
+        profile = self.services.profiles.claims(self.tx, user) if wants_profile(scope, asked) else None
+        return claims_for(subject_of(user, user.id, profile), scope, asked)
 
     def validate_requested_scope(self) -> None:
         """Scopes are cut down instead of refused, by each grant's own rule."""

@@ -24,6 +24,8 @@ DESTINATIONS = {
     "password": "/account/password",
     "email": "/account/email",
     "username": "/account/username",
+    "profile": "/account/profile",
+    "picture": "/account/profile/picture",
     "new-api-key": "/account/api-keys/new",
     "lock-down": "/account/lock-down",
 }

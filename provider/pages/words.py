@@ -30,8 +30,10 @@ def scope_sentences(scope: Iterable[str], api: Resource | None = None) -> list[S
     """
     ours = {
         "openid": _("See who you are (your account id)"),
-        "profile": _("See your name and user name"),
+        "profile": _("See your profile: your name, user name, picture and what else you have filled in there"),
         "email": _("See your e-mail address"),
+        "phone": _("See your phone number"),
+        "address": _("See your postal address"),
         "offline_access": _("Keep this access while you are away, until you take it back"),
     }
     return [ScopeSentence(name, ours.get(name) or _sentence(name, api), name == "offline_access") for name in scope]
@@ -72,6 +74,9 @@ def notice() -> str:
         "sessions-ended": _("All other devices are signed out."),
         "device-forgotten": _("A code is asked for on that device again."),
         "key-revoked": _("The key is revoked. It stopped working at once."),
+        "profile-saved": _("Your profile is saved."),
+        "picture-saved": _("Your picture is saved."),
+        "picture-removed": _("Your picture is removed."),
         "app-disconnected": _("The app is disconnected."),
         "request-changed": _(
             "What the app asks for, or what is known of it, has just changed. Look again, then decide."

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 CLAIMS_OF_SCOPE = {
-    "profile": ("name", "preferred_username", "locale", "updated_at"),
+    "profile": (
+        *("name", "given_name", "family_name", "middle_name", "nickname", "preferred_username", "profile", "picture"),
+        *("website", "gender", "birthdate", "zoneinfo", "locale", "updated_at"),
+    ),
     "email": ("email", "email_verified"),
+    "phone": ("phone_number", "phone_number_verified"),
+    "address": ("address",),
+}
+_OF_EVERYBODY = ("name", "preferred_username", "locale", "updated_at")
+_OF_PROFILES = {
+    name for scope in ("profile", "phone", "address") for name in CLAIMS_OF_SCOPE[scope] if name not in _OF_EVERYBODY
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is known of a person. None and empty text become no claim at all."""
+    """What is known of a person. None and empty text become no claim at all.
+
+    ``profile`` are claims by their names: what the person has said besides.
+    """
 
     sub: str
     username: str
@@ -24,6 +36,14 @@ class Subject:
     updated_at: datetime.datetime
     email: str
     email_verified: bool
+    profile: Mapping[str, Any] = field(default_factory=dict)
+
+
+def wants_profile(scope: Collection[str], names: Collection[str] = ()) -> bool:
+    """Whether any claim is asked for that is among what a person has said of themselves."""
+    return any(scope_name in scope for scope_name in ("profile", "phone", "address")) or not _OF_PROFILES.isdisjoint(
+        names
+    )
 
 
 def claims_for(subject: Subject, scope: Collection[str], names: Collection[str] = ()) -> dict[str, Any]:
@@ -32,6 +52,7 @@ def claims_for(subject: Subject, scope: Collection[str], names: Collection[str] 
     ``updated_at`` is in whole seconds, and nothing is said about whether an address is verified where there is none.
     """
     known = {
+        **subject.profile,
         "name": subject.display_name or subject.username,
         "preferred_username": subject.username,
         "locale": subject.locale,

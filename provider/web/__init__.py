@@ -4,7 +4,8 @@
 """
 
 from provider.web.busy import BusyAnswers
+from provider.web.forms import files_of
 from provider.web.installation import install
 from provider.web.rendering import render_answer
 
-__all__ = ["BusyAnswers", "install", "render_answer"]
+__all__ = ["BusyAnswers", "files_of", "install", "render_answer"]

@@ -15,9 +15,9 @@ from provider.web.forms import CookiesMissing, ForgedForm
 from provider.web.rendering import render
 
 log = logging.getLogger("mcp_core.web")
-_WITH_OWN_TEXT = (400, 403, 404, 405, 429, 503)
+_WITH_OWN_TEXT = (400, 403, 404, 405, 413, 429, 503)
 _ENDS = ("confirm-link", "invitation", "no-sign-up")
-_TO_OPEN_AGAIN = ("forged", "cookies", 429, 500, 503)
+_TO_OPEN_AGAIN = ("forged", "cookies", 413, 429, 500, 503)
 
 
 def install(app: Flask) -> None:

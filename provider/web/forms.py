@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import wraps
+from typing import TypeVar
 
-from flask import current_app, g, request
+from flask import Flask, current_app, g, request
 from werkzeug.exceptions import Forbidden
 from werkzeug.wrappers import Response
 
@@ -17,6 +18,7 @@ from provider.web import current
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 FIELD = "csrf_token"
 View = Callable[[], Response]
+F = TypeVar("F", bound=Callable[..., Response])
 
 
 class ForgedForm(Forbidden):
@@ -83,6 +85,34 @@ def or_the_page(page: View) -> Callable[[View], View]:
 def is_out_of_date() -> bool:
     """Whether this is the answer to a form whose token does not hold: nothing that was typed may be acted upon."""
     return bool(g.get("is_out_of_date"))
+
+
+def takes_file(most: int) -> Callable[[F], F]:
+    """For the one view that a file is sent to: its body may have ``most`` bytes, at every door."""
+
+    def mark(view: F) -> F:
+        view.body_bytes = most  # type: ignore[attr-defined]
+        return view
+
+    return mark
+
+
+def allow_file() -> None:
+    """Has the body of this request read as far as its view says."""
+    view = current_app.view_functions.get(request.endpoint or "")
+    request.max_content_length = getattr(view, "body_bytes", current_app.config["MAX_CONTENT_LENGTH"])
+
+
+def files_of(app: Flask) -> dict[str, int]:
+    """The paths that a file is sent to, and how many bytes the body may have."""
+    marked = {name: getattr(view, "body_bytes", 0) for name, view in app.view_functions.items()}
+    return {rule.rule: marked[rule.endpoint] for rule in app.url_map.iter_rules() if marked.get(rule.endpoint)}
+
+
+def file(name: str) -> bytes:
+    """What was sent in a field for a file, empty without one. No more than the body may have."""
+    sent = request.files.get(name)
+    return b"" if sent is None else sent.stream.read()
 
 
 def text(name: str, *, limit: int = 1024) -> str:

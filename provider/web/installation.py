@@ -53,6 +53,7 @@ def install(app: Flask, services: Services, server: object, doorway: Doorway) ->
 
     app.url_map.merge_slashes = False  # a wrong path is not found, it is never redirected with its body
     app.before_request(begin)
+    app.before_request(forms.allow_file)
     app.before_request(forms.refuse_forged_form)
     app.after_request(headers.protect)
     app.after_request(cookies.set_browser_cookie)

@@ -43,6 +43,7 @@ FILES = [
     "migrations/20261129_0030_recovery.sql",
     "migrations/20261129_0050_remembered_devices.sql",
     "migrations/20261129_0110_alerts.sql",
+    "migrations/20261129_0100_profiles.sql",
 ]
 FIRST = "CREATE TABLE one (\n  id INTEGER NOT NULL\n);\nCREATE INDEX ix_one ON one (id);\n"
 SECOND = "ALTER TABLE one ADD COLUMN name VARCHAR(9);\nINSERT INTO one (id, name) VALUES (1, '100%');\n"

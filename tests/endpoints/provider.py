@@ -32,6 +32,12 @@ ISSUER = "http://localhost:8000/oauth"
 REDIRECT_URI = "https://app.example.com/callback"
 API = "https://api.example.com/mcp"
 API_SCOPE = ("notes:read", "notes:write")
+FULL_PROFILE = {
+    "given_name": "Ada", "middle_name": "Augusta", "family_name": "King", "nickname": "ada", "gender": "female",
+    "birthdate": "1990-12-10", "profile": "https://ada.example/me", "website": "https://ada.example",
+    "phone_number": "+82 10 1234 5678", "street_address": "1 Main St\nFlat 2", "postal_code": "04524",
+    "locality": "Seoul", "region": "Seoul", "country": "Korea",
+}  # fmt: skip
 VERIFIER = "a-code-verifier-of-43-to-128-unreserved.characters~0"
 
 
@@ -174,6 +180,18 @@ class Provider:
                 self.origin,
                 **{"username": username, "email": f"{username}@example.com", "password_hash": None, **options},
             )
+
+    def profile(self, user: User, *, zone: str | None = "Asia/Seoul", picture: bytes = b"x", **values: str) -> User:
+        """Everything that a person can say of themselves, or ``values``."""
+        said = values or FULL_PROFILE
+        with self.begin() as tx:
+            self.services.profiles.save(tx, self.origin, user, user.display_name or "", said)
+            self.services.users.set_time_zone(tx, self.clock.now, user.id, zone)
+            if picture:
+                self.services.profiles.set_picture(tx, self.origin, user.id, picture)
+            found = self.services.users.find(tx, user.id)
+        assert found is not None
+        return found
 
     def session(self, user: User, amr: tuple[str, ...] = ("pwd",)) -> tuple[str, Session]:
         """A signed-in browser: the value of its cookie and its session."""

@@ -61,7 +61,7 @@ ASKED: list[tuple[str, dict[str, Any], set[str], set[str]]] = [
     ("one that is essential", {"userinfo": {"email": {"essential": True}}}, set(), {"email"}),
     ("one in the ID token", {"id_token": {"email": None}}, {"email"}, set()),
     ("one in each", {"id_token": {"name": None}, "userinfo": {"email": None}}, {"name"}, {"email"}),
-    ("one that nobody knows", {"userinfo": {"phone_number": {"essential": True}}}, set(), set()),
+    ("one that nobody knows", {"userinfo": {"shoe_size": {"essential": True}}}, set(), set()),
     (
         "those of the protocol",
         {"id_token": {"iss": None, "exp": {"value": 1}, "sid": None, "client_id": None}},
@@ -89,6 +89,15 @@ def test_what_is_asked_for_comes_where_it_is_asked_for(
     again = browser.provider.refresh(trusted, made["refresh_token"]).json
     assert set(claims_of(again["id_token"])) == PROTOCOL | in_id_token
     assert set(browser.provider.userinfo(again["access_token"]).json) == {"sub"} | at_userinfo
+
+
+def test_each_claim_of_a_profile_can_be_asked_for_by_itself(browser: Browser, ada: User, trusted: KnownClient) -> None:
+    browser.provider.profile(ada)
+    browser.sign_in(ada)
+    for name in ("given_name", "picture", "website", "zoneinfo", "phone_number", "phone_number_verified", "address"):
+        made = tokens(browser, trusted, claims=asking(userinfo={name: None}, id_token={name: None}))
+        assert set(claims_of(made["id_token"])) == PROTOCOL | {name}
+        assert set(browser.provider.userinfo(made["access_token"]).json) == {"sub", name}
 
 
 SCOPES: list[tuple[str, set[str]]] = [

@@ -41,6 +41,55 @@ def test_what_is_known_of_a_person_is_shown_as_it_is(provider: Provider) -> None
     }  # fmt: skip
 
 
+SAID = PROFILE | {
+    "given_name", "middle_name", "family_name", "nickname", "gender", "birthdate", "profile", "website", "picture",
+    "zoneinfo",
+}  # fmt: skip
+PHONE = {"phone_number", "phone_number_verified"}
+
+
+@pytest.mark.parametrize("scope, claims", [
+    (("openid",), set()),
+    (("openid", "profile"), SAID),
+    (("openid", "email"), EMAIL),
+    (("openid", "phone"), PHONE),
+    (("openid", "address"), {"address"}),
+    (("openid", "profile", "email", "phone", "address", "offline_access"), SAID | EMAIL | PHONE | {"address"}),
+])  # fmt: skip
+def test_what_a_person_has_said_is_shown_to_its_scope_alone(
+    provider: Provider, scope: tuple[str, ...], claims: set[str]
+) -> None:
+    user = provider.profile(provider.user())
+    answer = provider.userinfo(provider.tokens(user, provider.client(), scope)["access_token"])
+    assert set(answer.json) == {"sub", *claims}
+
+
+def test_all_of_a_profile_is_shown_as_it_was_said(provider: Provider) -> None:
+    user = provider.profile(provider.user())
+    scope = ("openid", "profile", "phone", "address")
+    claims = provider.userinfo(provider.tokens(user, provider.client(), scope)["access_token"]).json
+    site, _path = claims.pop("picture").split("/pictures/")
+    assert site == "http://localhost:8000"
+    assert claims == {
+        "sub": user.id, "name": "ada", "preferred_username": "ada", "updated_at": int(user.updated_at.timestamp()),
+        "given_name": "Ada", "middle_name": "Augusta", "family_name": "King", "nickname": "ada", "gender": "female",
+        "birthdate": "1990-12-10", "profile": "https://ada.example/me", "website": "https://ada.example",
+        "zoneinfo": "Asia/Seoul", "phone_number": "+821012345678", "phone_number_verified": False,
+        "address": {
+            "formatted": "1 Main St\nFlat 2\n04524 Seoul\nSeoul\nKorea", "street_address": "1 Main St\nFlat 2",
+            "postal_code": "04524", "locality": "Seoul", "region": "Seoul", "country": "Korea",
+        },
+    }  # fmt: skip
+
+
+def test_what_was_not_said_is_no_claim(provider: Provider) -> None:
+    user = provider.profile(provider.user(), zone=None, picture=b"", country="Korea")
+    scope = ("openid", "profile", "phone", "address")
+    claims = provider.userinfo(provider.tokens(user, provider.client(), scope)["access_token"]).json
+    assert set(claims) == {"sub", *PROFILE, "address"}
+    assert claims["address"] == {"formatted": "Korea", "country": "Korea"}
+
+
 @pytest.mark.parametrize(
     "case", ["another audience", "machine", "api key", "revoked", "expired", "user disabled", "garbage"]
 )

@@ -62,7 +62,10 @@ def test_a_person_signs_in_and_out(world: World, packages: Path, tmp_path: Path,
     (page,) = person.asked
     says(page, "“Acme Files” wants to use your account", "You will be sent to files.example", "See your e-mail address")
     says(
-        page, "See who you are (your account id)", "See your name and user name", "Keep this access while you are away"
+        page,
+        "See who you are (your account id)",
+        "See your profile: your name, user name, picture and what else you have filled in there",
+        "Keep this access while you are away",
     )
     says_nothing_of(page, ON_THIS_DEVICE, UNREVIEWED, "Access to")
 

@@ -32,6 +32,8 @@ ROUTES = {
     "/account/passkeys": {"GET", "POST"},
     "/account/passkeys/<passkey_id>": {"GET", "POST"},
     "/account/preferences": {"GET", "POST"},
+    "/account/profile": {"GET", "POST"},
+    "/account/profile/picture": {"GET", "POST"},
     "/account/second-factor": {"GET", "POST"},
     "/account/second-factor/recovery-codes": {"GET", "POST"},
     "/account/second-factor/stop-wait": {"POST"},
@@ -281,7 +283,17 @@ def _account(seen: Walk, site: Site, language: str) -> None:
     other.sign_in(ana)
     visitor = Visitor(site, language=language)
     visitor.sign_in(ana)
-    for path in ("", "/second-factor", "/sessions", "/apps", "/api-keys", "/api-keys/new", "/preferences"):
+    for path in (
+        "",
+        "/second-factor",
+        "/sessions",
+        "/apps",
+        "/api-keys",
+        "/api-keys/new",
+        "/preferences",
+        "/profile",
+        "/profile/picture",
+    ):
         visitor.get(f"/account{path}")
         seen.saw(f"account{path}", visitor)
     visitor.post("/account/second-factor", {"action": "begin"})
@@ -334,6 +346,7 @@ def _account(seen: Walk, site: Site, language: str) -> None:
     seen.saw("time zone", visitor, 303)
     visitor.follow()
     seen.saw("preferences, zone chosen", visitor)
+    _profile(seen, visitor)
     visitor.get("/")
     seen.saw("front door", visitor, 303)
     visitor.get("/.well-known/change-password")
@@ -479,6 +492,17 @@ def _passkeys(seen: Walk, site: Site, language: str) -> None:
     seen.saw("passkey removed", visitor, 303)
     visitor.follow()
     seen.saw("passkeys, after removing", visitor)
+
+
+def _profile(seen: Walk, visitor: Visitor) -> None:
+    visitor.post("/account/profile", {"website": "javascript:alert(1)", "given_name": HOSTILE, "gender": "x"})
+    seen.saw("profile with mistakes", visitor, 400)
+    visitor.post("/account/profile", {"display_name": HOSTILE[:90], "given_name": HOSTILE[:90]})
+    seen.saw("profile saved", visitor, 303)
+    visitor.follow()
+    seen.saw("profile, filled in", visitor)
+    visitor.post("/account/profile/picture")
+    seen.saw("picture, nothing typed", visitor, 400)
 
 
 def _applications(seen: Walk, site: Site, language: str) -> None:

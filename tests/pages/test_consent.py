@@ -52,7 +52,7 @@ def test_the_page_says_all_that_a_person_needs_to_decide(site: Site, ana: Accoun
         "Not you?",
         "Reports https://reports.example/api",
         "See who you are (your account id)",
-        "See your name and user name",
+        "See your profile: your name, user name, picture and what else you have filled in there",
         "See your e-mail address",
         "Keep this access while you are away, until you take it back",
         "Do what Reports calls “reports:read”",

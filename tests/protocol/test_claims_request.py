@@ -29,7 +29,7 @@ READ: list[tuple[str, Any, ClaimsRequest]] = [
         ClaimsRequest(userinfo=("name", "email"), id_token=("name",)),
     ),
     ("in any language", {"userinfo": {"name#ko": None, "이름": None}}, ClaimsRequest()),
-    ("unknown ones", {"userinfo": {"phone_number": None, "name": None, "": None}}, ClaimsRequest(userinfo=("name",))),
+    ("unknown ones", {"userinfo": {"shoe_size": None, "name": None, "": None}}, ClaimsRequest(userinfo=("name",))),
     (
         "those of the protocol",
         {"id_token": {"iss": None, "aud": None, "auth_time": {"essential": True}, "exp": None}},
