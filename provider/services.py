@@ -254,7 +254,7 @@ class Services:
         self.passkey_proofs = PasskeyProofs(
             party, challenges, self.passkeys, self.users, self.login, self.attempts, self.audit
         )
-        self.api_keys = ApiKeys(self.clients, self.resources, self.audit, keyring)
+        self.api_keys = ApiKeys(self.clients, self.resources, self.groups, self.audit, keyring)
         self.consents = Consents(self.audit, self.grants, keyring)
         self.reset_links = MailedLinks(keyring, metadata.tables["password_reset_tokens"], "reset", RESET_SECONDS)
         self.address_links = MailedLinks(

@@ -13,11 +13,13 @@ from database.models import Client as ClientRow
 from database.models import User as UserRow
 from database.reading import Listed
 from database.transaction import Transaction
+from provider.accounts.groups import Groups
 from provider.accounts.shown_once import is_shown_still, key_secret
 from provider.accounts.users import User
 from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.client import Client, Resource
 from provider.protocol.errors import OAuthError
+from provider.protocol.groups import Membership
 from provider.protocol.messages import Origin
 from provider.protocol.text import is_name, one_line
 from provider.security.crypto import Keyring, constant_time_equal
@@ -74,17 +76,24 @@ class ApiKeys:
     """Made by a signed-in user or an operator. A key never holds more than its owner and ends with the owner."""
 
     def __init__(
-        self, clients: ClientStore, resources: ResourceCatalogue, audit: AuditRecorder, keyring: Keyring
+        self,
+        clients: ClientStore,
+        resources: ResourceCatalogue,
+        groups: Groups,
+        audit: AuditRecorder,
+        keyring: Keyring,
     ) -> None:
         self._clients = clients
         self._resources = resources
+        self._groups = groups
         self._audit = audit
         self._keyring = keyring
 
     def owner_scope(self, tx: Transaction, owner: User, resource_uri: str | None) -> tuple[str, ...]:
         """All scopes that this user may give to a key: those of one API, or of all of them."""
         apis = self._resources.list(tx) if resource_uri is None else [self._resources.get(tx, resource_uri)]
-        return tuple(dict.fromkeys(scope for api in apis for scope in scope_of_owner(api, is_admin=owner.is_admin)))
+        membership = self._groups.membership(tx, owner.id)
+        return tuple(dict.fromkeys(scope for api in apis for scope in scope_of_owner(api, membership)))
 
     def create(
         self,
@@ -217,6 +226,16 @@ def _terms_of(key: Client) -> tuple[set[str], str | None, datetime.timedelta | N
     return set(key.scope), key.resource, None if key.expires_at is None else key.expires_at - key.created_at
 
 
-def scope_of_owner(resource: Resource, *, is_admin: bool) -> tuple[str, ...]:
-    """What a person may have at an API: everything, but for what only administrators have."""
-    return tuple(scope for scope in resource.scope if is_admin or scope not in resource.admin_scope)
+def scope_of_owner(resource: Resource, owner: Membership | None) -> tuple[str, ...]:
+    """What a person may have at an API: all but what is kept for administrators, or for groups that they are not in.
+
+    None stands for whoever may have the most.
+    """
+    if owner is None:
+        return resource.scope
+    return tuple(
+        scope
+        for scope in resource.scope
+        if (owner.is_admin or scope not in resource.admin_scope)
+        and owner.is_in_one_of(resource.scope_groups.get(scope, ()))
+    )

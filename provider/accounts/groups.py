@@ -188,9 +188,7 @@ class Groups:
         self._take(tx, origin, group)
         reserved = self._reserved_for(tx, group.id)
         if reserved:
-            raise GroupInUse(
-                f"it is what {reserved[0]} is reserved for" + f" (and {len(reserved) - 1} more)" * (len(reserved) > 1)
-            )
+            raise GroupInUse(f"reserved for it are {', '.join(reserved[:5])}{' and more' * (len(reserved) > 5)}")
         self._count_change(tx, select(_MEMBERS.c.user_id).where(_MEMBERS.c.group_id == group.id))
         tx.execute(delete(UserGroup).where(_GROUPS.c.id == group.id))
         self._record(tx, origin, AuditEvent.GROUP_DELETED, group, actor)

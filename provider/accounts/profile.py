@@ -9,7 +9,9 @@ from provider.accounts.users import User
 from provider.protocol.claims import Subject
 
 
-def subject_of(user: User, sub: str, profile: Mapping[str, Any] | None = None) -> Subject:
+def subject_of(
+    user: User, sub: str, profile: Mapping[str, Any] | None = None, groups: tuple[str, ...] | None = None
+) -> Subject:
     """The user under the identifier ``sub``, which is a client's own one where subjects are pairwise.
 
     ``profile`` is what ``Profiles.claims`` says of them, where anything asks for it (``wants_profile``).
@@ -23,4 +25,5 @@ def subject_of(user: User, sub: str, profile: Mapping[str, Any] | None = None) -
         email=user.email,
         email_verified=user.is_verified,
         profile=profile or {},
+        groups=groups,
     )

@@ -11,6 +11,7 @@ from provider.accounts.api_keys import scope_of_owner
 from provider.authorization.answers import ReturnAddress
 from provider.protocol.client import Client, Resource
 from provider.protocol.errors import OAuthError
+from provider.protocol.groups import Membership
 from provider.protocol.registration_digest import registration_digest
 from provider.protocol.request_rules import AuthorizationParameters
 from provider.protocol.scopes import IDENTITY_SCOPES, OFFLINE_ACCESS, grantable_scope
@@ -47,15 +48,22 @@ def consented_scope(asked: AskedFor, scope: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*scope, *asked.parameters.claims.scope)))
 
 
-def scope_of_request(asked: AskedFor, resource: Resource, *, is_admin: bool) -> tuple[str, ...]:
-    """Exactly what would be granted: the request, or the defaults, cut down to what can be had.
+def scope_of_request(asked: AskedFor, resource: Resource, person: Membership | None) -> tuple[str, ...]:
+    """Exactly what would be granted: the request, or the defaults, cut down to what this person can have.
 
-    Raises ``invalid_scope`` when nothing is left.
+    None stands for whoever can have the most. Raises ``invalid_scope`` when nothing is left.
     """
-    allowed = {*IDENTITY_SCOPES, *scope_of_owner(resource, is_admin=is_admin)}
+    allowed = {*IDENTITY_SCOPES, *scope_of_owner(resource, person)}
     if not asked.client.allows_grant("refresh_token"):
         allowed.discard(OFFLINE_ACCESS)
     scope = grantable_scope(asked.parameters.scope, default=asked.client.scope or resource.scope, allowed=allowed)
     if not scope:
         raise OAuthError.invalid_scope("The request asks for no scope, and there is none by default.")
     return scope
+
+
+def withheld_scope(asked: AskedFor, resource: Resource, person: Membership) -> tuple[str, ...]:
+    """What of the request this person cannot have, since it is reserved for groups that they are not in."""
+    wanted = asked.parameters.scope or asked.client.scope or resource.scope
+    reserved = resource.scope_groups
+    return tuple(name for name in wanted if name in reserved and not person.is_in_one_of(reserved[name]))

@@ -18,7 +18,9 @@ class RequestDescription:
     mention. ``claims_scope`` are scopes that are not granted and whose
     claims the request asks for one by one. ``wants_account`` says that the person is expected to make an account first
     (``prompt=create``), which operators do where nobody may sign up. ``digest`` names what is told: a decision is about
-    that alone. ``needs_sign_in`` says that nobody is signed in, or not in the way that the request wants.
+    that alone. ``needs_sign_in`` says that nobody is signed in, or not in the way that the request wants. ``withheld`` are
+    scopes that it asks for and this person cannot give; ``is_outside`` says that the application is not for them at all.
+    ``contacts`` are addresses of the people who run it.
     """
 
     app: AppIdentity
@@ -36,6 +38,9 @@ class RequestDescription:
     tos_uri: str | None
     digest: str
     needs_sign_in: bool
+    withheld: tuple[str, ...] = ()
+    is_outside: bool = False
+    contacts: tuple[str, ...] = ()
 
 
 def describe_request(
@@ -46,9 +51,11 @@ def describe_request(
     allowed_before: tuple[str, ...],
     digest: str,
     *,
+    withheld: tuple[str, ...],
+    is_outside: bool,
     needs_sign_in: bool,
 ) -> RequestDescription:
-    """Only applications that somebody vouches for show a picture."""
+    """Only applications that somebody vouches for show a picture, and say whom to ask."""
     details = client.details
     return RequestDescription(
         app=identity_of(client, [parameters.redirect_uri]),
@@ -66,4 +73,7 @@ def describe_request(
         tos_uri=details.tos_uri,
         digest=digest,
         needs_sign_in=needs_sign_in,
+        withheld=withheld,
+        is_outside=is_outside,
+        contacts=details.contacts if client.is_vouched else (),
     )

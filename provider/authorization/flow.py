@@ -13,12 +13,13 @@ from database.transaction import Transaction
 from provider.accounts.users import User
 from provider.audit import AuditEvent
 from provider.authorization.answers import AuthorizationAnswers
-from provider.authorization.asked import AskedFor, consented_scope, digest_of_request, scope_of_request
+from provider.authorization.asked import AskedFor, consented_scope, digest_of_request, scope_of_request, withheld_scope
 from provider.authorization.descriptions import RequestDescription, describe_request
 from provider.authorization.ended import EndedRequests
 from provider.authorization.levels import needs_step_up, wanted_levels
 from provider.protocol.client import Resource
 from provider.protocol.errors import OAuthError
+from provider.protocol.groups import NOBODY
 from provider.protocol.messages import Origin, ProtocolResponse
 from provider.protocol.redirect_uris import goes_to_a_device
 from provider.protocol.request_rules import AuthorizationParameters, is_redirect_uri_of
@@ -34,6 +35,11 @@ class NeedsPage:
 
     path: str
     error: str
+    reason: str = "The user would have to act on a page, and prompt is none."
+
+
+# The person at hand is in none of the groups that the application is reserved for.
+OUTSIDE = NeedsPage("/members-only", "access_denied", "The user is not among those whom this application is for.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +71,14 @@ class AuthorizationFlow:
         """
         resource = self._resource(tx, asked)
         if signed_in is None or self._must_sign_in_again(tx, asked, signed_in[0], now):
-            scope_of_request(asked, resource, is_admin=True)
+            scope_of_request(asked, resource, None)
             makes_account = "create" in asked.parameters.prompt and self._services.sign_ups.are_open(tx)
             return NeedsPage("/signup" if makes_account else "/login", "login_required")
         session, user = signed_in
-        scope = scope_of_request(asked, resource, is_admin=user.is_admin)
+        person = self._services.groups.membership(tx, user.id)
+        if not person.is_in_one_of(asked.client.only_groups):
+            return OUTSIDE
+        scope = scope_of_request(asked, resource, person)
         if self._services.second_factor_rule.must_enrol(tx, user, now):
             return NeedsPage("/login/second-factor", "interaction_required")
         if user.is_unconfirmed:
@@ -177,6 +186,7 @@ class AuthorizationFlow:
         if asked is None:
             return None
         user = None if signed_in is None else signed_in[1]
+        person = NOBODY if user is None else self._services.groups.membership(tx, user.id)
         try:
             resource = self._resource(tx, asked)
         except OAuthError:
@@ -186,7 +196,7 @@ class AuthorizationFlow:
         except OAuthError:
             needs_sign_in = False  # the endpoint refuses
         try:
-            scope = scope_of_request(asked, resource, is_admin=user is not None and user.is_admin)
+            scope = scope_of_request(asked, resource, person)
         except OAuthError:
             scope = ()
         allowed: tuple[str, ...] = ()
@@ -201,14 +211,26 @@ class AuthorizationFlow:
         shown = None if resource.uri == self._issuer else resource
         digest = digest_of_request(asked, resource, scope)
         return describe_request(
-            asked.client, asked.parameters, shown, scope, allowed, digest, needs_sign_in=needs_sign_in
+            asked.client,
+            asked.parameters,
+            shown,
+            scope,
+            allowed,
+            digest,
+            withheld=withheld_scope(asked, resource, person),
+            is_outside=user is not None and not person.is_in_one_of(asked.client.only_groups),
+            needs_sign_in=needs_sign_in,
         )
 
     def deny(self, tx: Transaction, origin: Origin, handle: str, browser: str, user_id: str) -> ProtocolResponse:
-        """Uses the request up and tells the application. The user has acted, so any client may be redirected to."""
+        """Uses the request up and tells the application, also where the user could not have allowed it.
+
+        The user has acted, so any client may be redirected to.
+        """
         asked = self.find(tx, origin.now, handle, browser)
         if asked is None or not self._services.authorization_requests.consume(tx, origin.now, handle):
             return self.ended.page(tx, origin.now, handle, browser)
+        is_outside = not self._services.groups.membership(tx, user_id).is_in_one_of(asked.client.only_groups)
         self._services.audit.record(
             tx,
             AuditEvent.CONSENT_DENIED,
@@ -217,10 +239,12 @@ class AuthorizationFlow:
             outcome="denied",
             resource_type="oauth_clients",
             resource_id=asked.client.client_id,
+            **({"reason": "not in its groups"} if is_outside else {}),
         )
         if asked.parameters.pushed is not None:
             self._services.pushed_requests.consume(tx, origin.now, asked.parameters.pushed)
-        return self.answers.send_back(asked.return_address, OAuthError("access_denied", "The user refused.").body())
+        error = OAuthError("access_denied", OUTSIDE.reason if is_outside else "The user refused.")
+        return self.answers.send_back(asked.return_address, error.body())
 
     def _resource(self, tx: Transaction, asked: AskedFor) -> Resource:
         """The API that is named, or the client's own, or the only one that has such scopes, or this server."""

@@ -29,6 +29,40 @@ def describing(command: Callable[..., Any]) -> Callable[..., Any]:
     return _describe(_describe_ko(command))
 
 
+groups_claim = click.option(
+    "--groups-claim",
+    type=click.Choice(("on", "off")),
+    help="Whether its access tokens name the person's groups, where the scope groups was granted. Default: off.",
+)
+scope_groups = click.option(
+    "--scope-group", "reserved", multiple=True, metavar="SCOPE=GROUP",
+    help="A scope that only members of a group get. May repeat: of any of them. SCOPE= opens it to everybody.",
+)  # fmt: skip
+
+
+def reserved_scopes(
+    scope: Collection[str], said: Sequence[str], find: Callable[[str], str], before: Mapping[str, tuple[str, ...]]
+) -> dict[str, tuple[str, ...]]:
+    """``before`` with what ``--scope-group`` says: a scope that it names is for those groups alone from now on.
+
+    ``find`` gives the id of a named group, or refuses.
+    """
+    named: dict[str, list[str]] = {}
+    for text in said:
+        name, value = _of_scope(scope, text, "reserves", "SCOPE=GROUP")
+        named.setdefault(name, []).extend([find(value)] if value else [])
+    return {name: groups for name, groups in {**before, **{k: tuple(v) for k, v in named.items()}}.items() if groups}
+
+
+def _of_scope(scope: Collection[str], text: str, does: str, form: str) -> tuple[str, str]:
+    """``SCOPE=…`` as one of the scopes and the rest: a scope may have an equals sign itself. Or a refusal."""
+    name = next((name for name in sorted(scope, key=len, reverse=True) if text.startswith(f"{name}=")), None)
+    if name is None:
+        meant = near(text.partition("=")[0], scope)
+        refuse(f"{text!r} {does} none of its scopes ({' '.join(scope)}).{meant} Write: {form}")
+    return name, text[len(name) + 1 :].strip()
+
+
 def described(
     scope: Collection[str],
     english: Sequence[str],
@@ -39,12 +73,9 @@ def described(
     said = {name: dict(words) for name, words in (before or {}).items()}
     for language, texts in (("en", english), ("ko", korean)):
         for text in texts:
-            name = next((name for name in sorted(scope, key=len, reverse=True) if text.startswith(f"{name}=")), None)
-            if name is None:
-                meant = near(text.partition("=")[0], scope)
-                refuse(f"{text!r} describes none of its scopes ({' '.join(scope)}).{meant} Write: SCOPE=WORDS")
+            name, sentence = _of_scope(scope, text, "describes", "SCOPE=WORDS")
             words = said.setdefault(name, {})
-            words[language] = text[len(name) + 1 :].strip()
+            words[language] = sentence
             if not words[language]:
                 del words[language]
     return said

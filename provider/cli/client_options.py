@@ -87,6 +87,15 @@ _OPTIONS = (
 )
 
 
+only_groups = click.option(
+    "--only-group",
+    "only_groups",
+    multiple=True,
+    metavar="GROUP",
+    help="Reserved for the members of this group. May repeat: of any of them. An empty text: for everybody.",
+)
+
+
 def registration_options(command: Command) -> Command:
     """Adds the options that ``options_from`` reads."""
     for option in reversed(_OPTIONS):

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from provider.cli.client_options import changed_uris, options_from, refuse_contradictions, registration_options
+from provider.cli.client_options import (
+    changed_uris,
+    only_groups,
+    options_from,
+    refuse_contradictions,
+    registration_options,
+)
 from provider.cli.presets import configuration_for, for_program, show_configuration, uris_for
 from provider.cli.terminal import Group, as_json, ended, opened, quoted, refuse, show_fields, show_json, show_table
 from provider.program_name import command
@@ -31,9 +38,18 @@ def client() -> None:
 @for_program
 @click.option("--name", required=True, metavar="N", help="What people read on the consent page.")
 @registration_options
+@only_groups
 @click.option("--trusted", is_flag=True, help="Ours: no consent page.")
 @as_json
-def create(*, preset: Preset | None, name: str, trusted: bool, as_json: bool, **given: Any) -> None:
+def create(
+    *,
+    preset: Preset | None,
+    name: str,
+    only_groups: tuple[str, ...],
+    trusted: bool,
+    as_json: bool,
+    **given: Any,
+) -> None:
     """Register an application. A secret is shown once.
 
     \b
@@ -56,16 +72,19 @@ def create(*, preset: Preset | None, name: str, trusted: bool, as_json: bool, **
         services = terminal.services
         options = options_from(terminal, name, given, "native" if given["native"] else None)
         metadata = operator_metadata(options, algorithms=services.settings.algorithms)
+        _refuse_idle_reservation(only_groups, metadata.grant_types)
         made, secret = services.clients.register(
             terminal.tx,
             terminal.origin,
             kind=OPERATORS,
             is_trusted=trusted,
+            only_groups=terminal.group_ids(only_groups),
             actor=terminal.actor,
             **metadata.to_values(),
         )
         text = None if preset is None else configuration_for(preset, terminal, made, secret)
-    _show_made(made, secret, as_json=as_json, configuration=text)
+        groups = services.groups.names(terminal.tx, made.only_groups)
+    _show_made(made, secret, groups, as_json=as_json, configuration=text)
     if preset is not None and text is not None and not as_json:
         show_configuration(preset, text)
 
@@ -74,6 +93,7 @@ def create(*, preset: Preset | None, name: str, trusted: bool, as_json: bool, **
 @click.argument("client_id")
 @click.option("--name", metavar="N", help="What people read on the consent page.")
 @registration_options
+@only_groups
 @click.option("--web", is_flag=True, help="Does not run on a device: takes --native back.")
 @click.option(
     "--add-redirect-uri", "added", multiple=True, metavar="URI", help="One more, beside those there are. May repeat."
@@ -85,6 +105,7 @@ def update(
     *,
     client_id: str,
     name: str | None,
+    only_groups: tuple[str, ...],
     web: bool,
     added: tuple[str, ...],
     removed: tuple[str, ...],
@@ -106,7 +127,15 @@ def update(
     if web and given["native"]:
         raise click.UsageError("--native and --web contradict each other.")
     if not any(
-        (name, web, added, removed, trusted is not None, *(value not in (None, False, ()) for value in given.values()))
+        (
+            name,
+            only_groups,
+            web,
+            added,
+            removed,
+            trusted is not None,
+            *(value not in (None, False, ()) for value in given.values()),
+        )
     ):
         raise click.UsageError("Say what is to change.")
     with opened() as terminal:
@@ -117,14 +146,22 @@ def update(
         client_type = "web" if web else "native" if given["native"] else None
         options = options_from(terminal, name, given, client_type)
         metadata = operator_metadata(options, known=found, algorithms=services.settings.algorithms)
+        _refuse_idle_reservation(only_groups or found.only_groups, metadata.grant_types)
         done = services.clients.replace(
-            terminal.tx, terminal.origin, found, metadata, is_trusted=trusted, actor=terminal.actor
+            terminal.tx,
+            terminal.origin,
+            found,
+            metadata,
+            is_trusted=trusted,
+            only_groups=terminal.group_ids(only_groups) if only_groups else None,
+            actor=terminal.actor,
         )
         if done is None:
             refuse("Somebody else has changed this application at the same moment. Try again.")
-    changed, secret = done
+        changed, secret = done
+        groups = services.groups.names(terminal.tx, changed.only_groups)
     if as_json or secret is not None:
-        _show_made(changed, secret, as_json=as_json)
+        _show_made(changed, secret, groups, as_json=as_json)
     else:
         click.echo(f"{quoted(changed.name)} ({client_id}) is updated.")
 
@@ -138,7 +175,12 @@ def list_clients(*, as_json: bool) -> None:
     Example:   mcp-core client list
     """
     with opened() as terminal:
-        rows = [_fields(found) for found in terminal.services.clients.list(terminal.tx) if not found.is_api_key]
+        groups = terminal.group_names()
+        rows = [
+            _fields(found, [groups.get(group_id, group_id) for group_id in found.only_groups])
+            for found in terminal.services.clients.list(terminal.tx)
+            if not found.is_api_key
+        ]
     if as_json:
         show_json(rows)
     else:
@@ -155,7 +197,8 @@ def show(*, client_id: str, as_json: bool) -> None:
     Example:   mcp-core client show app_4fK…
     """
     with opened() as terminal:
-        fields = _fields(terminal.client(client_id))
+        found = terminal.client(client_id)
+        fields = _fields(found, terminal.services.groups.names(terminal.tx, found.only_groups))
     if as_json:
         show_json(fields)
     else:
@@ -213,7 +256,14 @@ def rotate_secret(*, client_id: str, as_json: bool) -> None:
         secret = terminal.services.clients.rotate_secret(terminal.tx, terminal.origin, client_id, actor=terminal.actor)
         if secret is None:
             refuse(f"{quoted(found.name)} has no secret: it is a public client, or was revoked.")
-    _show_made(found, secret, as_json=as_json)
+        groups = terminal.services.groups.names(terminal.tx, found.only_groups)
+    _show_made(found, secret, groups, as_json=as_json)
+
+
+def _refuse_idle_reservation(groups: Sequence[str], grant_types: Sequence[str]) -> None:
+    """Raises a refusal where nobody signs in: an application in its own name is in no group."""
+    if any(groups) and "authorization_code" not in grant_types:
+        refuse("Only an application that people sign in to can be reserved for groups.")
 
 
 def _refuse_others(found: Client) -> None:
@@ -239,21 +289,26 @@ def _set_active(client_id: str, *, active: bool) -> None:
         click.echo(f"{quoted(found.name)} ({client_id}) is {state}.{ended(asdict(done))}")
 
 
-def _show_made(made: Client, secret: str | None, *, as_json: bool, configuration: str | None = None) -> None:
+def _show_made(
+    made: Client, secret: str | None, groups: Sequence[str], *, as_json: bool, configuration: str | None = None
+) -> None:
     shown = {} if secret is None else {"client_secret": secret}
     if as_json:
-        show_json({**_fields(made), **shown, **({} if configuration is None else {"configuration": configuration})})
+        show_json(
+            {**_fields(made, groups), **shown, **({} if configuration is None else {"configuration": configuration})}
+        )
         return
     show_fields({"client_id": made.client_id, **shown})
     if secret is not None:
         click.echo("Keep the secret now; it is not shown again.")
 
 
-def _fields(found: Client) -> dict[str, Any]:
+def _fields(found: Client, groups: Sequence[str]) -> dict[str, Any]:
     names = (
         "client_id", "name", "kind", "application_type", "token_endpoint_auth_method", "redirect_uris",
         "exact_auth_method", "post_logout_redirect_uris", "grant_types", "scope", "resource", "require_pkce", "pkce",
         "claims_in_id_token", "id_token_signed_response_alg", "is_trusted", "is_vouched", "is_active", "created_at",
         "last_used_at",
     )  # fmt: skip
-    return {name: getattr(found, name) for name in names} | {"scope": " ".join(found.scope), **found.details.to_dict()}
+    more = {"scope": " ".join(found.scope), "only_groups": list(groups), **found.details.to_dict()}
+    return {name: getattr(found, name) for name in names} | more

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from provider.cli.api_options import ALGORITHMS, TOKEN_ALG_HELP, TOKEN_TYP_HELP, TYPES, described, describing
+from provider.cli.api_options import (
+    ALGORITHMS,
+    TOKEN_ALG_HELP,
+    TOKEN_TYP_HELP,
+    TYPES,
+    described,
+    describing,
+    groups_claim,
+    reserved_scopes,
+    scope_groups,
+)
 from provider.cli.terminal import Group, as_json, ended, near, opened, refuse, show_fields, show_json, show_table
 from provider.program_name import command
 
@@ -31,6 +42,8 @@ def resource() -> None:
 @click.option("--name", required=True, metavar="N", help="What people read on the consent page.")
 @click.option("--scope", required=True, metavar='"a b"', help="All scopes that the API knows.")
 @click.option("--admin-scope", metavar='"a b"', default="", help="Those of them that only administrators get.")
+@scope_groups
+@groups_claim
 @describing
 @click.option("--token-alg", type=ALGORITHMS, default="RS256", show_default=True, help=TOKEN_ALG_HELP)
 @click.option("--token-typ", type=TYPES, default="at+jwt", show_default=True, help=TOKEN_TYP_HELP)
@@ -42,6 +55,8 @@ def add(
     name: str,
     scope: str,
     admin_scope: str,
+    reserved: tuple[str, ...],
+    groups_claim: str | None,
     english: tuple[str, ...],
     korean: tuple[str, ...],
     token_alg: str,
@@ -71,13 +86,16 @@ def add(
                 access_token_seconds=access_token_seconds,
                 descriptions=described(known_scope, english, korean),
                 token_typ=token_typ,
+                groups_claim=groups_claim == "on",
+                scope_groups=reserved_scopes(known_scope, reserved, terminal.group_id, {}),
             )
         except ResourceExists as known:
             same = "" if str(known) == uri else f" Clients take {uri} for the same."
             refuse(f"{known} is registered already.{same}")
         except ValueError as error:
             refuse(f"{error}.".capitalize())
-    _show(made, as_json=as_json)
+        groups = terminal.group_names()
+    _show(made, groups, as_json=as_json)
 
 
 @resource.command()
@@ -86,6 +104,8 @@ def add(
 @click.option("--add-scope", metavar='"a b"', default="", help="Scopes that the API has learnt.")
 @click.option("--remove-scope", metavar='"a b"', default="", help="Scopes that it no longer knows.")
 @click.option("--admin-scope", metavar='"a b"', help="Those that only administrators get, in place of those before.")
+@scope_groups
+@groups_claim
 @describing
 @click.option("--token-alg", type=ALGORITHMS, help=TOKEN_ALG_HELP)
 @click.option("--token-typ", type=TYPES, help=TOKEN_TYP_HELP)
@@ -103,6 +123,8 @@ def update(
     add_scope: str,
     remove_scope: str,
     admin_scope: str | None,
+    reserved: tuple[str, ...],
+    groups_claim: str | None,
     english: tuple[str, ...],
     korean: tuple[str, ...],
     token_alg: str | None,
@@ -135,6 +157,8 @@ def update(
             "descriptions": described(scope, english, korean, known.descriptions),
             "token_alg": token_alg,
             "token_typ": token_typ,
+            "groups_claim": None if groups_claim is None else groups_claim == "on",
+            "scope_groups": reserved_scopes(scope, reserved, terminal.group_id, known.scope_groups),
         }
         changes = {field: value for field, value in changes.items() if value is not None}
         if access_token_seconds is not None:
@@ -143,7 +167,8 @@ def update(
             changed = terminal.services.resources.change(terminal.tx, terminal.origin, known.uri, **changes)
         except ValueError as error:
             refuse(f"{error}.".capitalize())
-    _show(changed or known, as_json=as_json)
+        groups = terminal.group_names()
+    _show(changed or known, groups, as_json=as_json)
 
 
 @resource.command("set")
@@ -170,7 +195,8 @@ def set_resource(*, uri: str, client_ids: tuple[str, ...], as_json: bool) -> Non
                 refuse(f"{name} is no application that an operator made and that has a secret or a key.")
         changes = {"introspection_clients": wanted}
         changed = terminal.services.resources.change(terminal.tx, terminal.origin, known.uri, **changes)
-    _show(changed or known, as_json=as_json)
+        groups = terminal.group_names()
+    _show(changed or known, groups, as_json=as_json)
 
 
 @resource.command("list")
@@ -182,7 +208,8 @@ def list_resources(*, as_json: bool) -> None:
     Example:   mcp-core resource list
     """
     with opened() as terminal:
-        rows = [_fields(found) for found in terminal.services.resources.list(terminal.tx)]
+        groups = terminal.group_names()
+        rows = [_fields(found, groups) for found in terminal.services.resources.list(terminal.tx)]
     if as_json:
         show_json(rows)
     else:
@@ -213,15 +240,19 @@ def _known(terminal: Terminal, uri: str) -> Resource:
     return found
 
 
-def _show(found: Resource, *, as_json: bool) -> None:
+def _show(found: Resource, groups: Mapping[str, str], *, as_json: bool) -> None:
+    fields = _fields(found, groups)
     if as_json:
-        show_json(_fields(found))
+        show_json(fields)
         return
     descriptions = [f"{name}={words}" for name, said in found.descriptions.items() for words in said.values()]
-    show_fields({**_fields(found), "descriptions": "; ".join(descriptions)})
+    reserved = [f"{scope}={name}" for scope, names in fields["scope_groups"].items() for name in names]
+    show_fields({**fields, "descriptions": "; ".join(descriptions), "scope_groups": reserved})
 
 
-def _fields(found: Resource) -> dict[str, Any]:
+def _fields(found: Resource, groups: Mapping[str, str]) -> dict[str, Any]:
+    """``groups`` are the names of all groups by their ids."""
+    reserved = found.scope_groups.items()
     return {
         "uri": found.uri,
         "name": found.name,
@@ -232,4 +263,6 @@ def _fields(found: Resource) -> dict[str, Any]:
         "introspection_clients": found.introspection_clients,
         "descriptions": {name: dict(words) for name, words in found.descriptions.items()},
         "token_typ": found.token_typ,
+        "groups_claim": found.groups_claim,
+        "scope_groups": {scope: sorted(groups.get(group_id, group_id) for group_id in ids) for scope, ids in reserved},
     }

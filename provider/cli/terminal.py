@@ -82,6 +82,17 @@ class Terminal:
         """The group that a name or an id means, or a refusal."""
         return self.services.groups.find(self.tx, text) or self.unknown_group(text)
 
+    def group_names(self) -> dict[str, str]:
+        """The names of all groups by their ids."""
+        return {group.id: group.name for group in self.services.groups.list(self.tx)}
+
+    def group_id(self, text: str) -> str:
+        return self.group(text).id
+
+    def group_ids(self, names: Iterable[str]) -> tuple[str, ...]:
+        """The ids of named groups, each once. Empty text is no group."""
+        return tuple(dict.fromkeys(self.group(name).id for name in names if name))
+
     def unknown_group(self, text: str) -> NoReturn:
         """A refusal, with the name that it is like."""
         known = near(text, (group.name for group in self.services.groups.list(self.tx)))

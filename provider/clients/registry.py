@@ -115,6 +115,7 @@ class Clients:
         nonce_replaces_pkce: bool = False,
         exact_auth_method: bool = True,
         claims_in_id_token: bool = False,
+        only_groups: Sequence[str] = (),
         rotate_refresh_tokens: bool | None = None,
         is_trusted: bool = False,
         is_vouched: bool = True,
@@ -156,6 +157,7 @@ class Clients:
             "nonce_replaces_pkce": nonce_replaces_pkce,
             "exact_auth_method": exact_auth_method,
             "claims_in_id_token": claims_in_id_token,
+            "only_groups": list(only_groups) or None,
             "rotate_refresh_tokens": is_public if rotate_refresh_tokens is None else rotate_refresh_tokens,
             "is_trusted": is_trusted,
             "is_vouched": is_vouched,
@@ -185,6 +187,7 @@ class Clients:
         metadata: ClientMetadata,
         *,
         is_trusted: bool | None = None,
+        only_groups: Sequence[str] | None = None,
         registration_token_hash: str | None = None,
         document_fresh_until: datetime.datetime | None = None,
         actor: str | None = None,
@@ -194,8 +197,13 @@ class Clients:
         Returns the client as it is now, with a secret in clear if it needs one that it did not have. None when somebody
         else has changed the client since it was read.
         """
-        before = {**metadata_columns(metadata_of(client)), "is_trusted": client.is_trusted}
-        values = metadata_columns(metadata) | {"is_trusted": client.is_trusted if is_trusted is None else is_trusted}
+        known = {"is_trusted": client.is_trusted, "only_groups": list(client.only_groups) or None}
+        before = {**metadata_columns(metadata_of(client)), **known}
+        values = metadata_columns(metadata) | known
+        if is_trusted is not None:
+            values["is_trusted"] = is_trusted
+        if only_groups is not None:
+            values["only_groups"] = list(only_groups) or None
         differing = sorted(name for name, value in values.items() if value != before[name])
         values["document_fresh_until"] = document_fresh_until
         values["registration_token_hash"] = registration_token_hash or client.registration_token_hash

@@ -32,15 +32,19 @@ def checked_resource(said: Resource) -> Resource:
     if seconds is not None and not MIN_TOKEN_SECONDS <= seconds <= MAX_TOKEN_SECONDS:
         raise ValueError(f"access tokens live {MIN_TOKEN_SECONDS} to {MAX_TOKEN_SECONDS} seconds")
     if set(scope) & set(IDENTITY_SCOPES):
-        raise OAuthError.invalid_scope("openid, profile, email and offline_access belong to this server.")
+        raise OAuthError.invalid_scope(f"{', '.join(IDENTITY_SCOPES)} belong to this server.")
     if not set(admin_scope) <= set(scope):
         raise ValueError("admin scopes must be among the scopes")
+    if not set(said.scope_groups) <= set(scope):
+        raise ValueError("only the resource's own scopes can be reserved for groups")
     if canonical_resource(said.uri).partition(":")[0] in SCRIPT_SCHEMES:
         raise OAuthError.invalid_target("The resource must be an https URI, or another name such as a URN.")
     if not set(said.descriptions) <= set(scope):
         raise ValueError("only the resource's own scopes can be described")
     descriptions = {name: _checked_words(said.descriptions[name]) for name in scope if said.descriptions.get(name)}
-    return replace(said, name=name, scope=scope, admin_scope=admin_scope, descriptions=descriptions)
+    reserved = {name: tuple(dict.fromkeys(groups)) for name, groups in said.scope_groups.items() if groups}
+    made = replace(said, name=name, scope=scope, admin_scope=admin_scope)
+    return replace(made, descriptions=descriptions, scope_groups=reserved)
 
 
 def _checked_words(words: Mapping[str, str]) -> dict[str, str]:

@@ -80,6 +80,8 @@ class Resources:
         access_token_seconds: int | None = None,
         descriptions: Mapping[str, Mapping[str, str]] | None = None,
         token_typ: str = "at+jwt",  # noqa: S107 - a type
+        groups_claim: bool = False,
+        scope_groups: Mapping[str, tuple[str, ...]] | None = None,
     ) -> Resource:
         """Registers an API. Scopes in ``admin_scope`` are among ``scope`` and for administrators only.
 
@@ -95,6 +97,8 @@ class Resources:
                 access_token_seconds=access_token_seconds,
                 descriptions=descriptions or {},
                 token_typ=token_typ,
+                groups_claim=groups_claim,
+                scope_groups=scope_groups or {},
             )
         )
         alike = self._known(tx).alike(uri)
@@ -129,7 +133,8 @@ class Resources:
             return None
         wanted = replace(known, **changes)
         kept = {name: words for name, words in wanted.descriptions.items() if name in wanted.scope}
-        changed = checked_resource(replace(wanted, descriptions=kept))
+        reserved = {name: groups for name, groups in wanted.scope_groups.items() if name in wanted.scope}
+        changed = checked_resource(replace(wanted, descriptions=kept, scope_groups=reserved))
         values, before = _columns(changed), _columns(known)
         differing = {name: value for name, value in values.items() if value != before[name]}
         if not differing:
@@ -184,6 +189,8 @@ def _columns(resource: Resource) -> dict[str, Any]:
         "introspection_clients": list(resource.introspection_clients) or None,
         "descriptions": {name: dict(words) for name, words in resource.descriptions.items()} or None,
         "token_typ": resource.token_typ,
+        "groups_claim": resource.groups_claim,
+        "scope_groups": {name: list(groups) for name, groups in resource.scope_groups.items()} or None,
     }
 
 
@@ -198,4 +205,6 @@ def _parse(row: Mapping[Any, Any]) -> Resource:
         introspection_clients=tuple(row["introspection_clients"] or ()),
         descriptions=row["descriptions"] or {},
         token_typ=row["token_typ"],
+        groups_claim=row["groups_claim"],
+        scope_groups={name: tuple(groups) for name, groups in (row["scope_groups"] or {}).items()},
     )

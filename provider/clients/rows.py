@@ -23,6 +23,7 @@ def parse_client(row: Mapping[Any, Any]) -> Client:
         post_logout_redirect_uris=tuple(row["post_logout_redirect_uris"]),
         grant_types=tuple(row["grant_types"]),
         scope=tuple(row["scope"].split()),
+        only_groups=tuple(row["only_groups"] or ()),
         details=ClientDetails.from_dict(row["metadata"]),
     )
 

@@ -10,7 +10,7 @@ from database.transaction import Transaction
 from provider.accounts.users import User
 from provider.authorization.answers import ERROR_PAGE, ReturnAddress
 from provider.authorization.asked import AskedFor
-from provider.authorization.flow import NeedsPage, Ready
+from provider.authorization.flow import OUTSIDE, NeedsPage, Ready
 from provider.authorization.refusals import AuthorizationRefusals
 from provider.doors.endpoint import Endpoint
 from provider.endpoints.limits import refuse_beyond, refuse_to_keep_more
@@ -151,7 +151,9 @@ class AuthorizeEndpoint:
         """Raises ``OAuthError``, also when a page would have to be shown and ``prompt`` is ``none``."""
         step = self._flow.next_step(tx, asked, self._signed_in(request, tx), request.received_at)
         if isinstance(step, NeedsPage) and "none" in asked.parameters.prompt:
-            raise OAuthError(step.error, "The user would have to act on a page, and prompt is none.")
+            raise OAuthError(step.error, step.reason)
+        if step is OUTSIDE:
+            self._record(request, tx, asked.client.client_id, OAuthError(OUTSIDE.error, OUTSIDE.reason))
         return step
 
     def _store(self, request: ProtocolRequest, tx: Transaction, asked: AskedFor, page: str | None) -> ProtocolResponse:

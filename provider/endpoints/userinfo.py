@@ -12,7 +12,7 @@ from provider.protocol.claims import claims_for, wants_profile
 from provider.protocol.errors import OAuthError
 from provider.protocol.headers import credentials
 from provider.protocol.messages import FORM, ProtocolRequest, ProtocolResponse
-from provider.protocol.scopes import OPENID
+from provider.protocol.scopes import GROUPS, OPENID
 
 
 def mount(server: OAuthServer) -> Sequence[Endpoint]:
@@ -29,7 +29,10 @@ def mount(server: OAuthServer) -> Sequence[Endpoint]:
         client = services.clients.find(tx, str(found.claims["client_id"]))
         asked = found.requested_claims.userinfo
         profile = services.profiles.claims(tx, user) if wants_profile(found.scope, asked) else None
-        subject = subject_of(user, str(found.claims["sub"]), profile)  # as in the ID token, whatever the client is now
+        is_asked = GROUPS in (*found.scope, *asked)
+        groups = services.groups.membership(tx, user.id).names if is_asked else None
+        # The subject as in the ID token, whatever the client has become since.
+        subject = subject_of(user, str(found.claims["sub"]), profile, groups)
         claims = claims_for(subject, found.scope, asked)
         if client is not None and client.details.userinfo_signed_response_alg is not None:
             signed = services.token_issuer.signed_userinfo(tx, client, claims, request.received_at)

@@ -61,11 +61,11 @@ class AuthorizationCodeGrant(Grant, AuthlibAuthorizationCodeGrant):  # type: ign
         stored: StoredCode = self.request.authorization_code.stored
         grant = stored.grant
         resource = self.granted_resource(grant.resource)
-        scope = self.remaining_scope(resource, grant.user_id, grant.scope)
+        authorization = self.authorization_by(grant, resource, grant.scope, nonce=stored.nonce)
         self.services.codes.claim(self.tx, self.origin, stored)
         refresh_token = None
         if client.allows_grant("refresh_token"):
             refresh_token = self.services.refresh_tokens.start(
                 self.tx, self.now, grant.id, client_ends_at=client.expires_at
             )
-        return self.answer(self.authorization_by(grant, resource, scope, nonce=stored.nonce), refresh_token)
+        return self.answer(authorization, refresh_token)

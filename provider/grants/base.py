@@ -17,9 +17,10 @@ from provider.audit import AuditEvent
 from provider.protocol.claims import CLAIMS_OF_SCOPE, claims_for, wants_profile
 from provider.protocol.client import Client, Resource
 from provider.protocol.errors import OAuthError
+from provider.protocol.groups import Membership
 from provider.protocol.messages import Origin, Parameters, ProtocolRequest
 from provider.protocol.resources import single_resource
-from provider.protocol.scopes import IDENTITY_SCOPES, OPENID, grantable_scope
+from provider.protocol.scopes import GROUPS, IDENTITY_SCOPES, OPENID, grantable_scope
 from provider.services import Services
 from provider.tokens.authorization import Authorization
 from provider.tokens.grant_records import GrantRecord
@@ -116,22 +117,43 @@ class Grant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]
             raise OAuthError.invalid_target("The resource differs from the one that was authorized.")
         return granted
 
-    def offered_scope(self, resource: Resource, person_id: str | None, scope: Collection[str]) -> Collection[str]:
-        """What of ``scope`` the API offers now, to this person if there is one: the catalogue and people change."""
-        if person_id is None or not set(scope) & set(resource.admin_scope):
-            return set(resource.scope) & set(scope)
-        person = self.services.users.find(self.tx, person_id)
-        return set(scope_of_owner(resource, is_admin=person is not None and person.is_admin)) & set(scope)
+    def groups_behind(self, person_id: str | None, resource: Resource, scope: Collection[str]) -> Membership | None:
+        """The groups of a person where ``scope`` rests on them, as what is kept for administrators does as well.
 
-    def remaining_scope(self, resource: Resource, user_id: str, scope: tuple[str, ...]) -> tuple[str, ...]:
-        """A grant's scope without what is gone since. Raises ``invalid_scope`` when all of it is."""
-        allowed = {*IDENTITY_SCOPES, *self.offered_scope(resource, user_id, scope)}
+        None where it does not, or where there is nobody. The mint looks whether they are still the same.
+        """
+        rests_on_them = {GROUPS, *resource.admin_scope, *resource.scope_groups}
+        is_reserved = bool(self.authenticated_client.only_groups)
+        if person_id is None or (rests_on_them.isdisjoint(scope) and not is_reserved):
+            return None
+        return self.services.groups.membership(self.tx, person_id)
+
+    def remaining_scope(self, resource: Resource, person: Membership | None, scope: tuple[str, ...]) -> tuple[str, ...]:
+        """A grant's scope without what is gone since: the catalogue and people change.
+
+        Raises ``invalid_scope`` when all of it is.
+        """
+        allowed = {*IDENTITY_SCOPES, *scope_of_owner(resource, person)}
         return grantable_scope(scope, default=(), allowed=allowed)
 
     def authorization_by(
-        self, grant: GrantRecord, resource: Resource, scope: tuple[str, ...], *, nonce: str | None = None
+        self,
+        grant: GrantRecord,
+        resource: Resource,
+        asked_scope: tuple[str, ...],
+        *,
+        nonce: str | None = None,
     ) -> Authorization:
-        """What a user's grant proves, for the authenticated client."""
+        """What a user's grant proves now, for the authenticated client, of the scope that was asked for.
+
+        Raises ``invalid_scope`` when nothing of it is left, ``invalid_grant`` where the person is in none of the groups that
+        the client is reserved for any more. Nothing is used up then: who comes back goes on.
+        """
+        asked_claims = {GROUPS} & set(grant.claims.id_token)
+        person = self.groups_behind(grant.user_id, resource, {*asked_scope, *asked_claims})
+        if person is not None and not person.is_in_one_of(self.authenticated_client.only_groups):
+            raise OAuthError.invalid_grant("The user is not among those whom this application is for.")
+        scope = self.remaining_scope(resource, person, asked_scope)
         return Authorization(
             client=self.authenticated_client,
             grant_type=self.GRANT_TYPE,
@@ -145,6 +167,7 @@ class Grant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]
             acr=grant.acr,
             nonce=nonce,
             id_token_claims=grant.claims.id_token,
+            membership=person,
             source=self.request.message.source,
         )
 
@@ -179,8 +202,9 @@ class Grant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]
 
     def _id_token_claims(self, authorization: Authorization) -> Mapping[str, Any]:
         """What the ``claims`` parameter asked for here, and for clients that are to have them the claims of the scope;
-        otherwise those are UserInfo's (OpenID Connect Core §5.4)."""
-        scope = authorization.scope if authorization.client.claims_in_id_token else ()
+        otherwise those are UserInfo's (OpenID Connect Core §5.4). Groups are always here: whoever wants them looks here."""
+        has_all = authorization.client.claims_in_id_token
+        scope = tuple(name for name in authorization.scope if has_all or name == GROUPS)
         if authorization.user_id is None or not (authorization.id_token_claims or CLAIMS_OF_SCOPE.keys() & set(scope)):
             return {}
         user = self.services.users.find(self.tx, authorization.user_id)
@@ -188,7 +212,8 @@ class Grant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]
             return {}
         asked = authorization.id_token_claims
         profile = self.services.profiles.claims(self.tx, user) if wants_profile(scope, asked) else None
-        return claims_for(subject_of(user, user.id, profile), scope, asked)
+        groups = None if authorization.membership is None else authorization.membership.names
+        return claims_for(subject_of(user, user.id, profile, groups), scope, asked)
 
     def validate_requested_scope(self) -> None:
         """Scopes are cut down instead of refused, by each grant's own rule."""

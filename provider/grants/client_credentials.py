@@ -10,6 +10,7 @@ from provider.accounts.api_keys import scope_of_owner
 from provider.grants.base import Grant
 from provider.protocol.client import Client, Resource
 from provider.protocol.errors import OAuthError
+from provider.protocol.groups import NOBODY, Membership
 from provider.protocol.scopes import grantable_scope, parse_scope
 from provider.tokens.authorization import Authorization
 
@@ -26,11 +27,14 @@ class ClientCredentialsGrant(Grant, AuthlibClientCredentialsGrant):  # type: ign
         client = self.authenticated_client
         wanted = parse_scope(self.request.form.get("scope"))
         resource = self._resource(client, wanted)
+        has = client.scope if client.scope or client.is_api_key else scope_of_owner(resource, NOBODY)
+        owner = self.groups_behind(client.owner_user_id, resource, has)
         authorization = Authorization(
             client=client,
             grant_type=self.GRANT_TYPE,
-            scope=self._scope(client, resource, wanted),
+            scope=self._scope(has, resource, owner, wanted),
             resource=resource,
+            membership=owner,
             source=self.request.message.source,
         )
         return self.answer(authorization)
@@ -51,12 +55,13 @@ class ClientCredentialsGrant(Grant, AuthlibClientCredentialsGrant):  # type: ign
             raise OAuthError.invalid_target("Several resources have these scopes. Name the one that is meant.")
         return candidates[0] if candidates else self.services.resources.default()
 
-    def _scope(self, client: Client, resource: Resource, wanted: tuple[str, ...]) -> tuple[str, ...]:
+    def _scope(
+        self, has: tuple[str, ...], resource: Resource, owner: Membership | None, wanted: tuple[str, ...]
+    ) -> tuple[str, ...]:
         """Never more than the client has, and for an API key never more than its owner has now.
 
         A client without a scope of its own may have what the API offers to everybody. No catalogue has scopes about
         people (``openid`` and the like), so none is ever granted here.
         """
-        has = client.scope if client.scope or client.is_api_key else scope_of_owner(resource, is_admin=False)
-        allowed = self.offered_scope(resource, client.owner_user_id, has)
+        allowed = set(scope_of_owner(resource, owner)) & set(has)
         return grantable_scope(wanted, default=has, allowed=allowed)

@@ -34,8 +34,8 @@ class RefreshTokenGrant(Grant, AuthlibRefreshTokenGrant):  # type: ignore[misc]
         stored: StoredRefreshToken = self.request.refresh_token
         grant = stored.grant
         resource = self.granted_resource(grant.resource)
-        scope = self.remaining_scope(resource, grant.user_id, self._asked_scope)
+        authorization = self.authorization_by(grant, resource, self._asked_scope)
         refresh_token = self.services.refresh_tokens.redeem(
             self.tx, self.origin, stored, self.required("refresh_token"), rotate=client.rotate_refresh_tokens
         )
-        return self.answer(self.authorization_by(grant, resource, scope), refresh_token)
+        return self.answer(authorization, refresh_token)

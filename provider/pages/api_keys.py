@@ -15,6 +15,7 @@ from provider.accounts.api_keys import MAX_LIVE, NameInUse, TooManyKeys, scope_o
 from provider.pages.words import ScopeSentence
 from provider.protocol.client import Client, Resource
 from provider.protocol.errors import OAuthError
+from provider.protocol.groups import Membership
 from provider.protocol.text import is_name, one_line
 from provider.web import current, error_pages, forms, listing, locale
 from provider.web.guards import here, signed_in_only
@@ -151,11 +152,11 @@ def _apis_of(key: Client) -> list[Resource]:
     return sorted((api for api in known if shared[api.uri]), key=lambda api: -shared[api.uri])
 
 
-def _scope_groups(apis: Sequence[Resource], *, is_admin: bool) -> list[ScopeGroup]:
+def _scope_groups(apis: Sequence[Resource], owner: Membership) -> list[ScopeGroup]:
     """All scopes that the user may give, each once: one that two APIs have counts at both, and stands under both names."""
     at: dict[str, list[Resource]] = {}
     for api in apis:
-        for scope in scope_of_owner(api, is_admin=is_admin):
+        for scope in scope_of_owner(api, owner):
             at.setdefault(scope, []).append(api)
     groups: dict[tuple[str, ...], ScopeGroup] = {}
     for scope, where in at.items():
@@ -173,7 +174,7 @@ def _form(problems: forms.Problems) -> Response:
         status=400 if problems else 200,
         problems=problems,
         user=known.user,
-        groups=_scope_groups(apis, is_admin=known.user.is_admin),
+        groups=_scope_groups(apis, current.services().groups.membership(current.tx(), known.user.id)),
         apis=apis,
         days=[(str(count), ngettext("%(num)d day", "%(num)d days", count)) for count in _DAYS],
         entered={

@@ -29,6 +29,7 @@ def show() -> Response:
         user=known.user,
         sentences=scope_sentences((name for name in wanted if name not in asked.allowed_before), asked.resource),
         allowed_before=scope_sentences((name for name in wanted if name in asked.allowed_before), asked.resource),
+        withheld=scope_sentences(asked.withheld, asked.resource),
         switch_account=waiting.passed_on("/login", switch="1"),
         is_out_of_date=forms.is_out_of_date(),
     )

@@ -34,6 +34,7 @@ def scope_sentences(scope: Iterable[str], api: Resource | None = None) -> list[S
         "email": _("See your e-mail address"),
         "phone": _("See your phone number"),
         "address": _("See your postal address"),
+        "groups": _("See which groups you are in"),
         "offline_access": _("Keep this access while you are away, until you take it back"),
     }
     return [ScopeSentence(name, ours.get(name) or _sentence(name, api), name == "offline_access") for name in scope]

@@ -13,6 +13,7 @@ CLAIMS_OF_SCOPE = {
         *("website", "gender", "birthdate", "zoneinfo", "locale", "updated_at"),
     ),
     "email": ("email", "email_verified"),
+    "groups": ("groups",),
     "phone": ("phone_number", "phone_number_verified"),
     "address": ("address",),
 }
@@ -24,9 +25,9 @@ _OF_PROFILES = {
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is known of a person. None and empty text become no claim at all.
+    """What is known of a person. None and empty text become no claim at all; who is in no group has a claim that says so.
 
-    ``profile`` are claims by their names: what the person has said besides.
+    ``profile`` are claims by their names: what the person has said besides. ``groups`` is None where nobody has looked.
     """
 
     sub: str
@@ -37,6 +38,7 @@ class Subject:
     email: str
     email_verified: bool
     profile: Mapping[str, Any] = field(default_factory=dict)
+    groups: tuple[str, ...] | None = None
 
 
 def wants_profile(scope: Collection[str], names: Collection[str] = ()) -> bool:
@@ -59,6 +61,7 @@ def claims_for(subject: Subject, scope: Collection[str], names: Collection[str] 
         "updated_at": int(subject.updated_at.timestamp()),
         "email": subject.email,
         "email_verified": bool(subject.email_verified) if subject.email else None,
+        "groups": None if subject.groups is None else list(subject.groups),
     }
     covered = [name for granted, claims in CLAIMS_OF_SCOPE.items() if granted in scope for name in claims]
     asked = [name for name in (*covered, *names) if known.get(name) not in (None, "")]

@@ -75,6 +75,7 @@ class Client:
     ``resource`` is the audience when none is asked for; for an API key with one, the only one.
     ``nonce_replaces_pkce``: a request with a nonce needs no challenge. ``exact_auth_method``: a secret is taken by the
     registered method alone. ``claims_in_id_token``: the claims of its scopes are in ID tokens as well as in UserInfo.
+    ``only_groups`` are the ids of the groups whose members it is reserved for; for none of them it is there for everybody.
     """
 
     id: str
@@ -106,6 +107,7 @@ class Client:
     nonce_replaces_pkce: bool = False
     exact_auth_method: bool = True
     claims_in_id_token: bool = False
+    only_groups: tuple[str, ...] = ()
     details: ClientDetails = field(default_factory=ClientDetails)
 
     @property
@@ -156,7 +158,8 @@ class Resource:
     ``access_token_seconds`` is the life of its tokens, None for that of the settings. ``introspection_clients`` are the ids
     of the clients that are this API: they may ask what a token for it is. ``descriptions`` say what a scope allows, by its
     name and the language: ``{"notes:read": {"en": "Read your notes"}}``. ``token_typ`` is the type in the header of its
-    access tokens: RFC 9068's, or ``JWT`` for verifiers that know no other.
+    access tokens: RFC 9068's, or ``JWT`` for verifiers that know no other. ``groups_claim``: they name the person's groups
+    where the scope ``groups`` was granted. ``scope_groups`` are scopes that only members of some groups have, by id.
     """
 
     uri: str
@@ -168,6 +171,8 @@ class Resource:
     introspection_clients: tuple[str, ...] = ()
     descriptions: Mapping[str, Mapping[str, str]] = field(default_factory=dict, hash=False)
     token_typ: str = RFC9068_TYPE
+    groups_claim: bool = False
+    scope_groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
 
     def description(self, scope: str, language: str) -> str:
         """What ``scope`` allows, in this language or else in English. Empty where nobody has said it."""

@@ -9,8 +9,9 @@ from provider.protocol.errors import OAuthError
 
 OPENID = "openid"
 PROFILE = "profile"
+GROUPS = "groups"
 OFFLINE_ACCESS = "offline_access"
-IDENTITY_SCOPES = (OPENID, PROFILE, "email", "phone", "address", OFFLINE_ACCESS)
+IDENTITY_SCOPES = (OPENID, PROFILE, "email", "phone", "address", GROUPS, OFFLINE_ACCESS)
 MAX_SCOPE_CHARACTERS = 4096
 _TOKEN = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")
 

@@ -6,6 +6,7 @@ import datetime
 from dataclasses import dataclass
 
 from provider.protocol.client import Client, Resource
+from provider.protocol.groups import Membership
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +15,7 @@ class Authorization:
 
     ``user_id`` and ``grant_id`` are None for client credentials. ``resource`` is the catalogue entry that becomes
     ``aud`` and picks the signature. ``id_token_claims`` are names of claims that were asked for one by one.
+    ``membership`` are the groups of the person, or of the owner of a key, where anything of it rests on them.
     """
 
     client: Client
@@ -28,4 +30,5 @@ class Authorization:
     acr: str | None = None
     nonce: str | None = None
     id_token_claims: tuple[str, ...] = ()
+    membership: Membership | None = None
     source: str = ""

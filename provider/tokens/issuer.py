@@ -12,6 +12,7 @@ from typing import Any
 from database.models.columns import new_id
 from database.transaction import Transaction
 from provider.protocol.client import Client
+from provider.protocol.scopes import GROUPS
 from provider.tokens.authorization import Authorization
 from provider.tokens.signing_keys import SigningKeys
 from provider.tokens.subjects import Subjects
@@ -70,7 +71,9 @@ class TokenIssuer:
         issued_at = int(now.timestamp())
         jti = new_id(now)
         subject = self._subject(authorization)
-        record_token(tx, authorization, jti, now, now + datetime.timedelta(seconds=lifetime), subject=subject)
+        groups = _groups_to_name(authorization)
+        until = now + datetime.timedelta(seconds=lifetime)
+        record_token(tx, authorization, jti, now, until, subject=subject, groups=groups)
         client = authorization.client
         claims: dict[str, Any] = {
             "iss": self._issuer,
@@ -87,6 +90,8 @@ class TokenIssuer:
                 claims["owner"] = client.owner_user_id
         else:
             claims |= self._authentication_claims(authorization)
+        if groups is not None:
+            claims["groups"] = groups
         api = authorization.resource
         token = self._sign(tx, api.token_alg, api.token_typ, claims, now)
         return IssuedAccessToken(token, jti, lifetime, authorization.scope)
@@ -163,6 +168,16 @@ class TokenIssuer:
 
     def _sign(self, tx: Transaction, algorithm: str, kind: str, claims: dict[str, Any], now: datetime.datetime) -> str:
         return self._signing_keys.current(tx, algorithm, now).signer.token(kind, claims)
+
+
+def _groups_to_name(authorization: Authorization) -> list[str] | None:
+    """What an access token says of a person's groups: nothing, unless its API wants to know and the person has agreed.
+
+    A token of a machine says nothing: a key has the scopes that were chosen for it, and not all that its owner is.
+    """
+    membership = authorization.membership
+    is_wanted = authorization.resource.groups_claim and GROUPS in authorization.scope
+    return list(membership.names) if is_wanted and membership and authorization.user_id is not None else None
 
 
 def _seconds_left(client: Client, now: datetime.datetime, wanted: int) -> int:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, bindparam, func, insert, literal, select, true
+from sqlalchemy import BindParameter, ColumnElement, FromClause, Integer, bindparam, func, insert, literal, select, true
 from sqlalchemy.sql import Insert
 
 from database.models import Client as ClientRow
@@ -12,6 +13,7 @@ from database.models import GrantRecord, IssuedToken, User
 from database.models.columns import UTCDateTime
 from database.prepared import Prepared
 from database.transaction import Transaction
+from provider.protocol.groups import groups_digest
 from provider.tokens.authorization import Authorization
 
 _CLIENTS = ClientRow.__table__
@@ -34,6 +36,7 @@ _ROW = (
     "expires_at",
     "subject",
     "client_epoch",
+    "groups_digest",
 )
 
 
@@ -41,9 +44,11 @@ def _mint_statement(*, for_user: bool) -> Insert:
     """INSERT … SELECT that records a token exactly if everything it rests on is still alive.
 
     The grant must not be revoked, its user active, the client unchanged since it was read (``version``), usable, and its
-    owner active and still an administrator where the scope needs one. The client's epoch is taken down with it.
+    owner active and still an administrator where the scope needs one. The client's epoch is taken down with it. Where it
+    rests on groups, the person whose they are must be in the same ones as when they were read.
     """
     now = bindparam("issued_at", type_=UTCDateTime)
+    known_groups = bindparam("groups_version", type_=Integer)
     values = [
         bindparam("jti"),
         _CLIENTS.c.id,
@@ -57,6 +62,7 @@ def _mint_statement(*, for_user: bool) -> Insert:
         bindparam("expires_at", type_=UTCDateTime),
         bindparam("subject"),
         _CLIENTS.c.epoch,
+        bindparam("groups_digest"),
     ]
     source = _CLIENTS.outerjoin(_OWNERS, _OWNERS.c.id == _CLIENTS.c.owner_user_id)
     alive = [
@@ -66,7 +72,11 @@ def _mint_statement(*, for_user: bool) -> Insert:
         _CLIENTS.c.revoked_at.is_(None),
         _CLIENTS.c.expires_at.is_(None) | (_CLIENTS.c.expires_at > now),
         _CLIENTS.c.owner_user_id.is_(None)
-        | ((_OWNERS.c.is_active == true()) & (_OWNERS.c.is_admin >= bindparam("needs_admin"))),
+        | (
+            (_OWNERS.c.is_active == true())
+            & (_OWNERS.c.is_admin >= bindparam("needs_admin"))
+            & _same_groups(_OWNERS, None if for_user else known_groups)
+        ),
     ]
     if for_user:
         source = source.join(_GRANTS, _GRANTS.c.client_id == _CLIENTS.c.id).join(
@@ -77,8 +87,14 @@ def _mint_statement(*, for_user: bool) -> Insert:
             _GRANTS.c.revoked_at.is_(None),
             _USERS.c.is_active == true(),
             _USERS.c.is_admin >= bindparam("user_needs_admin"),
+            _same_groups(_USERS, known_groups),
         ]
     return insert(IssuedToken).from_select(list(_ROW), select(*values).select_from(source).where(*alive))
+
+
+def _same_groups(people: FromClause, version: BindParameter[int] | None) -> ColumnElement[bool]:
+    """That somebody is in the groups of this count still. None, in the statement or in its value, asks for nothing."""
+    return true() if version is None else people.c.groups_version == func.coalesce(version, people.c.groups_version)
 
 
 _MINT_FOR_USER = Prepared(_mint_statement(for_user=True))
@@ -97,10 +113,12 @@ def record_token(
     expires_at: datetime.datetime,
     *,
     subject: str,
+    groups: Sequence[str] | None = None,
 ) -> None:
     """Writes the row of an access token. Raises ``AuthorizationGone`` when it must not be made.
 
     ``subject`` is kept where it is a pseudonym: the client may be known by another sector when the token comes back.
+    ``groups`` is what the token says of them, None for nothing.
     """
     client = authorization.client
     needs_admin = not set(authorization.resource.admin_scope).isdisjoint(authorization.scope)
@@ -115,6 +133,8 @@ def record_token(
         "issued_at": now,
         "expires_at": expires_at,
         "subject": None if subject in (authorization.user_id, client.client_id) else subject,
+        "groups_version": None if authorization.membership is None else authorization.membership.version,
+        "groups_digest": None if groups is None else groups_digest(groups),
     }
     if authorization.grant_id is None:
         statement = _MINT_FOR_CLIENT

@@ -20,6 +20,7 @@ from database.transaction import Transaction
 from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.claims_request import ClaimsRequest
 from provider.protocol.client import ACCESS_TOKEN_TYPES, RFC9068_TYPE
+from provider.protocol.groups import groups_digest
 from provider.protocol.messages import Origin
 from provider.tokens.key_pairs import REGISTRY
 from provider.tokens.signing_keys import SigningKeys
@@ -29,7 +30,7 @@ _ALLOWED_HEADER = {"alg", "kid", "typ"}
 # All that is passed on of a token's claims. Whatever else a token says has no record behind it.
 _KNOWN_CLAIMS = (
     *("iss", "sub", "aud", "client_id", "scope", "iat", "nbf", "exp", "jti"),
-    *("owner", "auth_time", "acr", "amr", "sid"),
+    *("owner", "auth_time", "acr", "amr", "sid", "groups"),
 )
 # Every access token says them and no ID token ever does, whatever its type is called.
 _ACCESS_TOKENS_ONLY = frozenset({"client_id", "scope", "jti"})
@@ -42,7 +43,7 @@ _OWNERS = User.__table__.alias("owners")
 _ALIVE = (
     select(
         *(_TOKENS.c.jti, _TOKENS.c.grant_id, _TOKENS.c.user_id, _TOKENS.c.subject, _TOKENS.c.scope),
-        *(_TOKENS.c.audience, _TOKENS.c.issued_at, _TOKENS.c.expires_at),
+        *(_TOKENS.c.audience, _TOKENS.c.issued_at, _TOKENS.c.expires_at, _TOKENS.c.groups_digest),
         *(_GRANTS.c.claims, _GRANTS.c.authenticated_at, _GRANTS.c.acr, _GRANTS.c.amr, _GRANTS.c.session_id),
         *(_CLIENTS.c.id.label("client_row_id"), _CLIENTS.c.client_id, _CLIENTS.c.owner_user_id),
         *(_USERS.c.username, _RESOURCES.c.token_typ),
@@ -115,6 +116,8 @@ class TokenVerifier:
         if row is None or typ not in (RFC9068_TYPE, row["token_typ"]):
             return None
         if any(claims.get(name) != value for name, value in _recorded_claims(row).items()):
+            return None
+        if row["groups_digest"] != (groups_digest(claims["groups"]) if "groups" in claims else None):
             return None
         return VerifiedAccessToken(
             claims={name: claims[name] for name in _KNOWN_CLAIMS if name in claims},

@@ -16,7 +16,7 @@ CALLBACK = "https://files.example/callback"
 FIELDS = {
     "client_id", "name", "kind", "application_type", "token_endpoint_auth_method", "redirect_uris", "exact_auth_method",
     "post_logout_redirect_uris", "grant_types", "scope", "resource", "require_pkce", "pkce", "claims_in_id_token",
-    "id_token_signed_response_alg", "is_trusted", "is_vouched", "is_active", "created_at", "last_used_at",
+    "only_groups", "id_token_signed_response_alg", "is_trusted", "is_vouched", "is_active", "created_at", "last_used_at",
 }  # fmt: skip
 SECRET = re.compile(r"mcp_cs_[0-9A-Za-z]{49}")
 
@@ -211,6 +211,8 @@ def test_a_resource_is_added_listed_and_removed(terminal: Terminal) -> None:
         "introspection_clients": [],
         "descriptions": {},
         "token_typ": "at+jwt",
+        "groups_claim": False,
+        "scope_groups": {},
     }
     assert terminal.json("resource", "list") == [made]
     assert terminal.ok("resource", "list").splitlines()[1].split()[:2] == [uri, "Files"]

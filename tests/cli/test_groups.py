@@ -67,3 +67,47 @@ def test_administrators_are_a_group_like_others(terminal: Terminal) -> None:
     assert terminal.refused("group", "remove", "administrators", "bora") == "bora is the last active administrator."
     assert [user["id"] for user in terminal.json("group", "show", "administrators")["users"]] == [bora["id"]]
     assert ana["is_admin"] is True
+
+
+def test_an_application_is_reserved_and_opened_again(terminal: Terminal, developers: str) -> None:
+    terminal.ok("group", "create", "testers")
+    web = ("--name", "Board", "--redirect-uri", "https://board.example/cb")
+    made = terminal.json("client", "create", *web, "--only-group", "testers", "--only-group", "developers")
+    assert made["only_groups"] == ["developers", "testers"]
+    name = made["client_id"]
+    renamed = terminal.json("client", "update", name, "--name", "Boards")
+    assert renamed["only_groups"] == ["developers", "testers"], "what is not said stays"
+    assert terminal.json("client", "update", name, "--only-group", "testers")["only_groups"] == ["testers"]
+    assert terminal.json("client", "show", name)["only_groups"] == ["testers"]
+    assert terminal.json("client", "list")[0]["only_groups"] == ["testers"]
+    assert terminal.audit("client.updated")[-1]["metadata"] is not None
+    said = terminal.refused("group", "delete", "testers")
+    assert said == f"The group testers can't be deleted: reserved for it are {name}."
+    assert terminal.json("client", "update", name, "--only-group", "")["only_groups"] == []
+    terminal.ok("group", "delete", "testers")
+    said = terminal.refused("client", "update", name, "--only-group", "develpers")
+    assert said == "There is no group develpers. Did you mean developers? See: mcp-core group list"
+
+
+def test_what_nobody_signs_in_to_is_reserved_for_nobody(terminal: Terminal, developers: str) -> None:
+    job = ("client", "create", "--name", "Job", "--grant", "client_credentials", "--only-group", "developers")
+    assert terminal.refused(*job) == "Only an application that people sign in to can be reserved for groups."
+
+
+def test_scopes_are_reserved_and_an_api_is_told_of_groups(terminal: Terminal, developers: str) -> None:
+    terminal.ok("group", "create", "testers")
+    uri = "https://api.example/"
+    both = ("--scope-group", "write=developers", "--scope-group", "write=testers", "--groups-claim", "on")
+    made = terminal.json("resource", "add", uri, "--name", "Api", "--scope", "read write", *both)
+    assert (made["scope_groups"], made["groups_claim"]) == ({"write": ["developers", "testers"]}, True)
+    changed = terminal.json("resource", "update", uri, "--scope-group", "read=testers", "--name", "API")
+    assert changed["scope_groups"] == {"write": ["developers", "testers"], "read": ["testers"]}
+    assert "read of https://api.example/" in terminal.refused("group", "delete", "testers")
+    changed = terminal.json("resource", "update", uri, "--scope-group", "write=", "--groups-claim", "off")
+    assert (changed["scope_groups"], changed["groups_claim"]) == ({"read": ["testers"]}, False)
+    said = terminal.refused("resource", "update", uri, "--scope-group", "rite=testers")
+    assert said == "'rite=testers' reserves none of its scopes (read write). Did you mean write? Write: SCOPE=GROUP"
+    assert "no group nobody" in terminal.refused("resource", "update", uri, "--scope-group", "read=nobody")
+    assert terminal.json("resource", "update", uri, "--remove-scope", "read")["scope_groups"] == {}
+    terminal.ok("group", "delete", "testers")
+    assert "belong to this server" in terminal.refused("resource", "update", uri, "--add-scope", "groups")

@@ -40,10 +40,10 @@ invite ADDRESS --admin --username --expires-in-days --language --json
 invitation list --json
 invitation withdraw ADDRESS --json
 client create --for --name --public --native --redirect-uri --post-logout-redirect-uri --grant --scope --auth-method
-  --resource --jwks-uri --metadata --pkce --no-pkce --claims-in-id-token --trusted --json
+  --resource --jwks-uri --metadata --pkce --no-pkce --claims-in-id-token --only-group --trusted --json
 client update CLIENT_ID --name --public --native --web --redirect-uri --add-redirect-uri --remove-redirect-uri
   --post-logout-redirect-uri --grant --scope --auth-method --resource --jwks-uri --metadata --pkce --no-pkce
-  --claims-in-id-token --trusted --json
+  --claims-in-id-token --only-group --trusted --json
 client list --json
 client show CLIENT_ID --json
 client disable CLIENT_ID
@@ -53,10 +53,11 @@ client rotate-secret CLIENT_ID --json
 api-key create --user --name --scope --everything --resource --expires-in-days --json
 api-key list --user --json
 api-key revoke KEY_ID
-resource add URI --name --scope --admin-scope --describe --describe-ko --token-alg --token-typ --access-token-seconds --json
-resource list --json
-resource update URI --name --add-scope --remove-scope --admin-scope --describe --describe-ko --token-alg --token-typ
+resource add URI --name --scope --admin-scope --scope-group --groups-claim --describe --describe-ko --token-alg --token-typ
   --access-token-seconds --json
+resource list --json
+resource update URI --name --add-scope --remove-scope --admin-scope --scope-group --groups-claim --describe
+  --describe-ko --token-alg --token-typ --access-token-seconds --json
 resource set URI --introspection-client --json
 resource remove URI
 keys list --json

@@ -100,7 +100,7 @@ def _(world: World, value: list[str]) -> None:
 def _(world: World, value: list[str]) -> None:
     client = world.trusted()
     world.provider.profile(world.user)
-    made = world.tokens(client, scope="openid profile email phone address", nonce="n")
+    made = world.tokens(client, scope="openid profile email phone address groups", nonce="n")
     had = set(claims_of(made["id_token"])) | set(world.provider.userinfo(made["access_token"]).json)
     assert had == set(value)
     assert len(value) == len(set(value))

@@ -16,6 +16,7 @@ from sqlalchemy import Engine, select
 
 from database.models import AuditRecord
 from database.transaction import Transaction
+from provider.accounts.groups import Group
 from provider.accounts.users import User
 from provider.application import asynchronous_door_of, create_app, services_of
 from provider.protocol.client import Client, Resource
@@ -238,6 +239,18 @@ class Provider:
         with self.begin() as tx:
             assert self.services.resources.change(tx, self.origin, uri, introspection_clients=(client.client_id,))
         return client
+
+    def group(self, name: str, *members: User) -> Group:
+        """A group with these people in it."""
+        with self.begin() as tx:
+            group = self.services.groups.create(tx, self.origin, name=name)
+            for user in members:
+                self.services.groups.add(tx, self.origin, group, user)
+        return group
+
+    def leave(self, group: Group, user: User) -> None:
+        with self.begin() as tx:
+            assert self.services.groups.remove(tx, self.origin, group, user)
 
     def resource(self, uri: str = API, scope: tuple[str, ...] = API_SCOPE, **options: Any) -> Resource:
         with self.begin() as tx:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from database.transaction import Transaction
 from provider.accounts.alerts import Alert
+from provider.protocol.client import ClientDetails
 from provider.sign_in.consecutive_failures import Way
 from provider.upkeep.reset_answers import ResetAnswers
 from tests.browser import Page
@@ -60,6 +61,7 @@ ROUTES = {
     "/second-factor-wait/<token>": {"GET", "POST"},
     "/second-factor-wait/stop/<token>": {"GET", "POST"},
     "/not-me/<token>": {"GET", "POST"},
+    "/members-only": {"GET", "POST"},
     "/setup/<token>": {"GET", "POST"},
     "/sign-out": {"GET", "POST"},
     "/signup": {"GET", "POST"},
@@ -543,6 +545,15 @@ def _applications(seen: Walk, site: Site, language: str) -> None:
     seen.saw("consent, loopback", visitor)
     visitor.post(visitor.page.url, {"decision": "cancel"})
     seen.saw("cancelled", visitor, 303)
+    developers = site.group("developers")
+    board = site.client(HOSTILE, only_groups=[developers], details=ClientDetails(contacts=(HOSTILE,)))
+    visitor.ask(board)
+    seen.saw("members only", visitor, 403)
+    visitor.post(visitor.page.url, {})
+    seen.saw("members only, gone back", visitor, 303)
+    site.resource("https://board.example/api", "Board", scope=("post",), scope_groups={"post": (developers,)})
+    visitor.ask(vouched, scope="openid post", resource="https://board.example/api")
+    seen.saw("consent, a scope is not given", visitor)
     visitor.ask(unvouched, scope="nonsense")
     seen.saw("authorization error with a way back", visitor, 400)
     visitor.ask(vouched, client_id="app_nobody")

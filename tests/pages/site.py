@@ -139,6 +139,14 @@ class Site:
         with Transaction(self.engine) as tx:
             self.services.resources.add(tx, self.by, uri=uri, name=name, **given)
 
+    def group(self, name: str, *members: Account) -> str:
+        """The id of a group with these people in it."""
+        with Transaction(self.engine) as tx:
+            group = self.services.groups.create(tx, self.by, name=name)
+            for account in members:
+                self.services.groups.add(tx, self.by, group, account.user)
+        return group.id
+
     def api_key(self, account: Account, name: str = "nightly backup") -> str:
         with Transaction(self.engine) as tx:
             made = self.services.api_keys.create(

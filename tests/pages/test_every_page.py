@@ -21,7 +21,7 @@ HANGUL = re.compile("[가-힣]")
 NO_STORE, NO_REFERRER = "no-store", "no-referrer"
 LEADS_AWAY = re.compile(
     "^(login|sign-up for|waiting for an address|code|recovery code|consent|authorization error|second factor demanded|"
-    "recovery codes|request over|again, for)"
+    "recovery codes|request over|again, for|members only)"
 )
 
 

@@ -85,6 +85,12 @@ def sign_out(site: Site) -> Prepared:
     return Prepared(signed_in(site), "/sign-out", {})
 
 
+def members_only(site: Site) -> Prepared:
+    visitor = signed_in(site)
+    visitor.ask(site.client(only_groups=[site.group("developers")]))
+    return Prepared(visitor, visitor.page.url, {})
+
+
 def consent(site: Site) -> Prepared:
     visitor = signed_in(site)
     page = visitor.ask(site.client())
@@ -248,6 +254,7 @@ FORMS: dict[str, Callable[[Site], Prepared]] = {
     "/login/second-factor": demanded,
     "/sign-out": sign_out,
     "/consent": consent,
+    "/members-only": members_only,
     "/account/second-factor": second_factor,
     "/account/second-factor/recovery-codes": recovery_codes,
     "/account/sessions": sessions,

@@ -42,7 +42,7 @@ OUT = {
     "id", "client_id", "kind", "owner_user_id", "secret_hash", "post_logout_redirect_uris", "scope", "resource",
     "require_pkce", "rotate_refresh_tokens", "is_trusted", "is_active", "id_token_signed_response_alg", "created_at",
     "updated_at", "last_used_at", "expires_at", "revoked_at", "registration_token_hash", "document_fresh_until", "details",
-    "nonce_replaces_pkce", "exact_auth_method", "claims_in_id_token",
+    "nonce_replaces_pkce", "exact_auth_method", "claims_in_id_token", "only_groups",
 }  # fmt: skip
 DETAILS_OUT = {
     "client_uri", "contacts", "software_id", "software_version", "token_endpoint_auth_signing_alg",

@@ -244,9 +244,14 @@ def test_a_token_counts_from_its_nbf_on(world: World, origin: Origin, value: Any
 
 def test_what_no_record_stands_behind_is_not_passed_on(world: World, origin: Origin) -> None:
     token = issue(world, origin)
-    verified = verify(world, origin, resigned(world, origin, token, groups=["admin"], may_act={"sub": "x"}, cnf={}))
+    verified = verify(world, origin, resigned(world, origin, token, roles=["admin"], may_act={"sub": "x"}, cnf={}))
     assert verified is not None
     assert verified.claims == read(token)[1]
+
+
+@pytest.mark.parametrize("groups", [[], ["administrators"], "administrators", {"a": 1}])
+def test_groups_that_the_record_does_not_know_make_a_token_a_forgery(world: World, origin: Origin, groups: Any) -> None:
+    assert verify(world, origin, resigned(world, origin, issue(world, origin), groups=groups)) is None
 
 
 @pytest.mark.parametrize("payload", [b"", b"[]", b"null", b"1", b'"x"', b"{", b"\xff", b"[" * 3000, b"9" * 5000])

@@ -69,6 +69,7 @@ def test_an_access_token_of_a_user_says_exactly_this(world: World, origin: Origi
         "revoked_at": None,
         "subject": None,
         "client_epoch": 0,
+        "groups_digest": None,
     }
 
 

@@ -44,6 +44,22 @@ def test_a_good_token_is_told_by_its_fields(verifier: Verifier, provider: StandI
     assert "token-1" not in repr(token)
 
 
+@pytest.mark.parametrize(
+    "claims, groups",
+    [
+        ({}, set()),
+        ({"groups": []}, set()),
+        ({"groups": ["a", "b", "a"]}, {"a", "b"}),
+        *(({"groups": wrong}, set()) for wrong in ("administrators", {"administrators": 1}, 7, None, True)),
+        ({"groups": ["a", 1, None, ["b"]]}, {"a"}),
+    ],
+)
+def test_groups_are_those_that_the_token_names(
+    verifier: Verifier, provider: StandIn, claims: dict[str, Any], groups: set[str]
+) -> None:
+    assert verifier.verify(provider.token(**claims)).groups == groups
+
+
 def test_a_token_whose_subject_is_its_client_is_a_machines(verifier: Verifier, provider: StandIn) -> None:
     assert verifier.verify(provider.token(sub="client-1")).is_machine
 

@@ -28,6 +28,12 @@ class AccessToken:
         """No person is behind it: it came from client credentials (RFC 9068 §2.2)."""
         return self.subject == self.client_id
 
+    @property
+    def groups(self) -> frozenset[str]:
+        """The groups of the person, where this API has the claim and the scope ``groups`` was granted. Otherwise none."""
+        said = self.claims.get("groups")
+        return frozenset(name for name in said if isinstance(name, str)) if isinstance(said, list) else frozenset()
+
     @classmethod
     def from_claims(cls, claims: Mapping[str, Any]) -> AccessToken:
         """``claims`` must have been checked."""
