@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from database.models import metadata
+from provider.accounts.activity import Activity
 from provider.accounts.alerts import Alerts
 from provider.accounts.api_keys import ApiKeys
 from provider.accounts.confirmations import Confirmations
@@ -306,6 +307,7 @@ class Services:
         self.lost_second_factors = LostSecondFactors(
             self.second_factor_waits, self.totp, self.recovery_codes, self.session_ends, self.alerts
         )
+        self.activity = Activity(days=settings.audit_days)
         self.setup_links = SetupLinks(keyring, self.audit, self.users, settings.setup_link_seconds)
         self.closing = Closing(self.users, self.user_ends, self.alerts, self.audit)
         self.lock_down = LockDown(

@@ -137,6 +137,9 @@ class Settings(MailSettings):
     outbound_ca_file: Path | None = Field(
         None, description="PEM file of authorities whose certificates outbound requests accept besides the system's."
     )
+    audit_days: int = Field(
+        400, ge=0, le=36500, description="Records of the audit are deleted after these days. 0 keeps them for good."
+    )
     rate_limits: bool = Field(True, description="Throttle guesses. Can be off only for an issuer on loopback.")
     signing_key_publish_seconds: int = Field(
         7200,

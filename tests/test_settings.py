@@ -15,6 +15,7 @@ from provider.settings import Settings, SettingsError, load_settings
 
 HTTPS = {"MCP_ISSUER": "https://id.example/oauth"}
 BOUNDS = [
+    ("AUDIT_DAYS", 0, 36500),
     ("TRUSTED_PROXY_COUNT", 0, 8), ("ACCESS_TOKEN_SECONDS", 30, 900), ("ID_TOKEN_SECONDS", 30, 3600),
     ("CODE_SECONDS", 10, 60), ("AUTHORIZATION_REQUEST_SECONDS", 60, 7200), ("REFRESH_TOKEN_IDLE_SECONDS", 600, None),
     ("REFRESH_TOKEN_SECONDS", 600, None), ("REFRESH_GRACE_SECONDS", 0, 60), ("SESSION_IDLE_SECONDS", 60, None),

@@ -20,10 +20,11 @@ BATCH = 1000
 def cleanup(*, as_json: bool) -> None:
     """Delete what has expired: codes, requests, tokens, sign-in steps, counters, setup links, retired keys, sessions
     and grants that were over 30 days ago, consents withdrawn a year ago, and applications that registered themselves and
-    were never used. A user's API key that has ended stops being the one that the user's row names.
+    were never used, records of the audit older than MCP_AUDIT_DAYS, links of letters, archives of a week ago, and accounts
+    that were closed two weeks ago. A user's API key that has ended stops being the one that the user's row names.
 
     A running server does the same every few minutes, and this all of it now: in small transactions, beside the server if
-    it runs. Safe to repeat and to interrupt. The audit log is kept.
+    it runs. Safe to repeat and to interrupt.
 
     \b
     Example:   mcp-core cleanup

@@ -5,6 +5,7 @@ Rules live in ``accounts`` and ``clients``; pages read forms, call services and 
 
 from provider.pages import (
     account,
+    activity,
     api_keys,
     apps,
     confirmation,
@@ -59,6 +60,7 @@ ALL = tuple(
         picture,
         preferences,
         mailbox,
+        activity,
         lock_down,
         site,
     )

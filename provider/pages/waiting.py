@@ -27,6 +27,7 @@ DESTINATIONS = {
     "profile": "/account/profile",
     "picture": "/account/profile/picture",
     "new-api-key": "/account/api-keys/new",
+    "activity": "/account/activity",
     "lock-down": "/account/lock-down",
 }
 

@@ -45,6 +45,7 @@ def purges(services: Services) -> dict[str, Purge]:
         "surplus_clients": services.unused_clients.purge_surplus,
         "api_key_names": services.api_keys.renew_names,
         "username_skeletons": services.username_skeletons.fill,
+        "audit_records": services.activity.purge,
         "alert_links": services.alerts.purge,
         "held_alerts": services.alerts.tell_held,
         "closing_reminders": services.closing.remind,

@@ -22,6 +22,7 @@ ROUTES = {
     "/.well-known/change-password": {"GET"},
     "/.well-known/passkey-endpoints": {"GET"},
     "/account": {"GET"},
+    "/account/activity": {"GET"},
     "/account/api-keys": {"GET"},
     "/account/api-keys/<client_id>": {"GET"},
     "/account/api-keys/<client_id>/revoke": {"GET", "POST"},
@@ -583,6 +584,10 @@ def _watching(seen: Walk, site: Site, language: str) -> None:
     link = letters(site.engine, site.services.keyring, to=dara.user.email)[-1].link.removeprefix(ORIGIN)
     visitor.get(link)
     seen.saw("this wasn't you?", visitor)
+    visitor.get("/account/activity")
+    seen.saw("activity", visitor)
+    visitor.get("/account/activity?kind=keys")
+    seen.saw("activity, nothing of a kind", visitor)
     visitor.get("/account/lock-down")
     seen.saw("lock down?", visitor)
     visitor.post("/account/lock-down")

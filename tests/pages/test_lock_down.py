@@ -200,7 +200,7 @@ def test_an_account_that_a_thief_closed_comes_back_and_one_that_was_disabled_doe
 def test_every_step_that_other_parts_add_is_taken(site: Site, ana: Account) -> None:
     seen: list[str] = []
     services = site.services
-    services.lock_down._also = (lambda tx, origin, user_id: seen.append(user_id),)
+    services.lock_down._also = (lambda tx, origin, user: seen.append(user.id),)
     with Transaction(site.engine) as tx:
         services.lock_down.lock_down(tx, site.by, ana.user)
     assert seen == [ana.user.id]
