@@ -29,7 +29,7 @@ MOST_VALUE = 2000
 MOST_SUBJECT = 150
 _SUBJECT = "Subject:"
 _NAME = re.compile(r"[a-z0-9_-]{1,64}")
-_HTML = "layout.html"
+_HTML = "mail/layout.html"
 
 
 class NoSuchLetter(Exception):
@@ -57,14 +57,14 @@ class Letters:
     """``origin`` is where addresses of ours begin, ``service`` the name of this server."""
 
     def __init__(self, *, origin: str, service: str, default_language: str) -> None:
-        self._folder = templates_folder() / "mail"
+        self._folder = templates_folder()
         self._origin = origin
         self._service = service
         self._default = default_language
 
     def names(self) -> list[str]:
         """All kinds of letters there are."""
-        return sorted(path.stem for path in self._folder.glob("*.txt"))
+        return sorted(path.stem for path in (self._folder / "mail").glob("*.txt"))
 
     def write(
         self, name: str, language: str | None, values: Mapping[str, str], *, time_zone: str | None = None
@@ -74,13 +74,13 @@ class Letters:
         The filters ``day``, ``clock_time`` and ``day_and_time`` write moments that are in ``values`` in ISO form, in
         ``time_zone``. Every letter knows ``service``, ``origin`` and ``language`` too. Raises ``NoSuchLetter``.
         """
-        if not _NAME.fullmatch(name) or not (self._folder / f"{name}.txt").is_file():
+        if not _NAME.fullmatch(name) or not (self._folder / "mail" / f"{name}.txt").is_file():
             raise NoSuchLetter(name)
         language = language if language in LANGUAGES else self._default
         environment = _environment(self._folder, language)
         given = {key: _one_line(value) for key, value in values.items()}
         known = {"service": self._service, "origin": self._origin, "language": language, "time_zone": time_zone}
-        whole = environment.get_template(f"{name}.txt").render({**known, **given})
+        whole = environment.get_template(f"mail/{name}.txt").render({**known, **given})
         first, _, body = whole.partition("\n")
         if not first.startswith(_SUBJECT):
             raise NoSuchLetter(name)
