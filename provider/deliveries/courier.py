@@ -107,16 +107,6 @@ class Courier(Generic[It]):
         if outcome.problem is not None:
             log.warning("a %s failed, attempt %d: %s [%s]", name, item.attempts, outcome.problem, item.id)
 
-    def attempt_due(self) -> int:
-        """Sends everything once that is due now, one after the other. Returns how many that were."""
-        claimed: list[It] = []
-        for lane in self._kind.lanes:
-            with Transaction(self._engine) as tx:
-                claimed += self._kind.claim(tx, self._clock(), 100, lane, ())
-        for item in claimed:
-            self.attempt(item)
-        return len(claimed)
-
     def _run(self) -> None:
         while not self._stopping.is_set():
             self._wake.clear()

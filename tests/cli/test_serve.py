@@ -118,6 +118,8 @@ def test_the_first_start_makes_everything_and_prints_one_link(server: Server) ->
     assert f"keys written to {server.home}/instance/keys (mode 0600). Back this folder up." in printed
     assert len(re.findall(r"/setup/mcp_setup_", printed)) == 1
     assert "Lost it?   mcp-core setup-link" in printed
+    assert f"\n  Mail goes to {server.origin}/mailbox until MCP_SMTP_URL is set\n" in printed
+    assert page_of(f"{server.origin}/mailbox").status_code == 200
     modes = {path.name: path.stat().st_mode & 0o777 for path in (server.home / "instance").rglob("*")}
     assert modes.pop("keys") == 0o700
     assert set(modes.values()) == {0o600}, modes

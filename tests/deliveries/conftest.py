@@ -18,6 +18,7 @@ from provider.protocol.messages import Origin
 from provider.security.crypto import Keyring
 from provider.services import Services
 from provider.settings import load_settings
+from tests.couriers import attempt_due
 from tests.mail_servers import MailServer
 
 ISSUER = "https://id.example/oauth"
@@ -51,7 +52,7 @@ class Office:
 
     def attempt(self) -> int:
         """What a process does once about everything that is due. Returns the number of attempts."""
-        return self.courier().attempt_due()
+        return attempt_due(self.courier())
 
     def deliver(self, poll_seconds: float = 0.05) -> Courier[QueuedLetter]:
         """Starts the threads of a process, which are stopped at the end."""

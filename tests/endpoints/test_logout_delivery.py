@@ -21,6 +21,7 @@ from provider.deliveries.logout_delivery import SENDERS, STRANGERS
 from provider.deliveries.logout_notices import LEASE_SECONDS, RETRY_SECONDS, Notice
 from provider.protocol.client import ClientDetails
 from provider.tokens.issuer import LOGOUT_EVENT
+from tests.couriers import attempt_due
 from tests.endpoints.browsing import Browser, code_of
 from tests.endpoints.documents import reaching
 from tests.endpoints.provider import KnownClient, Provider, ProviderFactory, claims_of, header_of
@@ -95,7 +96,7 @@ def notices(provider: Provider) -> list[dict[str, Any]]:
 
 def attempt(provider: Provider) -> int:
     """What a process does once about everything that is due. Returns the number of attempts."""
-    return provider.services.logout_courier(provider.clock).attempt_due()
+    return attempt_due(provider.services.logout_courier(provider.clock))
 
 
 def logout_token(receiver: HttpsServer, number: int = -1) -> str:
