@@ -18,20 +18,24 @@ def wanted_levels(asked: AskedFor) -> tuple[str, ...]:
 
 
 def needs_step_up(tx: Transaction, asked: AskedFor, session: Session, user: User) -> bool:
-    """Whether the request wants a level that this session has not reached and this person can reach.
+    """Whether the best of the levels that the request wants and this person can reach is not reached by this session.
 
     ``acr_values`` is a wish (OpenID Connect Core §3.1.2.1): what can't be had is no reason to refuse, and with
-    ``prompt=none`` nobody is asked for it. What is essential (§5.5.1.1) is: raises ``unmet_authentication_requirements``
-    where the person can't reach it. Whoever has given a second factor since the request arrived is asked for no better
-    one, so that nobody is asked for ever.
+    ``prompt=none`` nobody is asked for it. One level of what is essential (§5.5.1.1) has to be reached: raises
+    ``unmet_authentication_requirements`` where the person can reach none. Whoever has given a second factor since the
+    request arrived is asked for no better one, so that nobody is asked for ever.
     """
     wanted, is_essential = wanted_levels(asked), bool(asked.parameters.claims.acr)
-    if not wanted or any(reaches(session.acr, level) for level in wanted):
+    if not wanted:
         return False
-    within_reach = not reachable_levels(tx, user).isdisjoint(wanted)
+    reached = [level for level in wanted if reaches(session.acr, level)]
+    within_reach = reachable_levels(tx, user)
+    best = next((level for level in wanted if level in reached or level in within_reach), None)
+    if best in reached:
+        return False
     is_done = session.authenticated_at > asked.asked_at and reaches(session.acr, TWO_FACTOR)
-    if within_reach and not is_done:
-        return is_essential or "none" not in asked.parameters.prompt
-    if is_essential:
+    if best is not None and not is_done:
+        return "none" not in asked.parameters.prompt or (is_essential and not reached)
+    if is_essential and not reached:
         raise OAuthError("unmet_authentication_requirements", "The user did not sign in in the way that is asked for.")
     return False

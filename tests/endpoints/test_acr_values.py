@@ -16,8 +16,14 @@ from tests.endpoints.browsing import Browser, code_of, error_of, page_of
 from tests.endpoints.provider import KnownClient, Provider, ProviderFactory, claims_of
 
 PWD, OTP, KEY = ("pwd",), ("pwd", "otp", "mfa"), ("hwk", "user", "mfa")
+
+
+def essential(*values: str) -> str:
+    return json.dumps({"id_token": {"acr": {"essential": True, "values": values}}})
+
+
 WISH = {"acr_values": TWO_FACTOR}
-INSISTS = {"claims": json.dumps({"id_token": {"acr": {"essential": True, "values": [TWO_FACTOR]}}})}
+INSISTS = {"claims": essential(TWO_FACTOR)}
 
 
 @pytest.fixture
@@ -117,7 +123,9 @@ def test_what_is_essential_is_asked_for_or_refused(
         (OTP, {"acr_values": "phr"}, TWO_FACTOR),
         (OTP, {"acr_values": PASSWORD}, PASSWORD),
         (OTP, {"acr_values": "phrh 1"}, TWO_FACTOR),
-        (PWD, {"acr_values": f"{TWO_FACTOR} {PASSWORD}"}, PASSWORD),
+        (PWD, {"acr_values": f"{PASSWORD} {TWO_FACTOR}"}, PASSWORD),
+        (PWD, {"acr_values": f"{TWO_FACTOR} {PASSWORD}", "prompt": "none"}, PASSWORD),
+        (PWD, {"claims": essential(TWO_FACTOR, PASSWORD), "prompt": "none"}, PASSWORD),
     ],
 )
 def test_a_token_says_the_level_by_the_name_that_was_asked_for(
@@ -125,6 +133,31 @@ def test_a_token_says_the_level_by_the_name_that_was_asked_for(
 ) -> None:
     browser.sign_in(ada, amr)
     assert told(browser, trusted, browser.authorize(trusted, **asked)) == (said, list(amr))
+
+
+@pytest.mark.parametrize("wish", [{"acr_values": f"{TWO_FACTOR} {PASSWORD}"}, {"acr_values": f"phr {TWO_FACTOR}"}])
+def test_the_level_liked_best_that_the_person_can_reach_is_asked_for(
+    browser: Browser, ada: User, trusted: KnownClient, wish: dict[str, str]
+) -> None:
+    browser.sign_in(ada, PWD)
+    page_of(browser.authorize(trusted, **wish), "/login/again")
+
+
+def test_nobody_is_asked_for_ever(
+    browser: Browser, ada: User, trusted: KnownClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who has a passkey as well and gives a code goes on with that; where only a passkey will do, the answer says so."""
+    monkeypatch.setattr("provider.sign_in.proofs.has_passkey", lambda _tx, _user: True)
+    browser.sign_in(ada, OTP)
+    browser.provider.clock.advance(5)
+    pages = [page_of(browser.authorize(trusted, **it), "/login/again") for it in (
+        {"acr_values": f"phr {TWO_FACTOR}"}, {"acr_values": "phr"}, {"claims": essential("phr")},
+    )]  # fmt: skip
+    browser.provider.clock.advance(5)
+    browser.sign_in(ada, OTP)
+    assert told(browser, trusted, resumed(browser, pages[0]))[0] == TWO_FACTOR
+    assert told(browser, trusted, resumed(browser, pages[1]))[0] == TWO_FACTOR
+    assert error_of(resumed(browser, pages[2])) == "unmet_authentication_requirements"
 
 
 def test_what_a_client_registered_is_its_wish_where_the_request_has_none(
