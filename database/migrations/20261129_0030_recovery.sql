@@ -61,5 +61,6 @@ CREATE TABLE second_factor_waits (
   CONSTRAINT uq_second_factor_waits_begin_token UNIQUE (begin_token),
   CONSTRAINT uq_second_factor_waits_stop_token UNIQUE (stop_token)
 ) /*! ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 */ /*M! COLLATE=utf8mb4_nopad_bin */ /*!80017 COLLATE=utf8mb4_0900_bin */;
+CREATE INDEX ix_second_factor_waits_next_letter_at ON second_factor_waits (next_letter_at);
 CREATE INDEX ix_second_factor_waits_expires_at ON second_factor_waits (expires_at);
 CREATE INDEX ix_second_factor_waits_user_id ON second_factor_waits (user_id);

@@ -63,7 +63,7 @@ class SecondFactorWait(Base):
     """
 
     __tablename__ = "second_factor_waits"
-    __table_args__ = (Index(None, "user_id"), Index(None, "expires_at"))
+    __table_args__ = (Index(None, "user_id"), Index(None, "expires_at"), Index(None, "next_letter_at"))
 
     id: Mapped[str] = mapped_column(IDENTIFIER, primary_key=True)
     user_id: Mapped[str] = mapped_column(IDENTIFIER, ForeignKey("users.id", ondelete="CASCADE"))
