@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
 
 from sqlalchemy import delete, insert, select
 
@@ -46,11 +45,6 @@ class ForgottenPasswords:
         self._rate_limits = rate_limits
         self._audit = audit
         self._keyring = keyring
-        self._listeners: list[Callable[[], None]] = []
-
-    def listen(self, listener: Callable[[], None]) -> None:
-        """Calls ``listener`` after each commit of a new request in this process."""
-        self._listeners.append(listener)
 
     def ask(self, tx: Transaction, origin: Origin, login_name: str, language: str) -> None:
         """Keeps a request for a link to a new password. Too many of them are dropped without a word."""
@@ -70,7 +64,6 @@ class ForgottenPasswords:
             "created_at": origin.now,
         }
         tx.execute(insert(ResetRequest), row)
-        tx.on_commit(self._tell)
 
     def waiting(self, tx: Transaction, limit: int) -> list[str]:
         """The ids of requests that nobody has answered, the oldest first."""
@@ -129,10 +122,6 @@ class ForgottenPasswords:
         if ids:
             tx.execute(delete(ResetRequest).where(_TABLE.c.id.in_(ids)))
         return len(ids)
-
-    def _tell(self) -> None:
-        for listener in self._listeners:
-            listener()
 
 
 def _context(request_id: str) -> dict[str, str]:

@@ -167,6 +167,22 @@ def test_unlock_opens_what_guesses_have_closed_and_says_what(terminal: Terminal)
     assert terminal.refused("user", "unlock", "nobody") == "There is no user nobody."
 
 
+def test_a_password_that_is_demanded_anew_is_not_taken_any_more_and_a_link_is_mailed(terminal: Terminal) -> None:
+    made = terminal.user("ana")
+    said = terminal.ok("user", "reset-password", "ana")
+    assert said == "ana needs a new password. The link to it goes to ana@example.org.\n"
+    assert [row["recipient"] for row in terminal.rows("SELECT recipient FROM mail_messages")] == ["ana@example.org"]
+    assert terminal.rows("SELECT password_reset_required FROM users") == [{"password_reset_required": 1}]
+    shown = terminal.json("user", "reset-password", "ana@example.org", "--print-link")
+    assert shown["link"].startswith("http://localhost:8000/reset/mcp_reset_")
+    assert (shown["id"], shown["mailed_to"], shown["sessions"]) == (made["id"], "ana@example.org", 0)
+    assert terminal.json("user", "reset-password", "ana")["link"] is None
+    assert len(terminal.rows("SELECT id FROM password_reset_tokens WHERE used_at IS NULL")) == 1, "the newest one"
+    recorded = terminal.audit("user.password_required")
+    assert len(recorded) == 3
+    assert terminal.refused("user", "reset-password", "nobody") == "There is no user nobody."
+
+
 def test_resetting_a_second_factor_that_is_not_there_is_refused(terminal: Terminal) -> None:
     terminal.user("ana")
     assert terminal.refused("user", "reset-second-factor", "ana") == "ana has no second factor."
