@@ -80,6 +80,7 @@ class AuditEvent(StrEnum):
     EMAIL_CHANGE_UNDONE = "user.email_change_undone"
     USERNAME_CHANGED = "user.username_changed"
     API_KEY_CREATED = "api_key.created"
+    API_KEY_ROTATED = "api_key.rotated"
     API_KEY_REVOKED = "api_key.revoked"
     CLIENT_CREATED = "client.created"
     CLIENT_UPDATED = "client.updated"

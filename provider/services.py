@@ -16,6 +16,8 @@ from provider.accounts.confirmations import Confirmations
 from provider.accounts.consents import Consents
 from provider.accounts.groups import Groups
 from provider.accounts.invitations import Invitations
+from provider.accounts.key_expiry import KeyExpiry
+from provider.accounts.key_rotation import KeyRotation
 from provider.accounts.mailed_links import MailedLinks
 from provider.accounts.pictures import PictureReader
 from provider.accounts.profiles import Profiles
@@ -256,6 +258,8 @@ class Services:
             party, challenges, self.passkeys, self.users, self.login, self.attempts, self.audit
         )
         self.api_keys = ApiKeys(self.clients, self.resources, self.groups, self.audit, keyring)
+        self.key_rotation = KeyRotation(self.clients, self.audit, keyring)
+        self.key_expiry = KeyExpiry(self.mail, settings.origin)
         self.consents = Consents(self.audit, self.grants, keyring)
         self.reset_links = MailedLinks(keyring, metadata.tables["password_reset_tokens"], "reset", RESET_SECONDS)
         self.address_links = MailedLinks(

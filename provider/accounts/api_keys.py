@@ -169,10 +169,10 @@ class ApiKeys:
         return client, secret
 
     def shown_secret(self, now: datetime.datetime, key: Client, session_token: str) -> str | None:
-        """The secret once more, for the session that made the key, within ten minutes. None for every other."""
-        secret = key_secret(self._keyring, session_token, key.client_id)
+        """The secret once more, for the session that made it, within ten minutes. None for every other."""
+        secret = key_secret(self._keyring, session_token, key.client_id, key.previous_secret_hash)
         is_its_own = constant_time_equal(self._clients.secret_hash(secret), key.secret_hash or "")
-        return secret if is_its_own and is_shown_still(key.created_at, now) else None
+        return secret if is_its_own and is_shown_still(key.secret_rotated_at or key.created_at, now) else None
 
     def list(self, tx: Transaction, owner_id: str | None = None) -> list[Client]:
         """The keys of one user, or of all, ended ones included."""

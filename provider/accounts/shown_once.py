@@ -19,9 +19,10 @@ def is_shown_still(made_at: datetime.datetime, now: datetime.datetime) -> bool:
     return now - made_at <= datetime.timedelta(seconds=SHOWN_SECONDS)
 
 
-def key_secret(keyring: Keyring, session_token: str, client_id: str) -> str:
-    """The secret of the API key ``client_id`` that this session made."""
-    return keyring.derive_secret("ak", "api key of session", f"{session_token}|{client_id}")
+def key_secret(keyring: Keyring, session_token: str, client_id: str, after: str | None = None) -> str:
+    """The secret of the API key ``client_id`` that this session made, in the place of the one with the hash ``after``."""
+    value = f"{session_token}|{client_id}" if after is None else f"{session_token}|{client_id}|{after}"
+    return keyring.derive_secret("ak", "api key of session", value)
 
 
 def recovery_codes(keyring: Keyring, session_token: str, count: int) -> list[str]:

@@ -21,7 +21,8 @@ def cleanup(*, as_json: bool) -> None:
     """Delete what has expired: codes, requests, tokens, sign-in steps, counters, setup links, retired keys, sessions
     and grants that were over 30 days ago, consents withdrawn a year ago, and applications that registered themselves and
     were never used, records of the audit older than MCP_AUDIT_DAYS, links of letters, archives of a week ago, and accounts
-    that were closed two weeks ago. A user's API key that has ended stops being the one that the user's row names.
+    that were closed two weeks ago. A user's API key that has ended stops being the one that the user's row
+    names, and owners of keys that expire within 14 days are written to.
 
     A running server does the same every few minutes, and this all of it now: in small transactions, beside the server if
     it runs. Safe to repeat and to interrupt.

@@ -155,11 +155,15 @@ class ClientAuthentication:
 def _is_proven(client: Client | None, credential: _Credential, presented: str, request: ProtocolRequest) -> bool:
     stored = client.secret_hash if client is not None and client.secret_hash else _NO_SECRET
     is_right = constant_time_equal(presented, stored)
+    before = client.previous_secret_hash if client is not None and client.previous_secret_hash else _NO_SECRET
+    is_the_one_before = constant_time_equal(presented, before)
     if client is None or not client.is_usable(request.received_at):
         return False
     if credential.method not in client.authentication_methods:
         return False
-    return is_right if credential.method in SECRET_METHODS else credential.method == PUBLIC
+    if credential.method not in SECRET_METHODS:
+        return credential.method == PUBLIC
+    return is_right or (is_the_one_before and client.previous_secret_works(request.received_at))
 
 
 def _why_not(client: Client | None, credential: _Credential) -> str:

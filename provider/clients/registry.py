@@ -8,17 +8,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, delete, insert, select, true, update
+from sqlalchemy import ColumnElement, bindparam, delete, insert, select, update
 
 from database.models import Client as ClientRow
 from database.models.columns import new_id
-from database.reading import Listed, row_of
+from database.reading import Listed
 from database.transaction import Transaction
 from provider.audit import AuditEvent, AuditRecorder
 from provider.clients.cache import ShortCache
 from provider.clients.client_ends import ClientEnds, Ended
 from provider.clients.metadata import ClientMetadata
-from provider.clients.rows import metadata_columns, metadata_of, parse_client
+from provider.clients.rows import living_of_owner, metadata_columns, metadata_of, parse_client
 from provider.protocol.client import PUBLIC, SECRET_METHODS, Client, ClientDetails
 from provider.protocol.messages import Origin
 from provider.protocol.subjects import pairwise_sector
@@ -39,7 +39,7 @@ _TOUCH = (
         _TABLE.c.id == bindparam("row_id"),
         _TABLE.c.last_used_at.is_(None) | (_TABLE.c.last_used_at < bindparam("before")),
     )
-    .values(last_used_at=bindparam("now"))
+    .values(last_used_at=bindparam("now"), last_used_address=bindparam("address"))
 )
 
 
@@ -83,18 +83,8 @@ class Clients:
     def living_of_owner(
         self, owner_user_id: str, kind: str, now: datetime.datetime, search: str = ""
     ) -> Listed[Client]:
-        """The usable clients of one owner, the newest first: all, or those with ``search`` in their name or their id."""
-        lives = (
-            _TABLE.c.is_active == true(),
-            _TABLE.c.revoked_at.is_(None),
-            _TABLE.c.expires_at.is_(None) | (_TABLE.c.expires_at > now),
-        )
-        statement = select(ClientRow).where(_TABLE.c.owner_user_id == owner_user_id, _TABLE.c.kind == kind, *lives)
-        if search:
-            by_name = _TABLE.c.name.icontains(search, autoescape=True)
-            statement = statement.where(by_name | _TABLE.c.client_id.contains(search, autoescape=True))
-        newest_first = statement.order_by(_TABLE.c.created_at.desc(), _TABLE.c.id.desc())
-        return Listed(newest_first, lambda entity: parse_client(row_of(entity)))
+        """The usable clients of one owner, for a page of a list."""
+        return living_of_owner(owner_user_id, kind, now, search)
 
     def register(
         self,
@@ -167,6 +157,11 @@ class Clients:
             "created_at": origin.now,
             "updated_at": origin.now,
             "last_used_at": None,
+            "last_used_address": None,
+            "previous_secret_hash": None,
+            "previous_secret_until": None,
+            "secret_rotated_at": None,
+            "expiry_told": None,
             "expires_at": expires_at,
             "revoked_at": None,
             "registration_token_hash": registration_token_hash,
@@ -257,9 +252,14 @@ class Clients:
         if client is None or client.secret_hash is None or client.revoked_at is not None:
             return None
         secret = new_secret("ak" if client.is_api_key else "cs")
-        self._change(tx, origin, client, secret_hash=self.secret_hash(secret))
+        self._change(tx, origin, client, secret_hash=self.secret_hash(secret), previous_secret_until=None)
         self._record(tx, origin, AuditEvent.CLIENT_SECRET_ROTATED, client, actor)
         return secret
+
+    def replace_secret(self, tx: Transaction, origin: Origin, client: Client, secret: str, **values: Any) -> bool:
+        """A new secret in the place of the one that ``client`` was read with, and ``values``. False when that is another."""
+        is_unchanged = (_TABLE.c.secret_hash == client.secret_hash, _TABLE.c.revoked_at.is_(None))
+        return self._change(tx, origin, client, *is_unchanged, secret_hash=self.secret_hash(secret), **values)
 
     def delete(self, tx: Transaction, origin: Origin, client_id: str, *, actor: str | None = None) -> bool:
         """Removes a client with all that was granted to it. False for an unknown one.
@@ -275,12 +275,13 @@ class Clients:
         self._record(tx, origin, AuditEvent.CLIENT_DELETED, client, actor, name=client.name)
         return True
 
-    def touch(self, tx: Transaction, client: Client, now: datetime.datetime) -> None:
-        """Remembers that a client was used, to the minute."""
+    def touch(self, tx: Transaction, client: Client, now: datetime.datetime, source: str = "") -> None:
+        """Remembers that a client was used, to the minute, and of an API key from which address."""
         before = now - datetime.timedelta(seconds=TOUCH_SECONDS)
         if self._touched.get(client.id, client.last_used_at or before) > before:
             return
-        tx.execute(_TOUCH, {"row_id": client.id, "before": before, "now": now})
+        address = source if client.is_api_key and source else None
+        tx.execute(_TOUCH, {"row_id": client.id, "before": before, "now": now, "address": address})
         if len(self._touched) > CACHE_SIZE:
             self._touched.clear()
         self._touched[client.id] = now

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
 from typing import Any
 
+from sqlalchemy import select, true
+
+from database.models import Client as ClientRow
+from database.reading import Listed, row_of
 from provider.clients.metadata import ClientMetadata
 from provider.protocol.client import PUBLIC, Client, ClientDetails
 
+_TABLE = ClientRow.__table__
 _SAME = (
     "id", "client_id", "kind", "name", "owner_user_id", "secret_hash", "token_endpoint_auth_method", "application_type",
     "resource", "require_pkce", "rotate_refresh_tokens", "is_trusted", "is_vouched", "is_active",
     "id_token_signed_response_alg", "created_at", "updated_at", "last_used_at", "expires_at", "revoked_at",
     "registration_token_hash", "document_fresh_until", "nonce_replaces_pkce", "exact_auth_method", "claims_in_id_token",
+    "previous_secret_hash", "previous_secret_until", "secret_rotated_at", "expiry_told", "last_used_address",
 )  # fmt: skip
 
 
@@ -26,6 +33,21 @@ def parse_client(row: Mapping[Any, Any]) -> Client:
         only_groups=tuple(row["only_groups"] or ()),
         details=ClientDetails.from_dict(row["metadata"]),
     )
+
+
+def living_of_owner(owner_user_id: str, kind: str, now: datetime.datetime, search: str) -> Listed[Client]:
+    """The usable clients of one owner, the newest first: all, or those with ``search`` in their name or their id."""
+    lives = (
+        _TABLE.c.is_active == true(),
+        _TABLE.c.revoked_at.is_(None),
+        _TABLE.c.expires_at.is_(None) | (_TABLE.c.expires_at > now),
+    )
+    statement = select(ClientRow).where(_TABLE.c.owner_user_id == owner_user_id, _TABLE.c.kind == kind, *lives)
+    if search:
+        by_name = _TABLE.c.name.icontains(search, autoescape=True)
+        statement = statement.where(by_name | _TABLE.c.client_id.contains(search, autoescape=True))
+    newest_first = statement.order_by(_TABLE.c.created_at.desc(), _TABLE.c.id.desc())
+    return Listed(newest_first, lambda entity: parse_client(row_of(entity)))
 
 
 def metadata_columns(metadata: ClientMetadata) -> dict[str, Any]:

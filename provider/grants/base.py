@@ -197,7 +197,7 @@ class Grant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]
                 access_token=access.token,
                 subject_claims=self._id_token_claims(authorization),
             )
-        self.services.clients.touch(self.tx, authorization.client, self.now)
+        self.services.clients.touch(self.tx, authorization.client, self.now, authorization.source)
         return 200, fields, []
 
     def _id_token_claims(self, authorization: Authorization) -> Mapping[str, Any]:

@@ -98,7 +98,7 @@ def create() -> Response:
 @signed_in_only("api-keys")
 def show_key(client_id: str) -> Response:
     """One key, with its secret for ten minutes after it was made, in the session that made it."""
-    known, services, key = here(), current.services(), _own_key(client_id)
+    known, services, key = here(), current.services(), own_key(client_id)
     if key is None:
         return error_pages.show(404)
     apis = _apis_of(key)
@@ -106,6 +106,7 @@ def show_key(client_id: str) -> Response:
         "api_keys/key.html",
         user=known.user,
         key=key,
+        now=current.now(),
         secret=services.api_keys.shown_secret(current.now(), key, current.cookie("session")),
         apis=apis,
         command=token_command(key.client_id, apis[0].uri if apis else None, current.settings().issuer),
@@ -115,7 +116,7 @@ def show_key(client_id: str) -> Response:
 @pages.get(f"{_PAGE}/<client_id>/revoke")
 @signed_in_only("api-keys", recently=True)
 def confirm_revocation(client_id: str) -> Response:
-    key = _own_key(client_id)
+    key = own_key(client_id)
     return error_pages.show(404) if key is None else render("api_keys/revoke.html", user=here().user, key=key)
 
 
@@ -137,7 +138,7 @@ def token_command(client_id: str, resource: str | None, issuer: str) -> str:
     return " \\\n  ".join([*parts, shlex.quote(f"{issuer}/token")])
 
 
-def _own_key(client_id: str) -> Client | None:
+def own_key(client_id: str) -> Client | None:
     """The living key of this name, if it is the user's own."""
     keys = current.services().api_keys.list(current.tx(), here().user.id)
     return next((key for key in keys if key.client_id == client_id and key.is_usable(current.now())), None)

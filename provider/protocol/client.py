@@ -108,6 +108,11 @@ class Client:
     exact_auth_method: bool = True
     claims_in_id_token: bool = False
     only_groups: tuple[str, ...] = ()
+    previous_secret_hash: str | None = field(default=None, repr=False)
+    previous_secret_until: datetime.datetime | None = None
+    secret_rotated_at: datetime.datetime | None = None
+    expiry_told: int | None = None
+    last_used_address: str | None = None
     details: ClientDetails = field(default_factory=ClientDetails)
 
     @property
@@ -142,6 +147,10 @@ class Client:
     def is_usable(self, now: datetime.datetime) -> bool:
         """Whether it is neither disabled, revoked nor expired. Its owner is asked separately."""
         return self.is_active and self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+    def previous_secret_works(self, now: datetime.datetime) -> bool:
+        """Whether the secret before this one is still taken, so that programs can be given the new one without a gap."""
+        return self.previous_secret_until is not None and now < self.previous_secret_until
 
     def allows_grant(self, grant_type: str) -> bool:
         return grant_type in self.grant_types

@@ -1,4 +1,4 @@
-"""What goes by itself once it is over: one list, for the server that sweeps and for ``mcp-core cleanup``."""
+"""What goes by itself once it is over, or is due: one list, for the server that sweeps and for ``mcp-core cleanup``."""
 
 from __future__ import annotations
 
@@ -50,4 +50,5 @@ def purges(services: Services) -> dict[str, Purge]:
         "held_alerts": services.alerts.tell_held,
         "closing_reminders": services.closing.remind,
         "closed_accounts": services.closing.purge,
+        "api_key_letters": services.key_expiry.tell,
     }

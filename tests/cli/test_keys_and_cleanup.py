@@ -54,6 +54,7 @@ COUNTED = {
     "audit_records",
     "closed_accounts",
     "unconfirmed_users", "invitations",
+    "api_key_letters",
 }  # fmt: skip
 
 
@@ -269,7 +270,9 @@ def test_cleanup_deletes_what_is_over_and_nothing_else(terminal: Terminal) -> No
         connection.exec_driver_sql("UPDATE signing_keys SET retires_at = '2026-01-01' WHERE retires_at IS NOT NULL")
     before = len(terminal.rows("SELECT id FROM user_audit_log"))
     deleted = terminal.json("cleanup")
-    assert deleted == {name: {"signing_keys": 3, "surplus_clients": 0}.get(name, 1) for name in COUNTED}
+    assert deleted == {
+        name: {"signing_keys": 3, "surplus_clients": 0, "api_key_letters": 0}.get(name, 1) for name in COUNTED
+    }
     assert terminal.json("cleanup") == dict.fromkeys(COUNTED, 0)
     with engine.connect() as connection:
         for column in (

@@ -26,6 +26,7 @@ ROUTES = {
     "/account/api-keys": {"GET"},
     "/account/api-keys/<client_id>": {"GET"},
     "/account/api-keys/<client_id>/revoke": {"GET", "POST"},
+    "/account/api-keys/<client_id>/rotate": {"GET", "POST"},
     "/account/api-keys/new": {"GET", "POST"},
     "/account/apps": {"GET", "POST"},
     "/account/email": {"GET", "POST"},
@@ -329,6 +330,16 @@ def _account(seen: Walk, site: Site, language: str) -> None:
     seen.saw("key made", visitor, 303)
     visitor.follow()
     seen.saw("key", visitor)
+    rotate = f"{visitor.page.url}/rotate"
+    visitor.get(rotate)
+    seen.saw("new secret?", visitor)
+    form = visitor.page.form("version")
+    visitor.post(rotate, {"version": form.fields["version"][0], "hours": "2", "days": ""})
+    seen.saw("new secret, with mistakes", visitor, 400)
+    visitor.post(rotate, {"version": form.fields["version"][0], "hours": "24", "days": ""})
+    seen.saw("key rotated", visitor, 303)
+    visitor.follow()
+    seen.saw("key, with two secrets", visitor)
     site.later(minutes=11)
     visitor.get(visitor.page.url)
     seen.saw("key, later", visitor)
