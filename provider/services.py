@@ -72,6 +72,7 @@ from provider.sign_in.passkeys import Passkeys
 from provider.sign_in.passwords import Passwords
 from provider.sign_in.recovery_codes import RecoveryCodes
 from provider.sign_in.remembered_devices import RememberedDevices
+from provider.sign_in.reopening import Reopening
 from provider.sign_in.second_factor_rule import SecondFactorRule
 from provider.sign_in.second_factor_waits import SecondFactorWaits
 from provider.sign_in.session_ends import SessionEnds
@@ -314,6 +315,7 @@ class Services:
         self.activity = Activity(days=settings.audit_days)
         self.setup_links = SetupLinks(keyring, self.audit, self.users, settings.setup_link_seconds)
         self.closing = Closing(self.users, self.user_ends, self.alerts, self.audit)
+        self.reopening = Reopening(self.users, self.closing, keyring)
         self.lock_down = LockDown(
             self.users,
             self.user_ends,

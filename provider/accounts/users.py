@@ -84,6 +84,11 @@ class User:
         """Whether its owner made this account and has yet to confirm the address: it opens no application before."""
         return self.confirm_by is not None
 
+    @property
+    def may_prove(self) -> bool:
+        """Whether the password is listened to: to sign in, or to come back to an account that its owner has closed."""
+        return self.is_active or self.closed_at is not None
+
 
 class Users:
     def __init__(self, audit: AuditRecorder) -> None:

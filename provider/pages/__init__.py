@@ -8,6 +8,7 @@ from provider.pages import (
     activity,
     api_keys,
     apps,
+    closing,
     confirmation,
     consent,
     email,
@@ -64,6 +65,7 @@ ALL = tuple(
         mailbox,
         activity,
         lock_down,
+        closing,
         site,
     )
 )

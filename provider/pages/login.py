@@ -155,9 +155,12 @@ def sign_in(user: User, amr: tuple[str, ...], *, notice: str = "") -> Response:
     """Starts the session, after the last step: a new id, and whatever the browser held before stops working.
 
     Somebody who signs in again (an application asked for it) stays in the same session, and other applications' access
-    that rests on it goes on. ``notice`` is what the next page says, by its name in ``pages.words``.
+    that rests on it goes on. ``notice`` is what the next page says, by its name in ``pages.words``. Who has closed the account
+    is asked first whether to open it again.
     """
     services, tx, origin = current.services(), current.tx(), current.origin()
+    if user.closed_at is not None:
+        return _asked_to_return(CompletedLogin(user, amr))
     services.second_factor_rule.note_sign_in(tx, user, origin.now)
     known = current.signed_in()
     closings: list[Closing] = []
@@ -181,6 +184,14 @@ def sign_in(user: User, amr: tuple[str, ...], *, notice: str = "") -> Response:
     cookies.set_cookie(response, "session", token)
     cookies.keep_device(response, services.login.device_token(user))
     cookies.delete_cookie(response, "step")
+    return response
+
+
+def _asked_to_return(completed: CompletedLogin) -> Response:
+    """On to the question whether a closed account is to be opened again."""
+    step = current.services().reopening.begin(current.tx(), current.origin(), completed)
+    response = see_other(waiting.passed_on("/login/reopen"))
+    cookies.set_cookie(response, "step", step)
     return response
 
 

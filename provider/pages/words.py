@@ -80,6 +80,8 @@ def notice() -> str:
         "picture-saved": _("Your picture is saved."),
         "picture-removed": _("Your picture is removed."),
         "app-disconnected": _("The app is disconnected."),
+        "account-closed": _("Your account is closed. Sign in within 14 days if you want to come back."),
+        "account-reopened": _("Your account is open again."),
         "request-changed": _(
             "What the app asks for, or what is known of it, has just changed. Look again, then decide."
         ),

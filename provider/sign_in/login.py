@@ -86,6 +86,7 @@ class Login:
     ) -> User:
         """The user whose password this is. Raises ``WrongCredentials``, ``Throttled``, ``HashingBusy``.
 
+        One whose account is closed (``closed_at``) is asked whether to come back, and gets no session before.
         Hashes outside of a transaction, and does the same work for every name, known or not. A right password is refused
         as well while a limit is exceeded, so that the answer tells a guesser nothing. ``device`` is what ``device_token``
         gave this browser when the user signed in there.
@@ -105,7 +106,7 @@ class Login:
             raise
         if not attempt.is_looked_at:
             raise WrongCredentials
-        if user is None or not is_right or not user.is_active:
+        if user is None or not is_right or not user.may_prove:
             self._attempts.fail(tx, origin, attempt)
             user_id = user.id if user else None
             self._audit.record(tx, AuditEvent.LOGIN_FAILED, origin, user_id=user_id, outcome="failed")
@@ -157,7 +158,7 @@ class Login:
             return None
         row = tx.execute(_FIND_STEP, {"token_hash": self._hash(step_token), "now": now}).first()
         user = None if row is None else self._users.find(tx, row.user_id)
-        return user if user is not None and user.is_active else None
+        return user if user is not None and user.may_prove else None
 
     def check_second_factor(
         self, tx: Transaction, origin: Origin, step_token: str, code: str, *, device: str = ""

@@ -31,6 +31,7 @@ ROUTES = {
     "/account/apps": {"GET", "POST"},
     "/account/email": {"GET", "POST"},
     "/account/password": {"GET", "POST"},
+    "/account/close": {"GET", "POST"},
     "/account/lock-down": {"GET", "POST"},
     "/account/passkeys": {"GET", "POST"},
     "/account/passkeys/<passkey_id>": {"GET", "POST"},
@@ -55,6 +56,7 @@ ROUTES = {
     "/login/again": {"GET", "POST"},
     "/login/code": {"GET", "POST"},
     "/login/lost": {"GET", "POST"},
+    "/login/reopen": {"GET", "POST"},
     "/login/second-factor": {"GET", "POST"},
     "/mailbox": {"GET"},
     "/mailbox/<letter_id>": {"GET"},
@@ -607,6 +609,23 @@ def _watching(seen: Walk, site: Site, language: str) -> None:
     seen.saw("account locked down", visitor)
     visitor.post(link)
     seen.saw("link of a letter over", visitor, 404)
+    emil = site.account("emil")
+    visitor.sign_in(emil)
+    visitor.get("/account/close")
+    seen.saw("close?", visitor)
+    visitor.post("/account/close", {"username": "somebody"})
+    seen.saw("close, with mistakes", visitor, 400)
+    visitor.post("/account/close", {"username": "emil"})
+    seen.saw("closed", visitor, 303)
+    visitor.follow()
+    seen.saw("login, after closing", visitor)
+    visitor.sign_in(emil)
+    visitor.follow()
+    seen.saw("open again?", visitor)
+    visitor.post("/login/reopen")
+    seen.saw("opened again", visitor, 303)
+    visitor.follow()
+    seen.saw("account, opened again", visitor)
 
 
 def _errors(seen: Walk, site: Site, language: str) -> None:

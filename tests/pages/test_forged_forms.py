@@ -242,6 +242,18 @@ def not_me(site: Site) -> Prepared:
     return Prepared(visitor, letters(site.engine, site.services.keyring)[-1].link.removeprefix(ORIGIN), {})
 
 
+def close(site: Site) -> Prepared:
+    return Prepared(signed_in(site), "/account/close", {"username": "ana"})
+
+
+def reopen(site: Site) -> Prepared:
+    visitor = signed_in(site)
+    visitor.post("/account/close", {"username": "ana"})
+    visitor.post("/login", {"username": "ana", "password": PASSWORD})
+    assert visitor.to == "/login/reopen"
+    return Prepared(visitor, "/login/reopen", {})
+
+
 FORMS: dict[str, Callable[[Site], Prepared]] = {
     "/setup/<token>": setup,
     "/signup": sign_up,
@@ -276,6 +288,8 @@ FORMS: dict[str, Callable[[Site], Prepared]] = {
     "/second-factor-wait/stop/<token>": stop_wait,
     "/account/second-factor/stop-wait": stop_wait_signed_in,
     "/language": language,
+    "/account/close": close,
+    "/login/reopen": reopen,
     "/account/lock-down": lock_down,
     "/not-me/<token>": not_me,
 }
