@@ -155,8 +155,8 @@ def sign_in(user: User, amr: tuple[str, ...], *, notice: str = "") -> Response:
     """Starts the session, after the last step: a new id, and whatever the browser held before stops working.
 
     Somebody who signs in again (an application asked for it) stays in the same session, and other applications' access
-    that rests on it goes on. ``notice`` is what the next page says, by its name in ``pages.words``. Who has closed the account
-    is asked first whether to open it again.
+    that rests on it goes on. ``notice`` is what the next page says, by its name in ``pages.words``. Who has closed the
+    account is asked first whether to open it again.
     """
     services, tx, origin = current.services(), current.tx(), current.origin()
     if user.closed_at is not None:
