@@ -79,6 +79,8 @@ class AuditEvent(StrEnum):
     EMAIL_CHANGED = "user.email_changed"
     EMAIL_CHANGE_UNDONE = "user.email_change_undone"
     USERNAME_CHANGED = "user.username_changed"
+    DATA_ASKED_FOR = "data.asked_for"
+    DATA_DOWNLOADED = "data.downloaded"
     API_KEY_CREATED = "api_key.created"
     API_KEY_ROTATED = "api_key.rotated"
     API_KEY_REVOKED = "api_key.revoked"

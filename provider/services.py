@@ -14,6 +14,7 @@ from provider.accounts.alerts import Alerts
 from provider.accounts.api_keys import ApiKeys
 from provider.accounts.confirmations import Confirmations
 from provider.accounts.consents import Consents
+from provider.accounts.data_exports import DataExports
 from provider.accounts.groups import Groups
 from provider.accounts.invitations import Invitations
 from provider.accounts.key_expiry import KeyExpiry
@@ -313,6 +314,9 @@ class Services:
             self.second_factor_waits, self.totp, self.recovery_codes, self.session_ends, self.alerts
         )
         self.activity = Activity(days=settings.audit_days)
+        self.data_exports = DataExports(
+            keyring, self.audit, self.users, self.mail, page=f"{settings.origin}/account/data"
+        )
         self.setup_links = SetupLinks(keyring, self.audit, self.users, settings.setup_link_seconds)
         self.closing = Closing(self.users, self.user_ends, self.alerts, self.audit)
         self.reopening = Reopening(self.users, self.closing, keyring)

@@ -19,6 +19,7 @@ from provider.pages import (
     login,
     mailbox,
     members_only,
+    own_data,
     passkeys,
     password,
     picture,
@@ -65,6 +66,7 @@ ALL = tuple(
         mailbox,
         activity,
         lock_down,
+        own_data,
         closing,
         site,
     )

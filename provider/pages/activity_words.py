@@ -137,6 +137,8 @@ def _account() -> dict[AuditEvent, str]:
     return {
         AuditEvent.USER_CREATED: _("Your account was made"),
         AuditEvent.USER_VERIFIED: _("Your e-mail address was confirmed"),
+        AuditEvent.DATA_ASKED_FOR: _("You asked for your data"),
+        AuditEvent.DATA_DOWNLOADED: _("Your data was downloaded"),
         AuditEvent.USER_DISABLED: _("Your account was disabled"),
         AuditEvent.USER_ENABLED: _("Your account was enabled"),
         AuditEvent.USER_CLOSED: _("Your account was closed"),

@@ -28,6 +28,7 @@ DESTINATIONS = {
     "picture": "/account/profile/picture",
     "new-api-key": "/account/api-keys/new",
     "activity": "/account/activity",
+    "data": "/account/data",
     "close": "/account/close",
     "lock-down": "/account/lock-down",
 }

@@ -45,6 +45,8 @@ def purges(services: Services) -> dict[str, Purge]:
         "surplus_clients": services.unused_clients.purge_surplus,
         "api_key_names": services.api_keys.renew_names,
         "username_skeletons": services.username_skeletons.fill,
+        "data_exports": services.data_exports.purge,
+        "data_exports_made": services.data_exports.make_due,
         "audit_records": services.activity.purge,
         "alert_links": services.alerts.purge,
         "held_alerts": services.alerts.tell_held,

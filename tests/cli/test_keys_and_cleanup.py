@@ -15,6 +15,7 @@ from database.models import (
     AuthorizationRequest,
     Client,
     Consent,
+    DataExport,
     EmailChange,
     EmailVerificationToken,
     GrantRecord,
@@ -52,6 +53,7 @@ COUNTED = {
     "username_skeletons",
     "setup_links", "grants", "consents", "api_key_names", "alert_links", "held_alerts", "closing_reminders",
     "audit_records",
+    "data_exports", "data_exports_made",
     "closed_accounts",
     "unconfirmed_users", "invitations",
     "api_key_letters",
@@ -200,6 +202,7 @@ def filled(terminal: Terminal, now: datetime.datetime) -> None:
                     },
                 ),
                 (RememberedDevice, {"id": name, "user_id": "u", "token": name}),
+                (DataExport, {"id": name, "user_id": "u", "next_attempt_at": {"live": long_ago}.get(name)}),
                 (AlertLink, {"id": name, "token": name, "user_id": "u"}),
                 (
                     HeldAlert,
@@ -297,6 +300,7 @@ def test_cleanup_deletes_what_is_over_and_nothing_else(terminal: Terminal) -> No
             ReservedName.__table__.c.id,
             SecondFactorWait.__table__.c.id,
             AlertLink.__table__.c.id,
+            DataExport.__table__.c.id,
             HeldAlert.__table__.c.alert,
         ):
             assert connection.execute(select(column)).scalars().all() == ["live"], column

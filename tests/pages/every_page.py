@@ -32,6 +32,8 @@ ROUTES = {
     "/account/email": {"GET", "POST"},
     "/account/password": {"GET", "POST"},
     "/account/close": {"GET", "POST"},
+    "/account/data": {"GET", "POST"},
+    "/account/data/<export_id>": {"GET"},
     "/account/lock-down": {"GET", "POST"},
     "/account/passkeys": {"GET", "POST"},
     "/account/passkeys/<passkey_id>": {"GET", "POST"},
@@ -611,6 +613,18 @@ def _watching(seen: Walk, site: Site, language: str) -> None:
     seen.saw("link of a letter over", visitor, 404)
     emil = site.account("emil")
     visitor.sign_in(emil)
+    visitor.get("/account/data")
+    seen.saw("data", visitor)
+    visitor.post("/account/data")
+    seen.saw("data asked for", visitor, 303)
+    visitor.follow()
+    seen.saw("data, being made", visitor)
+    with Transaction(site.engine) as tx:
+        site.services.data_exports.make_due(tx, site.now)
+    visitor.get("/account/data")
+    seen.saw("data, ready", visitor)
+    visitor.get(next(it.get("href") for it in visitor.document.all("a") if "/account/data/" in it.get("href")))
+    seen.saw("data, downloaded", visitor)
     visitor.get("/account/close")
     seen.saw("close?", visitor)
     visitor.post("/account/close", {"username": "somebody"})

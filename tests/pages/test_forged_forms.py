@@ -242,6 +242,10 @@ def not_me(site: Site) -> Prepared:
     return Prepared(visitor, letters(site.engine, site.services.keyring)[-1].link.removeprefix(ORIGIN), {})
 
 
+def own_data(site: Site) -> Prepared:
+    return Prepared(signed_in(site), "/account/data", {})
+
+
 def close(site: Site) -> Prepared:
     return Prepared(signed_in(site), "/account/close", {"username": "ana"})
 
@@ -288,6 +292,7 @@ FORMS: dict[str, Callable[[Site], Prepared]] = {
     "/second-factor-wait/stop/<token>": stop_wait,
     "/account/second-factor/stop-wait": stop_wait_signed_in,
     "/language": language,
+    "/account/data": own_data,
     "/account/close": close,
     "/login/reopen": reopen,
     "/account/lock-down": lock_down,
