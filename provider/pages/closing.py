@@ -6,8 +6,8 @@ from flask import Blueprint
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
+from provider.accounts.administrators import LastAdministrator
 from provider.accounts.login_names import InvalidName, canonical_username
-from provider.accounts.users import LastAdministrator
 from provider.pages import waiting
 from provider.pages.login import sign_in
 from provider.sign_in.closing import DAYS_TO_RETURN, AlreadyClosed
