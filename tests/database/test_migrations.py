@@ -38,12 +38,12 @@ FILES = [
     "migrations/20261128_2022_device_and_time_zone.sql",
     "migrations/20261129_0001_add_mail_messages.sql",
     "migrations/20261129_0020_invitations.sql",
-    "migrations/20261129_0120_groups.sql",
-    "migrations/20261129_0040_passkeys.sql",
     "migrations/20261129_0030_recovery.sql",
+    "migrations/20261129_0040_passkeys.sql",
     "migrations/20261129_0050_remembered_devices.sql",
-    "migrations/20261129_0110_alerts.sql",
     "migrations/20261129_0100_profiles.sql",
+    "migrations/20261129_0110_alerts.sql",
+    "migrations/20261129_0120_groups.sql",
 ]
 FIRST = "CREATE TABLE one (\n  id INTEGER NOT NULL\n);\nCREATE INDEX ix_one ON one (id);\n"
 SECOND = "ALTER TABLE one ADD COLUMN name VARCHAR(9);\nINSERT INTO one (id, name) VALUES (1, '100%');\n"
