@@ -67,6 +67,7 @@ def test_the_windows_may_be_at_different_steps(site: Site, bora: Account) -> Non
     visitor.post(first, {"code": site.fresh_code(bora)}, token=token)
     assert windows.lands("1")
     visitor.post(second, {"code": "000000"}, token=token)
+    assert not visitor.cookie(SESSION.replace("session", "notice")), "nothing took too long"
     assert windows.lands("2")
 
 
