@@ -311,7 +311,12 @@ class Services:
             site=settings.origin,
         )
         self.lost_second_factors = LostSecondFactors(
-            self.second_factor_waits, self.totp, self.recovery_codes, self.session_ends, self.alerts
+            self.second_factor_waits,
+            self.totp,
+            self.recovery_codes,
+            self.passkeys,
+            self.session_ends,
+            self.alerts,
         )
         self.activity = Activity(days=settings.audit_days)
         self.data_exports = DataExports(

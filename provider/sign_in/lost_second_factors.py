@@ -6,6 +6,7 @@ from database.transaction import Transaction
 from provider.accounts.alerts import Alert, Alerts
 from provider.accounts.users import User
 from provider.protocol.messages import Origin
+from provider.sign_in.passkeys import Passkeys
 from provider.sign_in.recovery_codes import RecoveryCodes
 from provider.sign_in.second_factor_waits import SecondFactorWaits
 from provider.sign_in.session_ends import SessionEnds
@@ -18,12 +19,14 @@ class LostSecondFactors:
         waits: SecondFactorWaits,
         totp: Totp,
         recovery_codes: RecoveryCodes,
+        passkeys: Passkeys,
         session_ends: SessionEnds,
         alerts: Alerts,
     ) -> None:
         self._waits = waits
         self._totp = totp
         self._recovery_codes = recovery_codes
+        self._passkeys = passkeys
         self._session_ends = session_ends
         self._alerts = alerts
 
@@ -36,6 +39,7 @@ class LostSecondFactors:
             return False
         self._totp.disable(tx, origin, user.id)
         self._recovery_codes.forget(tx, user.id)
+        self._passkeys.remove_all(tx, origin, user.id)
         self._session_ends.end_all(tx, origin, user.id, reason="second_factor_reset")
         self._alerts.tell(tx, origin, user, Alert.SECOND_FACTOR_LOST)
         return True

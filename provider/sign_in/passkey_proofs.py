@@ -136,7 +136,7 @@ class PasskeyProofs:
             raise CeremonyFailed("another answer to whether it can be backed up")
         self._challenges.use(tx, origin.now, purpose, bound_to, answer.challenge)
         user = self._users.find(tx, passkey.user_id)
-        if user is None or not user.is_active:
+        if user is None or not user.may_prove:
             raise CeremonyFailed("a disabled user")
         if not self._passkeys.record_use(tx, origin, passkey, proved):
             if self._passkeys.find(tx, user.id, passkey.id) is not None:

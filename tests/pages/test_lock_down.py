@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, update
 
+from database.models import User
 from database.transaction import Transaction
 from provider.accounts.alerts import LINK_SECONDS, Alert
 from provider.security.crypto import Keyring, new_secret
@@ -175,6 +176,28 @@ def test_pressing_it_again_changes_nothing_and_writes_no_second_letter(site: Sit
     assert len(letters(site.engine, site.services.keyring, name="alert_locked_down")) == 1
 
 
+def test_who_has_no_password_is_locked_down_and_told_all_the_same(site: Site, ana: Account) -> None:
+    Visitor(site).sign_in(ana)
+    with Transaction(site.engine) as tx:
+        tx.execute(update(User).where(User.id == ana.user.id).values(password_hash=None))
+    for _ in range(2):
+        with Transaction(site.engine) as tx:
+            site.services.lock_down.lock_down(tx, site.by, ana.user)
+    assert living(site, ana) == (0, 0, 0)
+    assert events(site, "user.locked_down") == 1
+    assert len(letters(site.engine, site.services.keyring, name="alert_locked_down")) == 1
+
+
+def test_a_browser_that_was_known_is_none_any_more(site: Site, ana: Account) -> None:
+    before = site.services.login.device_token(ana.user)
+    site.later(seconds=1)
+    with Transaction(site.engine) as tx:
+        site.services.lock_down.lock_down(tx, site.by, ana.user)
+        user = site.services.users.find(tx, ana.user.id)
+    assert user is not None
+    assert site.services.login.device_token(user) != before
+
+
 def test_a_code_that_was_asked_for_signs_nobody_in_any_more(site: Site, bora: Account) -> None:
     thief = Visitor(site)
     thief.post("/login", {"username": "bora", "password": PASSWORD})
@@ -197,13 +220,31 @@ def test_an_account_that_a_thief_closed_comes_back_and_one_that_was_disabled_doe
     assert [state.is_active for state in states if state] == [True, False]
 
 
-def test_every_step_that_other_parts_add_is_taken(site: Site, ana: Account) -> None:
-    seen: list[str] = []
-    services = site.services
-    services.lock_down._also = (lambda tx, origin, user: seen.append(user.id),)
+@pytest.mark.parametrize("hours, left", [(0, 0), (23, 0), (25, 1)])
+def test_a_passkey_of_the_last_day_goes_and_an_older_one_stays(site: Site, ana: Account, hours: int, left: int) -> None:
+    visitor = Visitor(site)
+    visitor.sign_in(ana)
+    visitor.add_passkey("Phone")
+    site.later(hours=hours)
     with Transaction(site.engine) as tx:
-        services.lock_down.lock_down(tx, site.by, ana.user)
-    assert seen == [ana.user.id]
+        site.services.lock_down.lock_down(tx, site.by, ana.user)
+        assert site.services.passkeys.count(tx, ana.user.id) == left
+
+
+def test_the_mailbox_gets_a_link_to_a_new_password_and_nothing_else_leads_in(site: Site, ana: Account) -> None:
+    visitor = Visitor(site)
+    visitor.sign_in(ana)
+    device = visitor.add_passkey("Phone")
+    site.later(hours=25)
+    with Transaction(site.engine) as tx:
+        site.services.lock_down.lock_down(tx, site.by, ana.user)
+    (letter,) = letters(site.engine, site.services.keyring, name="password_required")
+    assert letter.to == ana.user.email
+    other = Visitor(site)
+    other.get("/login")
+    other.post("/login", {"credential": device.get(other.asked())})
+    assert "You need a new password" in other.page.text
+    assert other.get("/account").status == 303
 
 
 @pytest.mark.parametrize("way", ["link", "button"])
