@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from enum import Enum
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -109,11 +110,11 @@ class Smtp:
         server, session = self.server, _Session(time.monotonic() + self._seconds, self._answer_seconds, self._seconds)
         try:
             with session.step("connect", About.SERVER, About.SERVER):
-                session.open(server, self._helo, self._context())
+                session.open(server, self._helo, self._context)
             say("connect", f"{server.host}:{server.port}")
             if server.protection is Protection.STARTTLS:
                 with session.step("tls", About.SERVER, About.SERVER):
-                    session.accepted(session.starttls(context=self._context()))
+                    session.accepted(session.starttls(context=self._context))
                     session.ehlo()
             if isinstance(session.sock, ssl.SSLSocket):
                 say("tls", str(session.sock.version()))
@@ -127,6 +128,7 @@ class Smtp:
         finally:
             session.end()
 
+    @cached_property
     def _context(self) -> ssl.SSLContext:
         context = ssl.create_default_context()
         if self._ca_file is not None:

@@ -117,7 +117,7 @@ def _ask_page(problems: forms.Problems, name: str) -> Response:
         leads_away=bool(waiting.handle()),
         problems=problems,
         username=name,
-        can_send=getattr(current.services().mail, "can_send", True),
+        can_send=current.services().mail.can_send,
         onward=waiting.passed_on("/login"),
     )
 
