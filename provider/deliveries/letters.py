@@ -1,8 +1,8 @@
 """What letters say: one text for each kind, in the language of the person, and HTML made of that text.
 
-``templates/mail/<letter>.txt`` has the subject in its first line and plain text below. A line that is nothing but an address
-of this server becomes a button in HTML; a line before it that ends in a colon says what the button does. Everything that
-people have chosen themselves (names, devices) is put in as one line that is text and nothing else.
+``templates/mail/<letter>.txt`` has the subject in its first line and plain text below. A line that is nothing but an
+address of this server becomes a button in HTML; what that does is said by a line before it that ends in a colon, or by the
+layout. Everything that people have chosen themselves (names, devices) is put in as one line that is text and nothing else.
 """
 
 from __future__ import annotations
@@ -47,10 +47,11 @@ class Letter:
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """A piece of the text in HTML: ``lines`` of a paragraph, or a button with its ``url``."""
+    """A piece of the text in HTML: ``lines`` of a paragraph, or a button with its ``url``, which is the value ``key``."""
 
     lines: tuple[str, ...]
     url: str = ""
+    key: str = ""
 
 
 class Letters:
@@ -87,10 +88,13 @@ class Letters:
         # Nor may a name be read as an encoded word (RFC 2047), which can hold an end of a line.
         subject = visible(one_line(first.removeprefix(_SUBJECT)))[:MOST_SUBJECT].replace("=?", "= ?")
         text = re.sub(r"\n{3,}", "\n\n", body).strip() + "\n"
-        html = environment.get_template(_HTML).render({**known, "subject": subject, "blocks": self._blocks(text)})
+        html = environment.get_template(_HTML).render(
+            {**known, "subject": subject, "letter": name, "blocks": self._blocks(text, given)}
+        )
         return Letter(subject, text, html)
 
-    def _blocks(self, text: str) -> list[_Block]:
+    def _blocks(self, text: str, values: Mapping[str, str]) -> list[_Block]:
+        keys = {value: key for key, value in values.items()}
         blocks: list[_Block] = []
         for paragraph in text.strip().split("\n\n"):
             lines: list[str] = []
@@ -100,7 +104,7 @@ class Letters:
                     continue
                 label = lines.pop().removesuffix(":") if lines and lines[-1].endswith(":") else ""
                 blocks += [_Block(tuple(lines))] if lines else []
-                blocks.append(_Block((label,) if label else (), line))
+                blocks.append(_Block((label,) if label else (), line, keys.get(line, "")))
                 lines = []
             blocks += [_Block(tuple(lines))] if lines else []
         return blocks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import html
 import re
 from pathlib import Path
 
@@ -84,6 +85,16 @@ def test_addresses_are_buttons_and_no_secret_is_in_the_subject(name: str, langua
     assert all(link.startswith(f"{ORIGIN}/") for link in links.links)
     assert links.tags <= {"html", "head", "meta", "title", "style", "body", "div", "p", "a", "br"}
     assert "src=" not in letter.html
+
+
+@pytest.mark.parametrize("name, words", [
+    ("password_reset", ["Choose a new password"]), ("alert_new_device", ["This wasn't me"]),
+    ("alert_account_closed", ["Keep the account", "This wasn't me"]), ("test", ["See where it came from"]),
+    ("key_expires", ["Open the page"]),
+])  # fmt: skip
+def test_a_button_says_what_it_does(name: str, words: list[str]) -> None:
+    shown = re.findall(r'class="button"[^>]*>([^<]*)</a>', write(name, "en").html)
+    assert [html.unescape(text) for text in shown] == words
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
