@@ -132,7 +132,7 @@ def list_letters(*, failed: bool, as_json: bool) -> None:
 @click.argument("letter_id", required=False)
 @click.option("--all-failed", is_flag=True, help="Every letter that was given up.")
 def retry(*, letter_id: str | None, all_failed: bool) -> None:
-    """Send a letter again that was given up, by its id. A running server does so at once.
+    """Send a letter again that was given up, by its id. A running server does so within seconds.
 
     Links in it are as old as the letter, and may be over.
 
