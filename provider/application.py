@@ -22,6 +22,7 @@ from provider.security.crypto import Keyring
 from provider.security.turns import FETCH_THREADS
 from provider.services import Services
 from provider.settings import Settings, load_settings
+from provider.start.couriers import couriers
 from provider.start.key_files import load_keyring
 from provider.upkeep.reset_answers import ResetAnswers
 from provider.upkeep.sweeper import Sweeper
@@ -83,7 +84,7 @@ def create_app(
     app.wsgi_app = BareDoor(doorway, mounted, app.wsgi_app)  # type: ignore[method-assign]
     if pulse is not None:
         pulse.start()
-        for courier in services.couriers(clock):
+        for courier in couriers(services, clock):
             courier.start()
         ResetAnswers(engine, clock, services.forgotten_passwords).start()
         Sweeper(services, clock).start()

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-from collections.abc import Callable
-from typing import Any
-
 from sqlalchemy import Engine
 
 from database.models import metadata
@@ -39,12 +35,9 @@ from provider.clients.request_objects import RequestObjects
 from provider.clients.resource_rules import MAX_TOKEN_SECONDS
 from provider.clients.resources import Resources
 from provider.clients.unused_clients import UnusedClients
-from provider.deliveries.courier import POLL_SECONDS, Courier
 from provider.deliveries.letters import Letters
-from provider.deliveries.logout_delivery import LogoutDelivery
-from provider.deliveries.logout_notices import LogoutNotices, Notice
-from provider.deliveries.mail import Mail, QueuedLetter
-from provider.deliveries.mail_delivery import MailDelivery
+from provider.deliveries.logout_notices import LogoutNotices
+from provider.deliveries.mail import Mail
 from provider.deliveries.mail_records import MailRecords
 from provider.deliveries.mailbox import Mailbox
 from provider.deliveries.smtp import Smtp
@@ -335,24 +328,3 @@ class Services:
             self.alerts,
             self.audit,
         )
-
-    def couriers(self, clock: Callable[[], datetime.datetime]) -> list[Courier[Any]]:
-        """What empties the outboxes of this server, to be started."""
-        mail = self.mail_courier(clock)
-        return [self.logout_courier(clock), *([mail] if mail is not None else [])]
-
-    def logout_courier(
-        self, clock: Callable[[], datetime.datetime], *, poll_seconds: float = POLL_SECONDS
-    ) -> Courier[Notice]:
-        """What sends the logout notices."""
-        kind = LogoutDelivery(self.engine, clock, self.logout_notices, self.clients, self.token_issuer, self.outbound)
-        return Courier(self.engine, clock, kind, poll_seconds=poll_seconds)
-
-    def mail_courier(
-        self, clock: Callable[[], datetime.datetime], *, poll_seconds: float = POLL_SECONDS
-    ) -> Courier[QueuedLetter] | None:
-        """What sends the letters, None without a mail server."""
-        if self.smtp is None:
-            return None
-        kind = MailDelivery(clock, self.mail, self.letters, self.smtp, self.settings.mail_sender)
-        return Courier(self.engine, clock, kind, poll_seconds=poll_seconds)

@@ -18,6 +18,7 @@ from provider.protocol.messages import Origin
 from provider.security.crypto import Keyring
 from provider.services import Services
 from provider.settings import load_settings
+from provider.start.couriers import mail_courier
 from tests.couriers import attempt_due
 from tests.mail_servers import MailServer
 
@@ -46,7 +47,7 @@ class Office:
             return self.services.mail.post(tx, self.by, to=to, letter=letter, **given)
 
     def courier(self, poll_seconds: float = 0.05) -> Courier[QueuedLetter]:
-        made = self.services.mail_courier(lambda: self.now, poll_seconds=poll_seconds)
+        made = mail_courier(self.services, lambda: self.now, poll_seconds=poll_seconds)
         assert made is not None
         return made
 

@@ -16,6 +16,7 @@ from provider.deliveries.mail import AGAIN, FRESH, KEPT_DAYS, LEASE_SECONDS, RET
 from provider.deliveries.mail_delivery import LONGEST_PAUSE_SECONDS
 from provider.deliveries.outbox import Outcome
 from provider.deliveries.smtp import SECONDS
+from provider.start.couriers import mail_courier
 from tests.couriers import attempt_due
 from tests.deliveries.conftest import MakeOffice, Office
 from tests.mail_servers import MailServer, raw_server
@@ -292,7 +293,7 @@ def test_without_a_server_nothing_is_due(
 ) -> None:
     office = make_office(sqlite_engine, server, issuer=issuer, smtp_url=None, mail_from="")
     assert office.services.mail.can_send is can_send
-    assert office.services.mail_courier(lambda: office.now) is None
+    assert mail_courier(office.services, lambda: office.now) is None
     office.post()
     assert office.row()["next_attempt_at"] is None
     later = make_office(sqlite_engine, server)

@@ -20,6 +20,7 @@ from provider.deliveries.courier import Courier
 from provider.deliveries.logout_delivery import SENDERS, STRANGERS
 from provider.deliveries.logout_notices import LEASE_SECONDS, RETRY_SECONDS, Notice
 from provider.protocol.client import ClientDetails
+from provider.start.couriers import logout_courier
 from provider.tokens.issuer import LOGOUT_EVENT
 from tests.couriers import attempt_due
 from tests.endpoints.browsing import Browser, code_of
@@ -70,7 +71,7 @@ def deliver() -> Iterator[Callable[..., Courier[Notice]]]:
     started = []
 
     def start(provider: Provider, poll_seconds: float = 0.05) -> Courier[Notice]:
-        delivery = provider.services.logout_courier(provider.clock, poll_seconds=poll_seconds)
+        delivery = logout_courier(provider.services, provider.clock, poll_seconds=poll_seconds)
         delivery.start()
         started.append(delivery)
         return delivery
@@ -96,7 +97,7 @@ def notices(provider: Provider) -> list[dict[str, Any]]:
 
 def attempt(provider: Provider) -> int:
     """What a process does once about everything that is due. Returns the number of attempts."""
-    return attempt_due(provider.services.logout_courier(provider.clock))
+    return attempt_due(logout_courier(provider.services, provider.clock))
 
 
 def logout_token(receiver: HttpsServer, number: int = -1) -> str:
