@@ -311,6 +311,6 @@ def _set_active(user_name: str, *, active: bool) -> None:
 def _fields(found: User) -> dict[str, Any]:
     names = (
         "id", "username", "email", "display_name", "locale", "is_active", "is_verified", "is_admin",
-        "two_factor_enabled", "last_login_at", "created_at", "updated_at",
+        "two_factor_enabled", "last_login_at", "created_at", "updated_at", "confirm_by",
     )  # fmt: skip
     return {name: getattr(found, name) for name in names}

@@ -7,7 +7,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from database.models import AuditRecord, EmailVerificationToken
 from database.models import User as UserRow
@@ -17,7 +17,7 @@ from provider.accounts.sign_ups import UNCONFIRMED_FOR
 from provider.accounts.users import NameTaken, User
 from provider.protocol.messages import Origin
 from provider.services import Services
-from tests.accounts.conftest import elsewhere, later
+from tests.accounts.conftest import added, elsewhere, later
 from tests.letters import letters
 from tests.together import Call, at_once
 
@@ -185,6 +185,24 @@ def test_an_address_that_was_changed_meanwhile_is_not_the_one_that_is_confirmed(
         assert user is not None
         services.confirmations.change_address(tx, origin, user, "other@example.com")
     with Transaction(services.engine) as tx, pytest.raises(LinkOver):
+        services.confirmations.confirm(tx, origin, token)
+    with Transaction(services.engine) as tx:  # as a letter that was posted at the moment of the change
+        tx.execute(
+            update(EmailVerificationToken)
+            .where(EmailVerificationToken.email == "dana@example.com")
+            .values(verified_at=None)
+        )
+    with Transaction(services.engine) as tx, pytest.raises(LinkOver):
+        services.confirmations.confirm(tx, origin, token)
+
+
+def test_an_owner_from_before_whose_address_has_another_form_keeps_it(services: Services, origin: Origin) -> None:
+    token = signed_up(services, origin, "dana", "kim@한국.kr")
+    owner = added(services, origin, "kim", email="kim@example.com", password_hash=None)
+    with Transaction(services.engine) as tx:
+        first_rule = {"email": "kim@xn--3e0b707e.kr", "email_canonical": "kim@xn--3e0b707e.kr"}
+        tx.execute(update(UserRow).where(UserRow.id == owner.id).values(first_rule))
+    with Transaction(services.engine) as tx, pytest.raises(NameTaken):
         services.confirmations.confirm(tx, origin, token)
 
 

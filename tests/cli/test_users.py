@@ -8,7 +8,7 @@ from tests.cli.conftest import PASSWORD, Terminal
 
 FIELDS = {
     "id", "username", "email", "display_name", "locale", "is_active", "is_verified", "is_admin", "two_factor_enabled",
-    "last_login_at", "created_at", "updated_at",
+    "last_login_at", "created_at", "updated_at", "confirm_by",
 }  # fmt: skip
 
 

@@ -94,8 +94,9 @@ def test_mistakes_are_said_at_their_field_and_the_invitation_still_works(site: S
         ("password", "short", "at least 15 characters"),
         ("password", "dana@example.com and more", "Leave your name"),
     ):
-        visitor.post(path, {**CHOSEN, field: typed})
+        visitor.post(path, {**CHOSEN, field: typed, "email": "eve@example.com"})
         assert visitor.page.status == 400
+        assert visitor.document.by_id("email").get("value") == "dana@example.com"
         assert said in visitor.document.by_id(f"{field}-mistake").text
     visitor.post(path, CHOSEN)
     assert visitor.page.status == 303

@@ -210,6 +210,18 @@ def test_confirmed_in_another_browser_the_first_window_goes_on(site: Site, visit
     allow(visitor)
 
 
+def test_a_request_that_took_too_long_leads_to_the_account_and_not_to_a_dead_end(site: Site, visitor: Visitor) -> None:
+    ask_for_an_account(site, visitor)
+    (letter,) = posted(site)
+    site.later(minutes=40)
+    visitor.get(path_of(letter))
+    assert visitor.page.status == 200
+    visitor.post(path_of(letter), {"action": "confirm"})
+    assert visitor.to == "/account"
+    visitor.follow()
+    assert "Your e-mail address is confirmed." in visitor.page.text
+
+
 def test_prompt_create_wants_another_account_of_somebody_signed_in(site: Site, visitor: Visitor) -> None:
     visitor.get("/login")
     visitor.post("/login", {"username": "ana", "password": PASSWORD})
