@@ -81,8 +81,11 @@ class Alerts:
         """Writes the person a letter about what happened just now. ``to`` is another address than that of the account.
 
         ``values`` are what the letter says besides when and where; no secret is among them, but a link that works in place
-        of ours. One too many of an hour is told of later, with others of its kind.
+        of ours. One too many of an hour is told of later, with others of its kind. An address that waits to be confirmed may
+        be a stranger's, and gets none.
         """
+        if user.is_unconfirmed and to is None:
+            return
         if to is None and self._is_too_many(tx, origin, user.id, alert):
             self._hold(tx, origin.now, user.id, alert)
             return

@@ -82,10 +82,16 @@ class Renaming:
     def readdress(self, tx: Transaction, origin: Origin, user: User, email: str, *, is_verified: bool = True) -> None:
         """Gives ``user`` another address, which is known to be theirs; nobody else can take the old one for 7 days.
 
-        Raises ``InvalidName``, ``NameTaken``, ``NameIsAnother``.
+        One that was never confirmed was not theirs to give up, and nothing is waited for any more. Raises
+        ``InvalidName``, ``NameTaken``, ``NameIsAnother``.
         """
         canonical, old = canonical_email(email), canonical_email(user.email)
-        values = {"email": written_email(email), "email_canonical": canonical, "is_verified": is_verified}
+        values = {
+            "email": written_email(email),
+            "email_canonical": canonical,
+            "is_verified": is_verified,
+            "confirm_by": None,
+        }
         self._change(tx, origin, user, Kind.EMAIL, old, values, days=EMAIL_RESERVED_DAYS)
 
     def _change(
@@ -108,5 +114,5 @@ class Renaming:
             raise NameIsAnother
         if is_reserved(tx, origin.now, kind, new, user.id):  # somebody else gave it up in between
             raise NameTaken(kind.value)
-        if new != old:
+        if new != old and not (kind is Kind.EMAIL and user.is_unconfirmed):
             reserve(tx, origin.now, kind, old, user.id, days=days)

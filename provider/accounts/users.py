@@ -239,9 +239,12 @@ class Users:
             return False
         values: dict[str, Any] = {"is_verified": True, "updated_at": origin.now}
         if user.is_unconfirmed:
-            if self.find_by_login(tx, user.email) is not None:
+            address = canonical_email(user.email)
+            if self.find_by_login(tx, user.email) is not None or is_reserved(
+                tx, origin.now, Kind.EMAIL, address, user_id
+            ):
                 raise NameTaken("email")
-            values |= {"email_canonical": canonical_email(user.email), "confirm_by": None}
+            values |= {"email_canonical": address, "confirm_by": None}
         statement = update(UserRow).where(
             _TABLE.c.id == user_id, _TABLE.c.is_verified == false(), _TABLE.c.email == user.email
         )

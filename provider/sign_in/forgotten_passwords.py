@@ -73,7 +73,7 @@ class ForgottenPasswords:
     def answer(self, tx: Transaction, now: datetime.datetime, request_id: str) -> bool:
         """Answers one request: by a letter to its user, or not at all. True for one caller only.
 
-        Disabled users get none, and nobody more than five letters a day.
+        Disabled users get none, nor does an address that waits to be confirmed, and nobody more than five letters a day.
         """
         row = tx.execute(select(_TABLE).where(_TABLE.c.id == request_id)).mappings().first()
         if row is None or tx.execute(delete(ResetRequest).where(_TABLE.c.id == request_id)).rowcount != 1:
@@ -84,7 +84,7 @@ class ForgottenPasswords:
         except DecryptionFailed:  # its key is gone
             return True
         user = self._users.find_by_login(tx, name)
-        if user is None or not user.is_active or now - row["created_at"] > KEPT:
+        if user is None or not user.is_active or user.is_unconfirmed or now - row["created_at"] > KEPT:
             return True
         if self._rate_limits.hit(tx, LETTERS_PER_ACCOUNT, user.id, now) is not None:
             return True

@@ -12,6 +12,7 @@ from sqlalchemy import select, update
 from database.models import AuditRecord, EmailVerificationToken
 from database.models import User as UserRow
 from database.transaction import Transaction
+from provider.accounts.alerts import Alert
 from provider.accounts.mailed_links import LinkOver
 from provider.accounts.sign_ups import UNCONFIRMED_FOR
 from provider.accounts.users import NameTaken, User
@@ -212,3 +213,55 @@ def test_a_stranger_cannot_use_the_kinds_of_links_for_each_other(services: Servi
     with Transaction(services.engine) as tx:
         assert services.confirmations.find(tx, origin.now, invitation) is None
         assert services.invitations.find(tx, origin.now, token) is None
+
+
+def waiting_for(services: Services, username: str) -> User:
+    with Transaction(services.engine) as tx:
+        user = services.users.find_by_login(tx, username)
+    assert user is not None
+    return user
+
+
+def test_an_unconfirmed_account_that_confirms_another_address_stays_and_gives_up_nothing(
+    services: Services, origin: Origin
+) -> None:
+    signed_up(services, origin, "squatter")
+    squatter = waiting_for(services, "squatter")
+    with Transaction(services.engine) as tx:
+        services.address_changes.ask(tx, origin, squatter, "own@example.com")
+    token = letters(services.engine, services.keyring, name="address_confirm")[-1].token
+    with Transaction(services.engine) as tx:
+        services.address_changes.confirm(tx, origin, token, kept_session=None)
+    assert not waiting_for(services, "squatter").is_unconfirmed
+    with Transaction(services.engine) as tx:
+        over = later(origin, UNCONFIRMED_FOR.total_seconds())
+        assert services.confirmations.purge_unconfirmed(tx, over.now) == 0
+    token = signed_up(services, origin, "dana")
+    with Transaction(services.engine) as tx:
+        assert services.confirmations.confirm(tx, origin, token).username == "dana", "nothing is kept from its owner"
+
+
+def test_an_address_that_its_former_owner_can_have_back_is_confirmed_for_nobody_else(
+    services: Services, origin: Origin
+) -> None:
+    owner = added(services, origin, "owner", email="dana@example.com", password_hash=None, is_verified=True)
+    with Transaction(services.engine) as tx:
+        services.address_changes.ask(tx, origin, owner, "thief@example.com")
+    token = letters(services.engine, services.keyring, name="address_confirm")[-1].token
+    with Transaction(services.engine) as tx:
+        services.address_changes.confirm(tx, origin, token, kept_session=None)
+    token = signed_up(services, origin, "dana")
+    with Transaction(services.engine) as tx, pytest.raises(NameTaken):
+        services.confirmations.confirm(tx, origin, token)
+
+
+def test_an_address_that_waits_gets_no_letters_but_those_that_confirm_it(services: Services, origin: Origin) -> None:
+    signed_up(services, origin, "dana")
+    dana = waiting_for(services, "dana")
+    with Transaction(services.engine) as tx:
+        services.alerts.tell(tx, origin, dana, Alert.NEW_DEVICE)
+        services.forgotten_passwords.ask(tx, origin, "dana", "en")
+        services.forgotten_passwords.ask(tx, origin, "dana@example.com", "en")
+        for request in services.forgotten_passwords.waiting(tx, 9):
+            assert services.forgotten_passwords.answer(tx, origin.now, request)
+    assert [letter.name for letter in letters(services.engine, services.keyring)] == ["confirm_address"]
