@@ -267,7 +267,6 @@ class Services:
             self.grants,
             self.attempts,
             self.reset_links,
-            self.address_links,
             self.mail,
             self.alerts,
             self.rate_limits,

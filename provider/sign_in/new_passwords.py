@@ -68,7 +68,6 @@ class NewPasswords:
         grants: GrantRecords,
         attempts: Attempts,
         reset_links: MailedLinks,
-        address_links: MailedLinks,
         mail: Mail,
         alerts: Alerts,
         rate_limits: RateLimiter,
@@ -84,7 +83,6 @@ class NewPasswords:
         self._grants = grants
         self._attempts = attempts
         self._reset_links = reset_links
-        self._address_links = address_links
         self._mail = mail
         self._alerts = alerts
         self._rate_limits = rate_limits
@@ -150,8 +148,6 @@ class NewPasswords:
         }
         if tx.execute(statement.values(values)).rowcount != 1:
             raise PasswordIsAnother
-        for links in (self._reset_links, self._address_links):
-            links.void(tx, origin.now, user.id)
         end_half_done(tx, origin.now, user.id)
         end_waits(tx, origin, self._audit, user.id, reason="password_changed")
         all_grants = how is How.RESET or ends_apps

@@ -15,6 +15,7 @@ from provider.protocol.messages import Origin
 from provider.sign_in.half_done import end_half_done
 from provider.sign_in.remembered_devices import RememberedDevices
 from provider.sign_in.session_ends import SessionEnds
+from provider.sign_in.wait_ends import end_waits
 from provider.tokens.grant_records import GrantRecords
 
 _CLIENTS = ClientRow.__table__
@@ -68,12 +69,13 @@ class UserEnds:
         return ended
 
     def end_all(self, tx: Transaction, origin: Origin, user_id: str, *, reason: str, actor: str | None) -> Ended:
-        """Ends grants with their tokens, sessions, API keys with their tokens, and sign-ins that are half done.
+        """Ends grants with their tokens, sessions, API keys with theirs, and what is half done: sign-ins, links, waits.
 
         Devices are remembered no more, first of all: whoever signs in there a moment before is among the sessions that end.
         """
         self._remembered.forget_all(tx, origin, user_id, reason)
         end_half_done(tx, origin.now, user_id)
+        end_waits(tx, origin, self._audit, user_id, reason=reason)
         return Ended(
             grants=self._grants.revoke_for_user(tx, origin, user_id, reason),
             sessions=self._session_ends.end_all(tx, origin, user_id, reason=reason, actor=actor),

@@ -288,6 +288,14 @@ def test_nobody_gets_more_than_five_letters_a_day_nor_a_network_more_than_twenty
     assert forget(site, "ana") == 1
 
 
+def test_about_one_name_five_requests_an_hour_are_kept_however_it_is_written(site: Site, ana: Account) -> None:
+    visitor = Visitor(site)
+    for name in ("nobody", "NOBODY", " nobody", "\uff4eobody", "nobody", "nobody", "Nobody"):
+        visitor.post("/forgot", {"username": name})
+        assert visitor.to == "/forgot/sent"
+    assert len(site.rows("reset_requests")["reset_requests"]) == 5
+
+
 def test_requests_are_answered_by_one_of_several_and_old_ones_not_at_all(site: Site, ana: Account) -> None:
     visitor = Visitor(site)
     visitor.post("/forgot", {"username": "ana"})
@@ -323,6 +331,37 @@ def test_a_link_of_somebody_who_was_disabled_is_over(site: Site, ana: Account) -
     with Transaction(site.engine) as tx:
         site.services.user_ends.set_active(tx, site.by, ana.user.id, False)
     assert Visitor(site).post(link_of(site), {"password": NEW}).status == 404
+
+
+def test_what_was_begun_before_disabling_does_not_come_back_with_enabling(site: Site, bora: Account) -> None:
+    from tests.pages.test_second_factor_wait import begin
+
+    forget(site, "bora")
+    link = link_of(site)
+    begin(site, bora)
+    with Transaction(site.engine) as tx:
+        for active in (False, True):
+            site.services.user_ends.set_active(tx, site.by, bora.user.id, active)
+    assert Visitor(site).get(link).status == 404
+    site.later(days=8)
+    visitor = Visitor(site)
+    visitor.post("/login", {"username": "bora", "password": PASSWORD})
+    assert visitor.to == "/login/code"
+
+
+def test_of_two_tabs_and_two_sessions_the_late_one_changes_nothing(site: Site, ana: Account) -> None:
+    """The form of a tab that stood open, and that of a session that has ended in between."""
+    visitor, other = Visitor(site), Visitor(site)
+    for each in (visitor, other):
+        each.sign_in(ana)
+        each.get(PAGE)
+    stale, late = visitor.token(), other.token()
+    visitor.post(PAGE, {"present": PASSWORD, "password": NEW})
+    third = "copper raven 58 gentle harbour"
+    assert visitor.post(PAGE, {"present": NEW, "password": third}, token=stale).status == 403
+    assert other.post(PAGE, {"present": NEW, "password": third}, token=late).status == 303
+    assert other.to == "/login?to=password"
+    assert signs_in(site, ana, NEW)
 
 
 def test_the_page_leads_back_to_the_application_that_waits(site: Site) -> None:

@@ -151,7 +151,14 @@ def change(site: Site, bora: Account) -> None:
     assert visitor.to == "/account"
 
 
-@pytest.mark.parametrize("stop", [code, again, button, change], ids=lambda it: it.__name__)
+def reset(site: Site, bora: Account) -> None:
+    forget(site, "bora")
+    visitor = Visitor(site)
+    visitor.post(reset_link_of(site), {"password": PASSWORD, "code": site.fresh_code(bora)})
+    assert visitor.to == "/login"
+
+
+@pytest.mark.parametrize("stop", [code, again, button, change, reset], ids=lambda it: it.__name__)
 def test_the_owner_stops_it_by_using_the_second_factor_or_another_password(
     site: Site, bora: Account, stop: object
 ) -> None:
