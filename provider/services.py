@@ -307,6 +307,7 @@ class Services:
             self.totp,
             self.recovery_codes,
             self.passkeys,
+            self.remembered_devices,
             self.session_ends,
             self.alerts,
         )

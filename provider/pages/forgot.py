@@ -16,8 +16,9 @@ from provider.sign_in.attempts import CodesClosed, Throttled
 from provider.sign_in.login import WrongCode
 from provider.sign_in.new_passwords import PasswordIsAnother
 from provider.sign_in.passwords import WeakPassword
-from provider.sign_in.second_factors import has_second_factor
+from provider.sign_in.second_factors import has_passkey, has_second_factor
 from provider.web import cookies, current, forms, locale
+from provider.web.guards import is_recent
 from provider.web.rendering import render, see_other
 
 pages = Blueprint("forgot", __name__)
@@ -65,7 +66,7 @@ def reset(token: str) -> Response:
         return _over()
     services, tx, origin = current.services(), current.tx(), current.origin()
     password, code = forms.secret("password"), forms.text("code", limit=64)
-    asks_for_code = has_second_factor(tx, user)
+    asks_for_code = _asks_for_code(user)
     problems = forms.Problems()
     if not password:
         problems.add("password", _("Choose a password."))
@@ -102,6 +103,13 @@ def _user_of(token: str) -> User | None:
     return current.services().forgotten_passwords.find(current.tx(), current.now(), token)
 
 
+def _asks_for_code(user: User) -> bool:
+    """Not where this browser has just proved the second factor, as somebody does who signs in with a passkey alone."""
+    known = current.signed_in()
+    is_proved = known is not None and known.user.id == user.id and "mfa" in known.session.amr and is_recent()
+    return has_second_factor(current.tx(), user) and not is_proved
+
+
 def _over() -> Response:
     return link_over(
         _("It was used, a newer one has taken its place, or its time is over."),
@@ -128,6 +136,7 @@ def _reset_page(problems: forms.Problems, user: User) -> Response:
         status=400 if problems else 200,
         problems=problems,
         user=user,
-        asks_for_code=has_second_factor(current.tx(), user),
+        asks_for_code=_asks_for_code(user),
+        has_passkey=has_passkey(current.tx(), user),
         shortest=current.services().new_passwords.shortest(user),
     )

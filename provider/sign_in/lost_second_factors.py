@@ -8,6 +8,7 @@ from provider.accounts.users import User
 from provider.protocol.messages import Origin
 from provider.sign_in.passkeys import Passkeys
 from provider.sign_in.recovery_codes import RecoveryCodes
+from provider.sign_in.remembered_devices import RememberedDevices
 from provider.sign_in.second_factor_waits import SecondFactorWaits
 from provider.sign_in.session_ends import SessionEnds
 from provider.sign_in.totp import Totp
@@ -20,6 +21,7 @@ class LostSecondFactors:
         totp: Totp,
         recovery_codes: RecoveryCodes,
         passkeys: Passkeys,
+        remembered: RememberedDevices,
         session_ends: SessionEnds,
         alerts: Alerts,
     ) -> None:
@@ -27,6 +29,7 @@ class LostSecondFactors:
         self._totp = totp
         self._recovery_codes = recovery_codes
         self._passkeys = passkeys
+        self._remembered = remembered
         self._session_ends = session_ends
         self._alerts = alerts
 
@@ -40,6 +43,7 @@ class LostSecondFactors:
         self._totp.disable(tx, origin, user.id)
         self._recovery_codes.forget(tx, user.id)
         self._passkeys.remove_all(tx, origin, user.id)
+        self._remembered.forget_all(tx, origin, user.id, "second_factor_reset")
         self._session_ends.end_all(tx, origin, user.id, reason="second_factor_reset")
         self._alerts.tell(tx, origin, user, Alert.SECOND_FACTOR_LOST)
         return True

@@ -8,6 +8,7 @@ from database.transaction import Transaction
 from provider.sign_in.attempts import CODE
 from provider.upkeep.reset_answers import ResetAnswers
 from tests.pages.site import OURS, PASSWORD, SESSION, Account, Site, Visitor
+from tests.pages.test_passkeys import by_passkey, with_passkey
 
 PAGE = "/account/password"
 NEW = "marble otter 92 quiet lanterns"
@@ -253,6 +254,22 @@ def test_a_recovery_code_does_too(site: Site) -> None:
     assert visitor.to == "/login"
 
 
+def test_who_has_just_signed_in_with_a_passkey_needs_no_code(site: Site, ana: Account) -> None:
+    visitor, device = with_passkey(site, ana)
+    forget(site, "ana")
+    link, elsewhere = link_of(site), Visitor(site)
+    assert "sign in with it in this browser" in elsewhere.get(link).text
+    assert elsewhere.post(link, {"password": NEW}).status == 400
+    erin = Visitor(site)
+    erin.sign_in(site.account("erin", second_factor=True))
+    assert erin.post(link, {"password": NEW}).status == 400, "somebody else's factor is none"
+    site.later(minutes=16)
+    assert visitor.post(link, {"password": NEW}).status == 400, "that was too long ago"
+    by_passkey(elsewhere, device)
+    elsewhere.post(link, {"password": NEW})
+    assert elsewhere.to == "/login"
+
+
 def test_known_unknown_and_disabled_names_get_the_same_answer_and_leave_the_same_row(site: Site, ana: Account) -> None:
     """And the same work is done: nobody is looked up before the answer (A-78). How long it takes: bench/known_unknown.py."""
     gone = site.account("gone")
@@ -328,8 +345,9 @@ def test_a_reset_in_a_browser_of_somebody_else_changes_only_whom_the_link_is_for
 
 def test_a_link_of_somebody_who_was_disabled_is_over(site: Site, ana: Account) -> None:
     forget(site, "ana")
-    with Transaction(site.engine) as tx:
-        site.services.user_ends.set_active(tx, site.by, ana.user.id, False)
+    with site.engine.begin() as connection:  # as a service does it that shares the tables: nothing ends by itself
+        connection.exec_driver_sql("UPDATE users SET is_active = 0")
+    assert Visitor(site).get(link_of(site)).status == 404
     assert Visitor(site).post(link_of(site), {"password": NEW}).status == 404
 
 

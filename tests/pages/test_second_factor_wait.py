@@ -75,6 +75,16 @@ def test_after_a_week_of_letters_the_password_alone_lets_in(site: Site, bora: Ac
     assert not needs_code(site, bora)
 
 
+def test_passkeys_go_with_it(site: Site, ana: Account) -> None:
+    from tests.pages.test_passkeys import passkeys_of, with_passkey
+
+    with_passkey(site, ana)
+    begin(site, ana)
+    site.later(days=7)
+    assert past_the_password(site, ana).to == "/account"
+    assert passkeys_of(site, ana) == []
+
+
 def test_it_is_only_for_whoever_knows_the_password(site: Site, bora: Account) -> None:
     visitor = Visitor(site)
     for method in ("get", "post"):
@@ -82,7 +92,7 @@ def test_it_is_only_for_whoever_knows_the_password(site: Site, bora: Account) ->
         assert visitor.to == "/login"
     visitor.post("/login", {"username": "bora", "password": "wrong"})
     visitor.post("/login/lost")
-    assert site.letters() == []
+    assert site.letters(ASKED) == []
 
 
 def test_without_the_mailbox_no_wait_begins(site: Site, bora: Account) -> None:
@@ -209,7 +219,7 @@ def test_an_operator_can_switch_it_off(site_factory: object) -> None:
     visitor = past_the_password(site, bora)
     assert "Send me the link" not in visitor.get("/login/lost").text
     visitor.post("/login/lost")
-    assert site.letters() == []
+    assert site.letters(ASKED) == []
 
 
 def test_an_administrator_has_to_set_it_up_again_at_once(site: Site) -> None:
