@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
-from sqlalchemy import true, update
+from sqlalchemy import select, true, update
 from sqlalchemy.exc import IntegrityError
 
 from database.models import User as UserRow
@@ -13,7 +13,7 @@ from database.transaction import Transaction
 from provider.accounts.alerts import Alert, Alerts
 from provider.accounts.login_names import canonical_email, canonical_username, written_email, written_username
 from provider.accounts.look_alikes import look_alike_key
-from provider.accounts.reserved_names import Kind, is_reserved, last_given_up, reserve
+from provider.accounts.reserved_names import Kind, is_reserved, last_given_up, reserve, reserved_key
 from provider.accounts.users import NameTaken, User, Users
 from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.messages import Origin
@@ -66,7 +66,10 @@ class Renaming:
             "username_canonical": canonical,
             "username_skeleton": look_alike_key(username),
         }
-        self._change(tx, origin, user, Kind.USERNAME, old, values, days=USERNAME_RESERVED_DAYS)
+        self._change(tx, origin, user, Kind.USERNAME, values)
+        if values["username_skeleton"] != look_alike_key(user.username):
+            key = look_alike_key(user.username)
+            reserve(tx, origin.now, Kind.USERNAME, key, user.id, days=USERNAME_RESERVED_DAYS)
         self._audit.record(
             tx,
             AuditEvent.USERNAME_CHANGED,
@@ -79,40 +82,34 @@ class Renaming:
         )
         self._alerts.tell(tx, origin, user, Alert.USERNAME_CHANGED, old=user.username, new=values["username"])
 
-    def readdress(self, tx: Transaction, origin: Origin, user: User, email: str, *, is_verified: bool = True) -> None:
+    def readdress(self, tx: Transaction, origin: Origin, user: User, email: str) -> None:
         """Gives ``user`` another address, which is known to be theirs; nobody else can take the old one for 7 days.
 
-        One that was never confirmed was not theirs to give up, and nothing is waited for any more. Raises
-        ``InvalidName``, ``NameTaken``, ``NameIsAnother``.
+        Unless nobody knows whose the old one was. Raises ``InvalidName``, ``NameTaken``, ``NameIsAnother``.
         """
         canonical, old = canonical_email(email), canonical_email(user.email)
-        values = {
-            "email": written_email(email),
-            "email_canonical": canonical,
-            "is_verified": is_verified,
-            "confirm_by": None,
-        }
-        self._change(tx, origin, user, Kind.EMAIL, old, values, days=EMAIL_RESERVED_DAYS)
+        address = {"email": written_email(email), "email_canonical": canonical}
+        self._change(tx, origin, user, Kind.EMAIL, {**address, "is_verified": True, "confirm_by": None})
+        if user.is_verified and canonical != old:
+            reserve(tx, origin.now, Kind.EMAIL, old, user.id, days=EMAIL_RESERVED_DAYS)
 
-    def _change(
-        self, tx: Transaction, origin: Origin, user: User, kind: Kind, old: str, values: dict[str, Any], *, days: int
-    ) -> None:
-        """Raises ``NameTaken`` also for a name that somebody takes at this very moment: the database decides."""
-        new = values[f"{kind.value}_canonical"]
+    def _change(self, tx: Transaction, origin: Origin, user: User, kind: Kind, values: dict[str, Any]) -> None:
+        """Raises ``NameTaken`` also for a name that somebody takes, or gives up, at this very moment."""
         holder = self._users.find_by_login(tx, values[kind.value])
-        if (holder is not None and holder.id != user.id) or is_reserved(tx, origin.now, kind, new, user.id):
+        if holder is not None and holder.id != user.id:
             raise NameTaken(kind.value)
-        as_read = getattr(user, kind.value)
+        this = select(*(_TABLE.c[name] for name in values)).where(_TABLE.c.id == user.id)
+        before = tx.execute(this).mappings().first()
         mine = update(UserRow).where(
-            _TABLE.c.id == user.id, _TABLE.c[kind.value] == as_read, _TABLE.c.is_active == true()
+            _TABLE.c.id == user.id, _TABLE.c[kind.value] == getattr(user, kind.value), _TABLE.c.is_active == true()
         )
         try:
             changed = tx.execute(mine.values(**values, updated_at=origin.now)).rowcount
         except IntegrityError:
             raise NameTaken(kind.value) from None
-        if changed != 1:
+        if changed != 1 or before is None:
             raise NameIsAnother
-        if is_reserved(tx, origin.now, kind, new, user.id):  # somebody else gave it up in between
+        # Only now: a name whose owner gave it up a moment ago had to be waited for.
+        if is_reserved(tx, origin.now, kind, reserved_key(kind, values), user.id):
+            tx.execute(update(UserRow).where(_TABLE.c.id == user.id).values(dict(before)))
             raise NameTaken(kind.value)
-        if new != old and not (kind is Kind.EMAIL and user.is_unconfirmed):
-            reserve(tx, origin.now, kind, old, user.id, days=days)

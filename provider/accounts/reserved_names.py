@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import bindparam, delete, insert, select
 
@@ -28,24 +30,27 @@ class Kind(StrEnum):
     EMAIL = "email"
 
 
-def reserve(
-    tx: Transaction, now: datetime.datetime, kind: Kind, name_canonical: str, user_id: str, *, days: int
-) -> None:
-    """Keeps what ``user_id`` has just given up out of others' hands."""
+def reserved_key(kind: Kind, row: Mapping[str, Any]) -> str:
+    """What a row of ``users``, or what it is to become, is compared by: names that look alike are one."""
+    return str(row["username_skeleton" if kind is Kind.USERNAME else "email_canonical"])
+
+
+def reserve(tx: Transaction, now: datetime.datetime, kind: Kind, key: str, user_id: str, *, days: int) -> None:
+    """Keeps what ``user_id`` has just given up out of others' hands. ``key`` is its ``reserved_key``."""
     row = {
         "id": new_id(now),
         "user_id": user_id,
         "kind": kind.value,
-        "name_canonical": name_canonical,
+        "name_canonical": key,
         "created_at": now,
         "expires_at": now + datetime.timedelta(days=days),
     }
     tx.execute(insert(ReservedName), row)
 
 
-def is_reserved(tx: Transaction, now: datetime.datetime, kind: Kind, name_canonical: str, user_id: str) -> bool:
+def is_reserved(tx: Transaction, now: datetime.datetime, kind: Kind, key: str, user_id: str) -> bool:
     """Whether somebody other than ``user_id`` has given this up lately."""
-    known = {"of_kind": kind.value, "name": name_canonical, "owner": user_id, "now": now}
+    known = {"of_kind": kind.value, "name": key, "owner": user_id, "now": now}
     return tx.execute(_FIND.limit(1), known).first() is not None
 
 

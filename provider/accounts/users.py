@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import bindparam, false, func, insert, or_, select, true, update
+from sqlalchemy import bindparam, delete, false, func, insert, or_, select, true, update
 from sqlalchemy.exc import IntegrityError
 
 from database.models import User as UserRow
@@ -24,7 +24,7 @@ from provider.accounts.login_names import (
     written_username,
 )
 from provider.accounts.look_alikes import look_alike_key
-from provider.accounts.reserved_names import Kind, is_reserved
+from provider.accounts.reserved_names import Kind, is_reserved, reserved_key
 from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.messages import Origin
 from provider.protocol.text import is_name, one_line
@@ -148,7 +148,7 @@ class Users:
         except IntegrityError:
             self._refuse_taken(tx, row)  # somebody else took the name in between
             raise
-        self._refuse_reserved(tx, row)  # somebody else gave the name up in between
+        self._refuse_reserved(tx, row)
         if is_admin:
             enter_first_time(tx, origin.now, user_id)
         self._record(tx, origin, AuditEvent.USER_CREATED, user_id, actor, is_admin=is_admin)
@@ -160,7 +160,6 @@ class Users:
             raise NameTaken("username")
         if row["confirm_by"] is None and self.find_by_login(tx, row["email"]) is not None:
             raise NameTaken("email")
-        self._refuse_reserved(tx, row)
 
     def is_username_taken(self, tx: Transaction, username: str) -> bool:
         """Whether somebody has this user name or one that looks like it. Raises ``InvalidName``."""
@@ -168,9 +167,13 @@ class Users:
         return tx.execute(_IS_TAKEN, known).first() is not None
 
     def _refuse_reserved(self, tx: Transaction, row: Mapping[str, Any]) -> None:
-        """Raises ``NameTaken`` for a name that its former owner can have back still."""
+        """Raises ``NameTaken`` for a name that its former owner can have back still, and takes the new row away.
+
+        Only now: a name whose owner gave it up a moment ago had to be waited for.
+        """
         for kind in Kind:
-            if is_reserved(tx, row["created_at"], kind, row[f"{kind}_canonical"], row["id"]):
+            if is_reserved(tx, row["created_at"], kind, reserved_key(kind, row), row["id"]):
+                tx.execute(delete(UserRow).where(_TABLE.c.id == row["id"]))
                 raise NameTaken(kind.value)
 
     def find(self, tx: Transaction, user_id: str) -> User | None:

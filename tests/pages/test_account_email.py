@@ -189,6 +189,8 @@ def test_bringing_back_works_for_seven_days_and_only_by_an_address_that_was_conf
         )
     change_address(site, Account(user), "mia@example.com")
     assert site.letters(to="typo@elsewhere.example") == []
+    with Transaction(site.engine) as tx:  # whose it is can have it at once
+        site.services.users.create(tx, site.by, username="typo", email="typo@elsewhere.example", password_hash=None)
     assert address_of(site, Account(user)) == ("mia@example.com", True)
 
 

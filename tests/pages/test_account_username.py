@@ -87,3 +87,28 @@ def test_nobody_but_its_former_owner_gets_the_old_name_for_90_days(site: Site, a
     renamed(site, Account(user_of(site, ana)), "anna")
     site.later(days=90)
     assert renamed(site, erin, "ana").page.status == 303
+
+
+def test_nor_does_anybody_get_a_name_that_looks_like_it(site: Site, ana: Account) -> None:
+    erin = site.account("erin")
+    renamed(site, ana, "anna")
+    cyrillic = "\u0430n\u0430"
+    assert renamed(site, erin, cyrillic).page.status == 400
+    with pytest.raises(NameTaken), Transaction(site.engine) as tx:
+        site.services.users.create(tx, site.by, username=cyrillic, email="x@example.com", password_hash=None)
+    assert renamed(site, site.account("mia"), "\u0430nn\u0430").page.status == 400, "nor that of the new one"
+
+
+def test_what_is_refused_at_the_last_moment_leaves_nothing_even_where_the_transaction_is_committed(
+    site: Site, ana: Account
+) -> None:
+    """Whoever takes a name in the moment in which it is given up has written already when that is known."""
+    erin = site.account("erin")
+    renamed(site, ana, "anna")
+    before = site.rows("users")
+    with Transaction(site.engine) as tx:
+        with pytest.raises(NameTaken):
+            site.services.renaming.rename(tx, site.by, erin.user, "ana")
+        with pytest.raises(NameTaken):
+            site.services.users.create(tx, site.by, username="ana", email="x@example.com", password_hash=None)
+    assert site.rows("users") == before

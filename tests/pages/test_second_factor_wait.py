@@ -202,6 +202,7 @@ def test_the_link_that_begins_it_works_for_an_hour_and_a_newer_one_takes_its_pla
     ask(site, bora)
     assert Visitor(site).post(first, {"action": "begin"}).status == 404
     site.later(hours=1)
+    assert Visitor(site).get(link_of(site, ASKED)).status == 404
     assert Visitor(site).post(link_of(site, ASKED), {"action": "begin"}).status == 404
 
 
