@@ -6,6 +6,7 @@ It answers as a browser's script does, in the JSON of Web Authentication Level 3
 from __future__ import annotations
 
 import base64
+import datetime
 import hashlib
 import json
 import secrets
@@ -14,8 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import cbor2
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
 
 UP, UV, BE, BS, AT = 0x01, 0x04, 0x08, 0x10, 0x40
 Options = dict[str, Any]
@@ -68,6 +71,8 @@ class Authenticator:
         fmt, statement = lies.get("fmt", "none"), lies.get("statement", {})
         if fmt == "packed" and not statement:
             statement = {"alg": -7, "sig": sign(data + hashlib.sha256(client).digest())}
+        if fmt == "fido-u2f":
+            statement = _attested_by_its_maker(data[:32] + hashlib.sha256(client).digest() + made.id, made.public_key)
         attestation = cbor2.dumps({"fmt": fmt, "attStmt": statement, "authData": data})
         response = {"attestationObject": lies.get("attestation", encoded(attestation)), "transports": ["internal", "x"]}
         return _answer(made, client, response, lies)
@@ -104,6 +109,21 @@ class Authenticator:
             **lies.get("client", {}),
         }
         return json.dumps(said).encode()
+
+
+def _attested_by_its_maker(signed: bytes, public_key: bytes) -> Options:
+    """The statement of an old security key, by a certificate that nobody knows (§8.6)."""
+    key, name, day = (
+        ec.generate_private_key(ec.SECP256R1()),
+        x509.Name([]),
+        datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC),
+    )
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    dated = builder.serial_number(1).not_valid_before(day).not_valid_after(day + datetime.timedelta(days=9999))
+    certificate = dated.sign(key, SHA256()).public_bytes(Encoding.DER)
+    point = cbor2.loads(public_key)
+    signature = key.sign(b"\0" + signed + b"\4" + point[-2] + point[-3], ec.ECDSA(SHA256()))
+    return {"x5c": [certificate], "sig": signature}
 
 
 def _answer(made: Credential, client: bytes, response: Options, lies: Options) -> str:

@@ -183,6 +183,8 @@ def _clients(services: Services, tx: Transaction) -> Iterator[Finding]:
 
 
 def _people(services: Services, tx: Transaction) -> Iterator[Finding]:
+    from provider.sign_in.second_factors import has_second_factor
+
     users = services.users.list(tx)
     if not users:
         yield Finding("people", "warn", f"there is no account yet: {command('setup-link')}")
@@ -191,7 +193,8 @@ def _people(services: Services, tx: Transaction) -> Iterator[Finding]:
         name = next((user.username for user in users if user.id == way_in.user_id), way_in.user_id)
         text = f"{name}: {way_in} is closed after wrong guesses ({command(f'user unlock {name}')})"
         yield Finding("people", "warn", text)
-    bare = [user.username for user in users if user.is_admin and user.is_active and not user.two_factor_enabled]
+    administrators = [user for user in users if user.is_admin and user.is_active]
+    bare = [user.username for user in administrators if not has_second_factor(tx, user)]
     if bare:
         yield Finding("people", "warn", f"administrators without a second factor: {', '.join(bare)}")
     else:

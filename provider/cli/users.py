@@ -132,7 +132,7 @@ def list_users(*, as_json: bool) -> None:
 @click.argument("user_name", metavar="USER")
 @as_json
 def show(*, user_name: str, as_json: bool) -> None:
-    """Show one user, with sessions, recovery codes and API keys counted.
+    """Show one user, with sessions, passkeys, recovery codes and API keys counted.
 
     \b
     Example:   mcp-core user show ana@example.org
@@ -143,6 +143,7 @@ def show(*, user_name: str, as_json: bool) -> None:
         fields = {
             **_fields(found),
             "sessions": len(services.sessions.list(tx, now, found.id)),
+            "passkeys": services.passkeys.count(tx, found.id),
             "recovery_codes": services.recovery_codes.count(tx, found.id),
             "groups": services.groups.membership(tx, found.id).names,
             "api_keys": sum(key.is_usable(now) for key in services.api_keys.list(tx, found.id)),
@@ -269,7 +270,7 @@ def reset_password(*, user_name: str, print_link: bool, as_json: bool) -> None:
 @user.command("reset-second-factor")
 @click.argument("user_name", metavar="USER")
 def reset_second_factor(*, user_name: str) -> None:
-    """Take away a lost second factor with its recovery codes, and end all sessions.
+    """Take away a lost second factor, passkeys included, with its recovery codes, and end all sessions.
 
     Make sure that it is the user who asks: from now on the password alone is enough. Without you, they can wait for it
     (MCP_SECOND_FACTOR_WAIT_DAYS), with the password and the mailbox.
@@ -282,7 +283,10 @@ def reset_second_factor(*, user_name: str) -> None:
     with opened() as terminal:
         services, tx, origin = terminal.services, terminal.tx, terminal.origin
         found = terminal.user(user_name)
-        if not services.totp.disable(tx, origin, found.id, terminal.actor):
+        if found.password_hash is None and services.passkeys.count(tx, found.id):
+            refuse(f"{found.username} has no password: without passkeys there would be no way in.")
+        had_codes = services.totp.disable(tx, origin, found.id, terminal.actor)
+        if not services.passkeys.remove_all(tx, origin, found.id, terminal.actor) and not had_codes:
             refuse(f"{found.username} has no second factor.")
         services.recovery_codes.forget(tx, found.id)
         services.attempts.unlock(tx, origin, found.id, (Way.CODE,), actor=terminal.actor)

@@ -12,8 +12,12 @@ from flask import g
 from flask_babel import gettext as _
 
 from provider.accounts.users import User
-from provider.sign_in.passkey_challenges import Purpose
+from provider.pages.sessions import device_name
+from provider.sign_in.passkey_ceremonies import CeremonyFailed
+from provider.sign_in.passkey_challenges import ChallengeOver, Purpose
+from provider.sign_in.passkeys import MAX_PASSKEYS, InvalidPasskeyName, Passkey, PasskeyTaken, TooManyPasskeys
 from provider.web import current, forms
+from provider.web.guards import here
 
 FIELD = "credential"
 
@@ -46,6 +50,35 @@ def answer() -> str:
     return forms.secret(FIELD)
 
 
+def add(problems: forms.Problems) -> Passkey | None:
+    """Keeps the passkey that the script has sent for the person at hand, None with what was wrong in ``problems``."""
+    known, enrolments = here(), current.services().passkey_enrolments
+    name = forms.text("name", limit=255)
+    try:
+        return enrolments.add(current.tx(), current.origin(), known.user, in_session(), answer(), name)
+    except InvalidPasskeyName:
+        problems.add("name", wrong_name())
+    except TooManyPasskeys:
+        problems.add("", too_many())
+    except PasskeyTaken:
+        problems.add("", _("This passkey belongs to an account already."))
+    except CeremonyFailed:
+        problems.add("", _("That didn't become a passkey that works here. Try again, or use another device."))
+    except ChallengeOver:
+        problems.add("", took_too_long())
+    return None
+
+
+def amr_with(added: Passkey) -> tuple[str, ...]:
+    """What the session at hand has proved, now that its person has shown that this passkey is theirs."""
+    return tuple(dict.fromkeys((*here().session.amr, *added.amr, "mfa")))
+
+
+def name_to_begin_with() -> str:
+    """What was typed, or what this browser is called on the page of devices."""
+    return forms.text("name", limit=255) or device_name(current.origin().user_agent or "")
+
+
 def in_browser() -> str:
     """Who alone may answer what is asked on the sign-in page."""
     return current.browser()
@@ -63,6 +96,17 @@ def in_session() -> str:
 
 def wrong_passkey() -> str:
     return str(_("That passkey didn't work here. Try again, or use another way."))
+
+
+def wrong_name() -> str:
+    return str(_("Give the passkey a name of 1 to 64 characters."))
+
+
+def too_many() -> str:
+    sentence = _(
+        "You have %(num)d passkeys, as many as there can be. Remove one that you don't need.", num=MAX_PASSKEYS
+    )
+    return str(sentence)
 
 
 def took_too_long() -> str:

@@ -8,17 +8,7 @@ from werkzeug.wrappers import Response
 
 from provider.pages import passkey_forms
 from provider.pages.second_factor import make_recovery_codes
-from provider.pages.sessions import device_name
-from provider.sign_in.passkey_ceremonies import CeremonyFailed
-from provider.sign_in.passkey_challenges import ChallengeOver
-from provider.sign_in.passkeys import (
-    MAX_PASSKEYS,
-    InvalidPasskeyName,
-    LastPasskey,
-    Passkey,
-    PasskeyTaken,
-    TooManyPasskeys,
-)
+from provider.sign_in.passkeys import MAX_PASSKEYS, InvalidPasskeyName, LastPasskey, Passkey
 from provider.sign_in.second_factors import has_second_factor
 from provider.web import cookies, current, error_pages, forms
 from provider.web.guards import here, is_recent, signed_in_only
@@ -63,33 +53,15 @@ def change_one(passkey_id: str) -> Response:
 
 def _add() -> Response:
     """Keeps the new passkey. The first second factor of an account comes with recovery codes, as every other does."""
-    known, services, tx = here(), current.services(), current.tx()
-    had_second_factor = has_second_factor(tx, known.user)
+    known = here()
+    had_second_factor = has_second_factor(current.tx(), known.user)
     problems = forms.Problems()
-    try:
-        added = services.passkey_enrolments.add(
-            tx,
-            current.origin(),
-            known.user,
-            passkey_forms.in_session(),
-            passkey_forms.answer(),
-            forms.text("name", limit=255),
-        )
-    except InvalidPasskeyName:
-        problems.add("name", _("Give the passkey a name of 1 to 64 characters."))
-    except TooManyPasskeys:
-        problems.add("", _too_many())
-    except PasskeyTaken:
-        problems.add("", _("This passkey belongs to an account already."))
-    except CeremonyFailed:
-        problems.add("", _("That didn't become a passkey that works here. Try again, or use another device."))
-    except ChallengeOver:
-        problems.add("", passkey_forms.took_too_long())
-    if problems:
+    added = passkey_forms.add(problems)
+    if added is None:
         return _list(problems)
     if had_second_factor:
         return see_other(_PAGE, notice="passkey-added")
-    return make_recovery_codes(tuple(dict.fromkeys((*known.session.amr, *added.amr, "mfa"))))
+    return make_recovery_codes(passkey_forms.amr_with(added))
 
 
 def _make_new_codes() -> Response:
@@ -107,7 +79,7 @@ def _rename(passkey: Passkey) -> Response:
             current.tx(), current.origin(), known.user.id, passkey.id, forms.text("name", limit=255)
         )
     except InvalidPasskeyName:
-        problems.add("name", _("Give the passkey a name of 1 to 64 characters."))
+        problems.add("name", passkey_forms.wrong_name())
         return _one(passkey, problems)
     return see_other(_PAGE, notice="passkey-renamed")
 
@@ -143,12 +115,6 @@ def _why_it_stays() -> str:
     return str(_("Your account needs a second step. Add another passkey or an authenticator app first."))
 
 
-def _too_many() -> str:
-    return str(
-        _("You have %(num)d passkeys, as many as there can be. Remove one that you don't need.", num=MAX_PASSKEYS)
-    )
-
-
 def _list(problems: forms.Problems) -> Response:
     known, services, tx = here(), current.services(), current.tx()
     passkeys = services.passkeys.list(tx, known.user.id)
@@ -162,9 +128,9 @@ def _list(problems: forms.Problems) -> Response:
         passkeys=passkeys,
         is_offered=services.passkey_enrolments.is_offered,
         is_full=len(passkeys) >= MAX_PASSKEYS,
-        too_many=_too_many(),
+        too_many=passkey_forms.too_many(),
         options=passkey_forms.to_add(known.user) if can_add else None,
-        name=forms.text("name", limit=255) or device_name(current.origin().user_agent or ""),
+        name=passkey_forms.name_to_begin_with(),
         codes_left=services.recovery_codes.count(tx, known.user.id) if counts_codes else None,
     )
 

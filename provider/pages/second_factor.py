@@ -14,7 +14,7 @@ from flask_babel import gettext as _
 from markupsafe import Markup
 from werkzeug.wrappers import Response
 
-from provider.pages import waiting
+from provider.pages import passkey_forms, waiting
 from provider.pages.login import codes_closed, throttled, too_many_attempts, wrong_code
 from provider.pages.words import noticed
 from provider.security.crypto import new_secret
@@ -84,6 +84,8 @@ def set_up_demanded() -> Response:
         return refusal
     if not is_recent():
         return see_other(waiting.passed_on("/login/again"))
+    if passkey_forms.answer():
+        return _confirm_by_passkey()
     if forms.text("action") == "confirm":
         return _confirm(demanded=True)
     return _begin(waiting.passed_on("/login/second-factor"))
@@ -135,6 +137,13 @@ def _confirm(*, demanded: bool = False) -> Response:
     if problems:
         return _page(problems, demanded=demanded)
     return make_recovery_codes(together(known.session.amr, ("otp", "mfa")))
+
+
+def _confirm_by_passkey() -> Response:
+    """A passkey is as good a second step as codes are."""
+    problems = forms.Problems()
+    added = passkey_forms.add(problems)
+    return _page(problems, demanded=True) if added is None else make_recovery_codes(passkey_forms.amr_with(added))
 
 
 def _with_code(action: str) -> Response:
@@ -217,6 +226,8 @@ def _page(problems: forms.Problems, *, demanded: bool = False) -> Response:
         secret=_grouped(secret) if secret else None,
         qr_code=_qr_code(services.totp.provisioning_uri(secret, known.user, _service_name())) if secret else None,
         with_welcome=noticed() == "welcome",
+        options=passkey_forms.to_add(known.user) if demanded and secret is None and is_recent() else None,
+        name=passkey_forms.name_to_begin_with(),
     )
 
 

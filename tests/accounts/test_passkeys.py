@@ -158,6 +158,7 @@ LIES: dict[str, dict[str, Any]] = {
     "another type": {"answer": {"type": "password"}},
     "another raw id": {"answer": {"rawId": encoded(b"y" * 32)}},
     "nobody's passkey": {"answer": {"id": encoded(b"z" * 32), "rawId": encoded(b"z" * 32)}},
+    "an answer that is far too long": {"answer": {"more": "x" * 33_000}},
     "no response": {"answer": {"response": None}},
     "a response that is a list": {"answer": {"response": []}},
     "an id that is a number": {"answer": {"id": 7}},
@@ -208,7 +209,7 @@ CREATION_LIES: dict[str, dict[str, Any]] = {
     "a weak key": {"algorithm": "RS256-1024"},
     "a key that is none": {"public_key": cbor2.dumps({1: 2, 3: -7, -1: 1, -2: b"\1" * 32, -3: b"\2" * 32})},
     "a key without parts": {"public_key": cbor2.dumps({1: 2, 3: -7})},
-    "an attestation of another kind": {"fmt": "fido-u2f", "statement": {"sig": b"", "x5c": [b""]}},
+    "an attestation of another kind": {"fmt": "fido-u2f"},
     "none with a statement": {"fmt": "none", "statement": {"sig": b"1"}},
     "packed with a wrong signature": {"fmt": "packed", "statement": {"alg": -7, "sig": b"0" * 70}},
     "no CBOR": {"attestation": encoded(b"\xff" * 40)},
@@ -278,6 +279,11 @@ def test_a_challenge_for_one_person_is_none_for_another(
         finished(
             services, lambda tx: proofs.again(tx, origin, bora, BROWSER, other.get({**asked, "allowCredentials": []}))
         )
+    with Transaction(services.engine) as tx:
+        for_the_code = proofs.options_for(tx, origin.now, ana, Purpose.SECOND_FACTOR, BROWSER)
+    assert for_the_code is not None
+    with pytest.raises(ChallengeOver):
+        finished(services, lambda tx: proofs.again(tx, origin, ana, BROWSER, phone.get(for_the_code)))
     assert finished(services, lambda tx: proofs.again(tx, origin, ana, BROWSER, phone.get(asked))) == (
         "hwk",
         "user",

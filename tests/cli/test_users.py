@@ -113,7 +113,7 @@ def test_show_finds_by_name_address_or_id_and_counts_what_belongs_to_the_user(te
     terminal.ok("api-key", "create", "--user", "ana", "--name", "nightly")
     for text in ("ana", "ANA", "ana@example.org", made["id"]):
         shown = terminal.json("user", "show", text)
-        assert set(shown) == FIELDS | {"sessions", "recovery_codes", "groups", "api_keys", "closed"}
+        assert set(shown) == FIELDS | {"sessions", "passkeys", "recovery_codes", "groups", "api_keys", "closed"}
         assert (shown["id"], shown["sessions"], shown["recovery_codes"], shown["api_keys"]) == (made["id"], 0, 0, 1)
     assert terminal.refused("user", "show", "nobody") == "There is no user nobody."
     assert "password" not in terminal.ok("user", "show", "ana")
@@ -209,6 +209,31 @@ def test_resetting_takes_the_second_factor_and_its_codes_away_and_ends_sessions(
     shown = terminal.json("user", "show", "ana")
     assert (shown["two_factor_enabled"], shown["recovery_codes"], shown["sessions"]) == (False, 0, 0)
     assert len(terminal.audit("second_factor.removed")) == 1
+
+
+ADD_PASSKEY = (
+    "INSERT INTO passkeys (id, user_id, credential_hash, credential_id, public_key, user_handle, sign_count, aaguid,"
+    " backup_eligible, backed_up, name, created_at) VALUES ('1', ?, 'h', 'c', 'k', 'u', 0, 'a', 0, 0, 'Phone', '2026-07-01')"
+)
+
+
+def test_resetting_takes_passkeys_away_and_leaves_the_only_way_in(terminal: Terminal) -> None:
+    made = terminal.user("ana")
+    engine = terminal.engine()
+    with engine.begin() as connection:
+        connection.exec_driver_sql(ADD_PASSKEY, (made["id"],))
+        connection.exec_driver_sql("UPDATE users SET password_hash = NULL")
+    assert terminal.json("user", "show", "ana")["passkeys"] == 1
+    refusal = terminal.refused("user", "reset-second-factor", "ana")
+    assert refusal == "ana has no password: without passkeys there would be no way in."
+    assert terminal.json("user", "show", "ana")["passkeys"] == 1
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE users SET password_hash = 'x'")
+    engine.dispose()
+    assert terminal.ok("user", "reset-second-factor", "ana").startswith("ana has no second factor any more.")
+    assert terminal.json("user", "show", "ana")["passkeys"] == 0
+    (record,) = terminal.audit("passkey.removed")
+    assert record["actor"][:4] == "cli:"
 
 
 def test_resetting_a_second_factor_forgets_the_wrong_codes_and_not_the_passwords(terminal: Terminal) -> None:

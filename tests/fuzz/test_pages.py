@@ -94,6 +94,8 @@ def test_any_form_of_somebody_signed_in_gets_a_page_of_ours(
     "path, names",
     [
         ("/login", ("username", "password")),
+        ("/login", ("credential",)),
+        ("/account/passkeys", ("credential", "name", "action")),
         ("/login/code", ("code",)),
         ("/login/again", ("password", "code")),
         ("/language", ("language", "back")),

@@ -304,6 +304,20 @@ def test_where_two_factors_are_asked_of_everybody_one_stays(site_factory: SiteFa
     assert (page.status, "Your account needs a second step." in page.text) == (400, True)
 
 
+def test_a_passkey_is_the_second_step_where_one_is_demanded(site: Site) -> None:
+    visitor = Visitor(site)
+    visitor.ask(site.client(is_trusted=True))
+    visitor.sign_in(site.account("root", is_admin=True), visitor.page.url)
+    assert visitor.to.startswith("/login/second-factor?request=")
+    page = visitor.get(visitor.to)
+    path, options = page.url, visitor.asked()
+    assert visitor.post(path, {"credential": "{}", "name": "Key"}).status == 400
+    visitor.post(path, {"credential": Authenticator(ORIGIN).create(options), "name": "Key"})
+    assert visitor.to.startswith("/account/second-factor/recovery-codes?request=")
+    assert "10 recovery codes left" in visitor.get("/account").text
+    assert amr_of(site, visitor)[1] == "urn:mcp-core:two-factor"
+
+
 def test_recovery_codes_stay_as_long_as_they_stand_in_for_something(site: Site) -> None:
     bora = site.account("bora", second_factor=True, codes=True)
     visitor, _ = with_passkey(site, bora)
@@ -318,6 +332,7 @@ def test_recovery_codes_stay_as_long_as_they_stand_in_for_something(site: Site) 
 def test_a_page_that_is_full_says_so(site: Site, bora: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("provider.sign_in.passkeys.MAX_PASSKEYS", 1)
     monkeypatch.setattr("provider.pages.passkeys.MAX_PASSKEYS", 1)
+    monkeypatch.setattr("provider.pages.passkey_forms.MAX_PASSKEYS", 1)
     visitor = Visitor(site)
     visitor.sign_in(bora)
     visitor.get(PAGE)
