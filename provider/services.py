@@ -247,7 +247,7 @@ class Services:
         )
         party = relying_party(settings.origin, settings.service_name)
         challenges = PasskeyChallenges(keyring, self.replay)
-        self.passkeys = Passkeys(keyring, self.audit, self.alerts)
+        self.passkeys = Passkeys(keyring, self.audit, self.alerts, self.remembered_devices)
         self.passkey_enrolments = PasskeyEnrolments(party, challenges, self.passkeys)
         self.passkey_proofs = PasskeyProofs(
             party, challenges, self.passkeys, self.users, self.login, self.attempts, self.audit

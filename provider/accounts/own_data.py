@@ -57,6 +57,9 @@ PARTS: Mapping[str, Part] = {
         "owner_user_id",
         ("client_id", "name", "scope", "resource", "created_at", "last_used_at", "expires_at", "revoked_at"),
     ),
+    "passkeys": Part(
+        "passkeys", "user_id", ("name", "aaguid", "backup_eligible", "backed_up", "created_at", "last_used_at")
+    ),
     "recovery_codes": Part("recovery_codes", "user_id", ("created_at", "used_at")),
     "activity": Part(
         "user_audit_log",

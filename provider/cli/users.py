@@ -283,8 +283,6 @@ def reset_second_factor(*, user_name: str) -> None:
     with opened() as terminal:
         services, tx, origin = terminal.services, terminal.tx, terminal.origin
         found = terminal.user(user_name)
-        if found.password_hash is None and services.passkeys.count(tx, found.id):
-            refuse(f"{found.username} has no password: without passkeys there would be no way in.")
         had_codes = services.totp.disable(tx, origin, found.id, terminal.actor)
         if not services.passkeys.remove_all(tx, origin, found.id, terminal.actor) and not had_codes:
             refuse(f"{found.username} has no second factor.")
@@ -292,6 +290,8 @@ def reset_second_factor(*, user_name: str) -> None:
         services.attempts.unlock(tx, origin, found.id, (Way.CODE,), actor=terminal.actor)
         ended = services.sessions.end_all(tx, origin, found.id, reason="second_factor_reset")
     click.echo(f"{found.username} has no second factor any more. Sessions ended: {ended}.")
+    if found.password_hash is None:
+        click.echo(f"There is no password either. Send a link to one: {command(f'user reset-password {user_name}')}")
 
 
 def _set_active(user_name: str, *, active: bool) -> None:

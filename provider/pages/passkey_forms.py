@@ -13,6 +13,7 @@ from flask_babel import gettext as _
 
 from provider.accounts.users import User
 from provider.pages.sessions import device_name
+from provider.sign_in.assurance import together
 from provider.sign_in.passkey_ceremonies import CeremonyFailed
 from provider.sign_in.passkey_challenges import ChallengeOver, Purpose
 from provider.sign_in.passkeys import MAX_PASSKEYS, InvalidPasskeyName, Passkey, PasskeyTaken, TooManyPasskeys
@@ -71,7 +72,7 @@ def add(problems: forms.Problems) -> Passkey | None:
 
 def amr_with(added: Passkey) -> tuple[str, ...]:
     """What the session at hand has proved, now that its person has shown that this passkey is theirs."""
-    return tuple(dict.fromkeys((*here().session.amr, *added.amr, "mfa")))
+    return together(here().session.amr, (*added.amr, "mfa"))
 
 
 def name_to_begin_with() -> str:

@@ -22,6 +22,7 @@ from provider.protocol.messages import Origin
 from provider.protocol.text import is_name, one_line
 from provider.security.crypto import Keyring
 from provider.sign_in.passkey_ceremonies import Assertion, NewPasskey, encoded
+from provider.sign_in.remembered_devices import RememberedDevices
 
 MAX_NAME = 64
 MAX_PASSKEYS = 20
@@ -81,8 +82,9 @@ class Passkey:
 
 
 class Passkeys:
-    def __init__(self, keyring: Keyring, audit: AuditRecorder, alerts: Alerts) -> None:
+    def __init__(self, keyring: Keyring, audit: AuditRecorder, alerts: Alerts, remembered: RememberedDevices) -> None:
         self._keyring = keyring
+        self._remembered = remembered
         self._audit = audit
         self._alerts = alerts
 
@@ -136,6 +138,7 @@ class Passkeys:
         except IntegrityError:
             raise PasskeyTaken from None
         passkey = _parse(row)
+        self._remembered.forget_all(tx, origin, user.id, "second_factor_changed")
         self._record(tx, origin, AuditEvent.PASSKEY_ADDED, passkey, synced=passkey.backup_eligible)
         self._alerts.tell(tx, origin, user, Alert.PASSKEY_ADDED, name=name)
         return passkey
@@ -211,6 +214,7 @@ class Passkeys:
     def _delete(self, tx: Transaction, origin: Origin, which: Sequence[Passkey], actor: str | None) -> int:
         for passkey in which:
             tx.execute(delete(PasskeyRow).where(_TABLE.c.id == passkey.id))
+            self._remembered.forget_all(tx, origin, passkey.user_id, "second_factor_changed")
             self._record(tx, origin, AuditEvent.PASSKEY_REMOVED, passkey, actor=actor)
         return len(which)
 

@@ -53,9 +53,9 @@ def test_the_first_one_turns_on_two_steps_and_brings_recovery_codes(site: Site, 
     visitor, device = with_passkey(site, ana, synced=True)
     assert visitor.to == "/account/second-factor/recovery-codes"
     assert len(visitor.follow().html.split("<li>")) - 1 == 10
-    assert amr_of(site, visitor) == (("pwd", "swk", "user", "mfa"), "urn:mcp-core:two-factor")
+    assert amr_of(site, visitor) == (("pwd", "swk", "user", "mfa"), "phr")
     assert other.get("/account").status == 303, "other sessions are over"
-    assert [it.name for it in letters(site.engine, keyring, to=ana.user.email)] == ["alert_passkey_added"]
+    assert len(letters(site.engine, keyring, to=ana.user.email, name="alert_passkey_added")) == 1
     page = visitor.get(PAGE)
     assert ("Phone Synced" in page.text, "never used" in page.text) == (True, True)
     assert "On 10 recovery codes left" in visitor.get("/account").text
@@ -74,7 +74,7 @@ def test_a_passkey_alone_signs_in_with_two_factors(site: Site, ana: Account, syn
     assert visitor.asked()["allowCredentials"] == []
     by_passkey(visitor, device)
     assert visitor.to == "/account"
-    assert amr_of(site, visitor) == ((method, "user", "mfa"), "urn:mcp-core:two-factor")
+    assert amr_of(site, visitor) == ((method, "user", "mfa"), "phr")
     assert visitor.get("/account").status == 200
 
 
@@ -209,7 +209,7 @@ def test_what_is_sensitive_takes_a_passkey_again(site: Site, ana: Account) -> No
     assert visitor.post("/login/again?to=passkeys", {"password": PASSWORD}).status == 400, "the password is not enough"
     assert by_passkey(visitor, device, "/login/again?to=passkeys").to == PAGE
     assert visitor.cookie(SESSION) != before
-    assert amr_of(site, visitor)[0] == ("hwk", "user", "mfa")
+    assert amr_of(site, visitor)[0] == ("pwd", "hwk", "user", "mfa")
     visitor.get(PAGE)
     assert forms_with_passkeys(visitor) == 1
 
@@ -315,7 +315,31 @@ def test_a_passkey_is_the_second_step_where_one_is_demanded(site: Site) -> None:
     visitor.post(path, {"credential": Authenticator(ORIGIN).create(options), "name": "Key"})
     assert visitor.to.startswith("/account/second-factor/recovery-codes?request=")
     assert "10 recovery codes left" in visitor.get("/account").text
-    assert amr_of(site, visitor)[1] == "urn:mcp-core:two-factor"
+    assert amr_of(site, visitor)[1] == "phr"
+
+
+def test_adding_or_removing_one_asks_remembered_devices_for_a_code_again(site: Site, bora: Account) -> None:
+    visitor = Visitor(site)
+    visitor.sign_in(bora)
+    for change in ("add", "remove"):
+        with Transaction(site.engine) as tx:
+            site.services.remembered_devices.remember(tx, site.by, bora.user, "browser")
+        if change == "add":
+            visitor.add_passkey()
+        else:
+            visitor.post(f"{PAGE}/{passkeys_of(site, bora)[0].id}", {"action": "remove"})
+        with Transaction(site.engine) as tx:
+            assert site.services.remembered_devices.list(tx, site.now, bora.user.id) == [], change
+
+
+def test_who_closed_the_account_comes_back_by_a_passkey(site: Site, ana: Account) -> None:
+    visitor, device = with_passkey(site, ana)
+    with Transaction(site.engine) as tx:
+        user = site.services.users.get(tx, ana.user.id)
+        site.services.closing.close(tx, site.by, user)
+    assert visitor.get("/account").status == 303
+    back = by_passkey(Visitor(site), device)
+    assert (back.to, back.cookie(SESSION)) == ("/login/reopen", "")
 
 
 def test_recovery_codes_stay_as_long_as_they_stand_in_for_something(site: Site) -> None:
