@@ -81,7 +81,6 @@ class RememberedDevices:
         successor = new_secret("remember")
         claim = update(DeviceRow).where(
             _TABLE.c.token == self._hash(user.id, token),
-            _TABLE.c.user_id == user.id,
             _TABLE.c.expires_at > origin.now,
             _IS_OF_THIS_PASSWORD,
         )

@@ -37,5 +37,5 @@ class SecondFactorRule:
 
     def note_sign_in(self, tx: Transaction, user: User, now: datetime.datetime) -> None:
         """Grace begins with the first sign-in for which the rule applies, and never again."""
-        if user.second_factor_asked_at is None and self.is_missed(tx, user):
+        if self.is_missed(tx, user):
             self._users.ask_for_second_factor(tx, user.id, now)

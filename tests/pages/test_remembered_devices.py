@@ -128,6 +128,13 @@ def second_factor_renewed(site: Site, bora: Account, _visitor: Visitor) -> None:
     site.enrol(bora)
 
 
+def another_second_factor(site: Site, bora: Account, _visitor: Visitor) -> None:
+    """Set up where there was one of another kind."""
+    with site.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE users SET two_factor_enabled = 0")
+    site.enrol(bora)
+
+
 def forgotten_here(site: Site, bora: Account, visitor: Visitor) -> None:
     visitor.get(DEVICES)
     visitor.post(DEVICES, {"session": visitor.page.form("session").fields["session"][0]})
@@ -156,6 +163,7 @@ def all_others_signed_out(site: Site, bora: Account, _visitor: Visitor) -> None:
         password_changed,
         disabled_and_enabled,
         second_factor_renewed,
+        another_second_factor,
         forgotten_here,
         signed_out_elsewhere,
         all_others_signed_out,
