@@ -18,6 +18,7 @@ from database.models import (
     IssuedToken,
     LoginAttempt,
     PasswordResetToken,
+    RememberedDevice,
     SetupLink,
     User,
     UserSession,
@@ -46,7 +47,7 @@ def check_is_restored(engine: Engine, files: Sequence[SqlFile]) -> None:
 
 
 def end_what_was_issued(engine: Engine, now: datetime.datetime) -> dict[str, int]:
-    """Ends every session, grant, token and pending step in one transaction, and says how many of each.
+    """Ends every session, grant, token, remembered device and pending step in one transaction, and says how many of each.
 
     Codes and refresh tokens end with their grants. Passwords, second factors, disabled accounts, API keys and client
     secrets are as they were at the backup: nobody but the log of audit events can tell what has changed since. What
@@ -62,6 +63,7 @@ def end_what_was_issued(engine: Engine, now: datetime.datetime) -> dict[str, int
             ("tokens", update(IssuedToken).where(IssuedToken.revoked_at.is_(None)).values(revoked_at=now)),
         ):
             counts[name] = connection.execute(statement).rowcount
+        counts["remembered devices"] = connection.execute(delete(RememberedDevice)).rowcount
         counts["pending steps"] = sum(connection.execute(delete(table)).rowcount for table in PENDING)
         usable = select(func.count()).select_from(Client).where(Client.is_active, Client.revoked_at.is_(None))
         record = {

@@ -232,11 +232,18 @@ def test_after_a_restore_everything_issued_ends_on_each_database(
                 "INSERT INTO setup_links (token_hash, created_at, expires_at) VALUES ('h', '2026-07-01', '2026-07-09')"
             )
         )
+        connection.execute(
+            text(
+                "INSERT INTO remembered_devices (id, user_id, token, device_hash, created_at, last_used_at, expires_at) "
+                "VALUES ('r', :kim, 'h', 'h', '2026-07-01', '2026-07-01', '2026-07-09')"
+            ),
+            {"kim": kim},
+        )
         connection.execute(insert(RateCounter), {"bucket": "b", "count": 1, "expires_at": ROW_TIME})
     assert main(["--after-restore"]) == 0
     output = capsys.readouterr().out
-    for line in ("1 sessions ended", "1 grants ended", "0 tokens ended", "1 pending steps ended", "1 active users",
-                 "1 active clients and API keys"):  # fmt: skip
+    for line in ("1 sessions ended", "1 grants ended", "0 tokens ended", "1 remembered devices ended",
+                 "1 pending steps ended", "1 active users", "1 active clients and API keys"):  # fmt: skip
         assert line in output
     with in_environment.connect() as connection:
         assert connection.execute(text("SELECT count(*) FROM user_sessions WHERE ended_at IS NULL")).scalar() == 0
