@@ -87,6 +87,7 @@ class Passkeys:
         self._remembered = remembered
         self._audit = audit
         self._alerts = alerts
+        self._remembered = remembered
 
     def list(self, tx: Transaction, user_id: str) -> list[Passkey]:
         """A user's passkeys, the first one first. There are at most ``MAX_PASSKEYS``."""
@@ -114,7 +115,7 @@ class Passkeys:
         return encoded(bytes.fromhex(self._keyring.keyed_hash("passkey user handle", seed)))
 
     def add(self, tx: Transaction, origin: Origin, user: User, made: NewPasskey, name: str) -> Passkey:
-        """Keeps a new passkey and tells its owner.
+        """Keeps a new passkey and tells its owner. No device is remembered past it.
 
         Raises ``InvalidPasskeyName``, ``TooManyPasskeys``, ``PasskeyTaken``.
         """

@@ -6,6 +6,7 @@ import datetime
 from dataclasses import dataclass
 
 from provider.sign_in.recovery_codes import FEW
+from provider.sign_in.second_factors import has_second_factor
 from provider.web import current
 
 
@@ -23,7 +24,7 @@ def second_factor_state() -> SecondFactorState:
     if known is None:
         return SecondFactorState()
     user, rule, codes = known.user, services.second_factor_rule, services.recovery_codes
-    if not user.two_factor_enabled:
+    if not has_second_factor(tx, user):
         return SecondFactorState(due=rule.due(user) if rule.is_missed(tx, user) else None)
     return SecondFactorState(
         has_few_codes=codes.count(tx, user.id) <= FEW, has_unproved_codes=not codes.are_proved(tx, user.id)

@@ -135,6 +135,12 @@ def another_second_factor(site: Site, bora: Account, _visitor: Visitor) -> None:
     site.enrol(bora)
 
 
+def passkey_added(site: Site, bora: Account, _visitor: Visitor) -> None:
+    other = Visitor(site)
+    other.sign_in(bora)
+    other.add_passkey()
+
+
 def forgotten_here(site: Site, bora: Account, visitor: Visitor) -> None:
     visitor.get(DEVICES)
     visitor.post(DEVICES, {"session": visitor.page.form("session").fields["session"][0]})
@@ -164,6 +170,7 @@ def all_others_signed_out(site: Site, bora: Account, _visitor: Visitor) -> None:
         disabled_and_enabled,
         second_factor_renewed,
         another_second_factor,
+        passkey_added,
         forgotten_here,
         signed_out_elsewhere,
         all_others_signed_out,
@@ -175,6 +182,16 @@ def test_what_ends_it(site: Site, bora: Account, end: Callable[[Site, Account, V
     assert sign_in_again(visitor) == "/login/code"
     visitor.post("/login/code", {"code": site.fresh_code(bora)})
     assert "No code is asked for here" not in visitor.get(DEVICES).text
+
+
+def test_a_passkey_that_is_removed_ends_it_as_well(site: Site, bora: Account) -> None:
+    other = Visitor(site)
+    other.sign_in(bora)
+    other.add_passkey()
+    visitor = remembering(site, bora)
+    with Transaction(site.engine) as tx:
+        assert site.services.passkeys.remove_all(tx, site.by, bora.user.id) == 1
+    assert sign_in_again(visitor) == "/login/code"
 
 
 def test_ending_the_others_leaves_this_one_remembered(site: Site, bora: Account) -> None:

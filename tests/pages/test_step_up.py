@@ -5,9 +5,7 @@ from __future__ import annotations
 import pytest
 
 from database.transaction import Transaction
-from provider.accounts.users import User
 from provider.sign_in.consecutive_failures import Way
-from provider.sign_in.proofs import Proof, proofs_of
 from tests.pages.site import PASSWORD, SESSION, Account, Site, Visitor, close
 
 AGAIN = "/login/again"
@@ -133,19 +131,22 @@ def test_an_out_of_date_consent_is_the_page_again_and_no_consent(site: Site, ana
     assert "code=" in visitor.to
 
 
-def test_who_has_only_a_passkey_is_asked_for_that(site: Site, ana: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_passkey_is_asked_for_first_and_a_recovery_code_stands_in_for_it(site: Site, ana: Account) -> None:
     """Whatever kind of second factor there is: the password alone proves nothing then."""
-    monkeypatch.setattr("provider.sign_in.proofs.has_second_factor", lambda _tx, _user: True)
-
-    def proofs(user: User) -> tuple[Proof, ...]:
-        with Transaction(site.engine) as tx:
-            return proofs_of(tx, user)
-
-    assert proofs(ana.user) == (Proof.PASSKEY,)
     visitor = Visitor(site)
     visitor.sign_in(ana)
-    visitor.get(SENSITIVE)
-    assert visitor.to == f"{AGAIN}?to=new-api-key"
+    visitor.add_passkey()
     visitor.follow()
-    assert asked_for(visitor) == []
-    assert visitor.post(visitor.page.url, {"password": PASSWORD}).status == 400
+    code = next(it.text for it in visitor.document.all("li") if it.inside("main"))
+    site.later(minutes=16)
+    visitor.get(SENSITIVE)
+    page = visitor.follow()
+    assert (page.url, asked_for(visitor)) == (f"{AGAIN}?to=new-api-key", [])
+    assert visitor.asked()["allowCredentials"]
+    for path in (page.url, f"{page.url}&with=code", f"{page.url}&with=password"):
+        assert visitor.post(path, {"password": PASSWORD}).status == 400, path
+    page = visitor.get(visitor.page.link("Use a code"))
+    assert (asked_for(visitor), "Recovery code" in page.text) == (["code"], True)
+    visitor.post(page.url, {"code": code})
+    assert visitor.to == SENSITIVE
+    assert visitor.get(SENSITIVE).status == 200
