@@ -80,9 +80,7 @@ def notice() -> str:
         "picture-saved": _("Your picture is saved."),
         "picture-removed": _("Your picture is removed."),
         "app-disconnected": _("The app is disconnected."),
-        "data-asked-for": _(
-            "Your data is being put together. We write to you when it is ready, mostly within ten minutes."
-        ),
+        "data-asked-for": _("You have asked for your data."),
         "account-closed": _("Your account is closed. Sign in within 14 days if you want to come back."),
         "account-reopened": _("Your account is open again."),
         "request-changed": _(

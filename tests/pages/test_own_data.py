@@ -49,7 +49,8 @@ def test_a_person_asks_is_written_to_and_downloads_everything(site: Site, ana: A
     visitor = with_everything(site, ana)
     assert link(visitor) == ""
     visitor.post(PAGE)
-    assert "Your data is being put together." in visitor.follow().text
+    assert "You have asked for your data." in visitor.follow().text
+    assert visitor.page.text.count("Your data is being put together.") == 1
     assert link(visitor) == "", "never in a request"
     assert made(site) == 1
     (letter,) = letters(site.engine, site.services.keyring, name="data_ready")
@@ -103,6 +104,7 @@ def test_it_is_its_owners_alone(site: Site, ana: Account) -> None:
     other.sign_in(site.account("erin"))
     path = link(own)
     assert other.get(path).status == 404
+    assert events(site, "decryption.failed") == 0, "it is not even opened"
     for wrong in ("x", "019f1d8c-e200-73a4-9803-5666f196b053", "%00", "a" * 3000):
         assert own.get(f"{PAGE}/{wrong}").status == 404
     assert Visitor(site).get(path).headers["Location"] == "/login?to=data"
