@@ -142,6 +142,7 @@ def show(*, user_name: str, as_json: bool) -> None:
         found = terminal.user(user_name)
         fields = {
             **_fields(found),
+            "closed_at": found.closed_at,
             "sessions": len(services.sessions.list(tx, now, found.id)),
             "passkeys": services.passkeys.count(tx, found.id),
             "recovery_codes": services.recovery_codes.count(tx, found.id),
