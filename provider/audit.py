@@ -63,6 +63,7 @@ class AuditEvent(StrEnum):
     INVITATION_ACCEPTED = "invitation.accepted"
     USER_DISABLED = "user.disabled"
     USER_ENABLED = "user.enabled"
+    PROFILE_CHANGED = "user.profile_changed"
     GROUP_CREATED = "group.created"
     GROUP_DELETED = "group.deleted"
     GROUP_MEMBER_ADDED = "group.member_added"

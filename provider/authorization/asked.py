@@ -54,6 +54,8 @@ def scope_of_request(asked: AskedFor, resource: Resource, person: Membership | N
     None stands for whoever can have the most. Raises ``invalid_scope`` when nothing is left.
     """
     allowed = {*IDENTITY_SCOPES, *scope_of_owner(resource, person)}
+    if asked.client.is_vouched:  # a stranger's application changes nobody's account
+        allowed.update(resource.personal_scope)
     if not asked.client.allows_grant("refresh_token"):
         allowed.discard(OFFLINE_ACCESS)
     scope = grantable_scope(asked.parameters.scope, default=asked.client.scope or resource.scope, allowed=allowed)

@@ -116,12 +116,12 @@ class Terminal:
 
     def scope(self, text: str) -> tuple[str, ...]:
         """The scopes of a list with blanks between, or a refusal of the first that neither this server nor an API has."""
-        from provider.protocol.scopes import IDENTITY_SCOPES, parse_scope
+        from provider.protocol.scopes import ACCOUNT_SCOPES, IDENTITY_SCOPES, parse_scope
 
         apis = self.services.resources.list(self.tx)
         known = dict.fromkeys((*IDENTITY_SCOPES, *(name for api in apis for name in api.scope)))
         for name in (wanted := parse_scope(text)):
-            if name not in known:
+            if name not in known and name not in ACCOUNT_SCOPES:
                 refuse(f"No API has the scope {name}.{near(name, known)} There are: {' '.join(known)}")
         return wanted
 

@@ -20,6 +20,7 @@ from provider.clients.resource_rules import checked_resource
 from provider.protocol.client import Resource
 from provider.protocol.errors import OAuthError
 from provider.protocol.messages import Origin
+from provider.protocol.scopes import ACCOUNT_SCOPES
 from provider.tokens.grant_records import GrantRecords
 from provider.tokens.token_records import living_tokens_for
 
@@ -40,7 +41,7 @@ class Resources:
     def __init__(self, audit: AuditRecorder, issuer: str, grants: GrantRecords) -> None:
         self._audit = audit
         self._grants = grants
-        self._own = Resource(uri=issuer, name="", scope=(), token_alg="RS256")  # noqa: S106 - an algorithm
+        self._own = Resource(issuer, "", scope=(), personal_scope=ACCOUNT_SCOPES)
         self._cache: ShortCache[Catalogue] = ShortCache(CACHE_SECONDS, 1)
 
     def default(self) -> Resource:

@@ -16,6 +16,7 @@ from provider.doors.sources import source_address
 from provider.doors.transactions import run_in_transaction
 from provider.protocol.errors import OAuthError
 from provider.protocol.messages import ProtocolRequest, ProtocolResponse
+from provider.protocol.problems import as_problem
 
 log = logging.getLogger("mcp_core.doors")
 
@@ -25,7 +26,7 @@ _LENGTH = re.compile(r"[0-9]{1,18}")
 _WITHOUT_BODY = ("GET", "HEAD", "OPTIONS")
 _CORS = (
     ("Access-Control-Allow-Origin", "*"),
-    ("Access-Control-Expose-Headers", "WWW-Authenticate"),
+    ("Access-Control-Expose-Headers", "WWW-Authenticate, ETag"),
 )
 
 
@@ -106,7 +107,9 @@ class Doorway:
             return ProtocolResponse.json(error.body(), error.status, error.headers)
 
     def finish(self, endpoint: Endpoint, response: ProtocolResponse) -> ProtocolResponse:
-        """Adds what every answer of the endpoint carries."""
+        """Adds what every answer of the endpoint carries, in the form that its errors have."""
+        if endpoint.has_problems:
+            response = as_problem(response)
         self.protect(response)
         if endpoint.cors:
             response.headers.extend(_CORS)

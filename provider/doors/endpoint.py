@@ -9,7 +9,7 @@ from database.transaction import Transaction
 from provider.protocol.messages import ProtocolRequest, ProtocolResponse
 
 _PREFLIGHT = (
-    ("Access-Control-Allow-Headers", "Authorization, Content-Type, Accept, MCP-Protocol-Version"),
+    ("Access-Control-Allow-Headers", "Authorization, Content-Type, Accept, If-Match, MCP-Protocol-Version"),
     ("Access-Control-Max-Age", "86400"),
 )
 
@@ -22,7 +22,7 @@ class Endpoint:
 
     ``cors`` lets scripts of any origin read the answer, never with credentials. ``bare`` puts it in front of Flask; an
     endpoint that shows pages cannot be there. ``at_once``: its answer mostly needs no database, and is then given without
-    waiting for a thread.
+    waiting for a thread. ``has_problems``: its errors, whoever finds them, are problem details (RFC 9457).
     """
 
     path: str
@@ -31,6 +31,7 @@ class Endpoint:
     cors: bool = False
     bare: bool = False
     at_once: bool = False
+    has_problems: bool = False
 
 
 def answer_to_method(endpoint: Endpoint, method: str) -> ProtocolResponse | None:

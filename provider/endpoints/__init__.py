@@ -15,6 +15,7 @@ from provider.endpoints import (
     pictures,
     register,
     revoke,
+    self_service,
     token,
     userinfo,
 )
@@ -32,4 +33,5 @@ ALL = (
     register.mount,
     logout.mount,
     pictures.mount,
+    self_service.mount,
 )

@@ -133,7 +133,7 @@ class Grant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]
 
         Raises ``invalid_scope`` when all of it is.
         """
-        allowed = {*IDENTITY_SCOPES, *scope_of_owner(resource, person)}
+        allowed = {*IDENTITY_SCOPES, *resource.personal_scope, *scope_of_owner(resource, person)}
         return grantable_scope(scope, default=(), allowed=allowed)
 
     def authorization_by(

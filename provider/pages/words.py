@@ -16,7 +16,7 @@ from provider.web.locale import language
 
 @dataclass(frozen=True)
 class ScopeSentence:
-    """What a scope allows, in words. ``lasts``: also while the person is away."""
+    """What a scope allows, in words. ``lasts``: what comes of it goes on while the person is away."""
 
     name: str
     sentence: str
@@ -37,13 +37,28 @@ def scope_sentences(scope: Iterable[str], api: Resource | None = None) -> list[S
         "groups": _("See which groups you are in"),
         "offline_access": _("Keep this access while you are away, until you take it back"),
     }
-    return [ScopeSentence(name, ours.get(name) or _sentence(name, api), name == "offline_access") for name in scope]
+    marked = ("offline_access", "api-keys:manage") if api is None else ("offline_access",)
+    return [ScopeSentence(name, ours.get(name) or _sentence(name, api), name in marked) for name in scope]
 
 
 def _sentence(scope: str, api: Resource | None) -> str:
     if api is None:
-        return str(_("Use “%(scope)s”", scope=scope))
+        return str(_of_account().get(scope) or _("Use “%(scope)s”", scope=scope))
     return api.description(scope, language()) or str(_("Do what %(api)s calls “%(scope)s”", api=api.name, scope=scope))
+
+
+def _of_account() -> dict[str, str]:
+    """The scopes of this server's own API."""
+    return {
+        "account:read": _("See your account: profile, groups, sessions, connected apps and the names of your API keys"),
+        "activity:read": _("See what has happened to your account, and from where"),
+        "profile:write": _("Change your display name, language and time zone"),
+        "sessions:manage": _("Sign your devices out"),
+        "apps:manage": _("Disconnect apps"),
+        "api-keys:manage": _(
+            "Make API keys that can do what you may do and work on after you take this back, and revoke keys"
+        ),
+    }
 
 
 def weak_password(weakness: WeakPassword, shortest: int) -> str:

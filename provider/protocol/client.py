@@ -169,6 +169,7 @@ class Resource:
     name and the language: ``{"notes:read": {"en": "Read your notes"}}``. ``token_typ`` is the type in the header of its
     access tokens: RFC 9068's, or ``JWT`` for verifiers that know no other. ``groups_claim``: they name the person's groups
     where the scope ``groups`` was granted. ``scope_groups`` are scopes that only members of some groups have, by id.
+    ``personal_scope`` are scopes of ours that only a person gives, to an application that asks for them by name.
     """
 
     uri: str
@@ -182,6 +183,7 @@ class Resource:
     token_typ: str = RFC9068_TYPE
     groups_claim: bool = False
     scope_groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+    personal_scope: tuple[str, ...] = ()
 
     def description(self, scope: str, language: str) -> str:
         """What ``scope`` allows, in this language or else in English. Empty where nobody has said it."""

@@ -12,6 +12,11 @@ PROFILE = "profile"
 GROUPS = "groups"
 OFFLINE_ACCESS = "offline_access"
 IDENTITY_SCOPES = (OPENID, PROFILE, "email", "phone", "address", GROUPS, OFFLINE_ACCESS)
+# Those of this server's own API. They are a person's to give to one application by name: neither announced, nor default,
+# nor had by keys and machines.
+ACCOUNT_SCOPES = (
+    *("account:read", "activity:read", "profile:write", "sessions:manage", "apps:manage", "api-keys:manage"),
+)
 MAX_SCOPE_CHARACTERS = 4096
 _TOKEN = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")
 

@@ -113,7 +113,15 @@ def test_show_finds_by_name_address_or_id_and_counts_what_belongs_to_the_user(te
     terminal.ok("api-key", "create", "--user", "ana", "--name", "nightly")
     for text in ("ana", "ANA", "ana@example.org", made["id"]):
         shown = terminal.json("user", "show", text)
-        assert set(shown) == FIELDS | {"sessions", "passkeys", "recovery_codes", "groups", "api_keys", "closed", "closed_at"}
+        assert set(shown) == FIELDS | {
+            "sessions",
+            "passkeys",
+            "recovery_codes",
+            "groups",
+            "api_keys",
+            "closed",
+            "closed_at",
+        }
         assert (shown["id"], shown["sessions"], shown["recovery_codes"], shown["api_keys"]) == (made["id"], 0, 0, 1)
     assert terminal.refused("user", "show", "nobody") == "There is no user nobody."
     assert "password" not in terminal.ok("user", "show", "ana")

@@ -107,7 +107,7 @@ def test_scripts_of_any_origin_may_call_what_serves_them_never_with_credentials(
     assert preflight.header("Access-Control-Allow-Origin") == "*"
     assert preflight.header("Access-Control-Allow-Methods") == f"{methods}, OPTIONS"
     allowed = {name.strip().lower() for name in (preflight.header("Access-Control-Allow-Headers") or "").split(",")}
-    assert allowed == {"authorization", "content-type", "accept", "mcp-protocol-version"}
+    assert allowed == {"authorization", "content-type", "accept", "if-match", "mcp-protocol-version"}
     assert int(preflight.header("Access-Control-Max-Age") or 0) > 0
     asked = [provider.send(method, path, headers=ORIGIN) for method in (*methods.split(", "), "DELETE")]
     asked += [provider.send(methods.partition(",")[0], path, headers=ORIGIN, query="x" * 16_385)]
@@ -115,7 +115,7 @@ def test_scripts_of_any_origin_may_call_what_serves_them_never_with_credentials(
         assert answer.header("Access-Control-Allow-Origin") == "*", answer.status
         assert answer.all("Access-Control-Allow-Credentials") == []
     for answer in asked:
-        assert answer.header("Access-Control-Expose-Headers") == "WWW-Authenticate"
+        assert answer.header("Access-Control-Expose-Headers") == "WWW-Authenticate, ETag"
 
 
 @pytest.mark.parametrize("path", [*NO_CORS_PATHS, *PAGES])

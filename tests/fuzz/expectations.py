@@ -23,7 +23,13 @@ ERRORS = frozenset(
         *("invalid_redirect_uri", "invalid_client_metadata"),
     }
 )
-STATUSES = frozenset({200, 201, 204, 303, 304, 400, 401, 403, 404, 405, 413, 414, 429})
+PROBLEMS = frozenset(
+    {
+        *("not_found", "conflict", "precondition_failed", "precondition_required"),
+        "insufficient_user_authentication",
+    }
+)
+STATUSES = frozenset({200, 201, 204, 303, 304, 400, 401, 403, 404, 405, 409, 412, 413, 414, 415, 428, 429})
 _DESCRIPTION = re.compile(r"[\x20-\x21\x23-\x5B\x5D-\x7E]+")  # RFC 6749 §5.2
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7E]*")
 _OWN_SCRIPT = re.compile(r'<script src="/static/(?:site|passkeys)\.js\?v=[0-9a-f]{12}" defer[^<>]*></script>')
@@ -59,6 +65,8 @@ def check(answer: Answer, sent: Sent, *, may_go_to: Collection[str] = ()) -> Non
         assert not answer.body
     elif answer.get("Content-Type") == "application/json":
         _check_json(answer)
+    elif answer.get("Content-Type") == "application/problem+json":
+        _check_problem(answer)
     elif answer.get("Content-Type").startswith("text/html"):
         _check_page(answer, may_go_to)
     else:
@@ -93,6 +101,16 @@ def _check_json(answer: Answer) -> None:
         return
     assert answer.get("Cache-Control") == "no-store"
     check_error(content)
+
+
+def _check_problem(answer: Answer) -> None:
+    """RFC 9457, with the names of our own API besides those of OAuth."""
+    content = json.loads(answer.body)
+    assert answer.get("Cache-Control") == "no-store"
+    assert set(content) <= {"type", "title", "status", "detail"}
+    assert content["status"] == answer.status >= 400
+    assert content["type"].removeprefix("urn:mcp-core:problem:") in ERRORS | PROBLEMS
+    assert _DESCRIPTION.fullmatch(content.get("detail", "-"))
 
 
 def check_error(content: dict[str, str]) -> None:

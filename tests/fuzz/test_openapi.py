@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from schemathesis.specs.openapi import checks
 from provider.endpoints.discovery import metadata, well_known_paths
 from tests.fuzz import hostile
 from tests.fuzz.expectations import check
-from tests.fuzz.world import Answer, Sent, World, call, form, post
+from tests.fuzz.world import API, Answer, Sent, World, call, form, post
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "openapi.yaml"
 CHECKS: list[Any] = [
@@ -28,6 +29,7 @@ CHECKS: list[Any] = [
     checks.unsupported_method,
     checks.allow_header_conformance,
 ]
+OWN = "/api/me"
 OUR_METHODS = {"get", "post", "put", "patch", "delete", "options", "trace"}
 
 
@@ -41,6 +43,8 @@ class Served:
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         assert self.world is not None
+        # For an application in this process schemathesis knows the servers of the document alone, and none of a path.
+        environ["PATH_INFO"] = environ["PATH_INFO"].replace("/oauth/api/", "/api/", 1)
         return self.world.app(environ, start_response)
 
 
@@ -65,13 +69,18 @@ def test_the_application_answers_as_documented(case: schemathesis.Case) -> None:
     case.call_and_validate(checks=CHECKS)
 
 
+def address(path: str) -> str:
+    """Where a path of the document is on this host."""
+    return path if path.startswith("/api/") else f"/oauth{path}"
+
+
 def mounted(world: World) -> dict[str, set[str]]:
-    """Paths relative to the issuer, and the methods that are answered there."""
+    """Paths as in the document, and the methods that are answered there."""
     found = {}
     for mounted_at in world.endpoints():
-        if mounted_at.startswith("/oauth/"):
+        if mounted_at.startswith(("/oauth/", "/api/")):
             path = mounted_at.removeprefix("/oauth").replace("<", "{").replace(">", "}")
-            answers = {name: call(world.app, Sent(name.upper(), f"/oauth{path}")) for name in OUR_METHODS}
+            answers = {name: call(world.app, Sent(name.upper(), address(path))) for name in OUR_METHODS}
             found[path] = {name for name, answer in answers.items() if answer.status != 405}
     return found
 
@@ -103,7 +112,7 @@ def test_every_other_method_is_refused_with_what_is_allowed(document: dict[str, 
     for path, item in document["paths"].items():
         for name in (*OUR_METHODS, "propfind", "connect"):
             if name not in item:
-                sent = Sent(name.upper(), f"/oauth{path}".replace("{handle}", "x"))
+                sent = Sent(name.upper(), address(path).replace("{handle}", "x"))
                 for door in ("wsgi", "asynchronous"):
                     answer = world.through(door, sent)
                     check(answer, sent)
@@ -145,7 +154,19 @@ def test_what_succeeds_is_as_documented(world: World) -> None:
         ("/par", post("/oauth/par", pushed, world.basic("web"))),
         ("/authorize", Sent("GET", "/oauth/authorize", form(posted).decode(), [world.signed_in])),
     ]
+    own = {"Authorization": f"Bearer {world.tokens['account']}"}
+    keyed = {**own, "Content-Type": "application/json"}
+    named = json.dumps({"name": "nightly", "scope": "read", "resource": API, "expires_in_days": 30}).encode()
+    succeed += [
+        *((path, Sent("GET", path, headers=[*own.items()])) for path in world.endpoints() if path.startswith(OWN)),
+        (f"{OWN}/api-keys", Sent("POST", f"{OWN}/api-keys", headers=[*keyed.items()], body=named)),
+        (f"{OWN}/api-keys", Sent("GET", f"{OWN}/api-keys", headers=[*own.items()])),
+        (f"{OWN}/profile", Sent("PATCH", f"{OWN}/profile", headers=[*keyed.items(), ("If-Match", "*")], body=b"{}")),
+    ]
     for path, sent in succeed:
+        if "<" in path:
+            continue
         answer = world.through("wsgi", sent)
-        assert answer.status == (201 if path == "/par" else 200), answer
+        made = path == "/par" or (path == f"{OWN}/api-keys" and sent.method == "POST")
+        assert answer.status == (201 if made else 200), answer
         validated(path, sent, answer)

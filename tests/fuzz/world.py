@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import datetime
 import hashlib
 import io
@@ -19,6 +20,7 @@ from provider.accounts.users import User
 from provider.application import asynchronous_door_of, create_app, services_of
 from provider.protocol.client import Client, ClientDetails
 from provider.protocol.messages import Origin
+from provider.protocol.scopes import ACCOUNT_SCOPES
 from provider.security.crypto import Keyring
 from provider.services import Services
 from provider.settings import Settings
@@ -147,6 +149,8 @@ class World:
         self._client(tx, "signer", "private_key_jwt", grant_types=signs, is_trusted=True, details=details, **uris)
         self.tokens["session"] = services.sessions.start(tx, origin, self.user.id, ("pwd",))
         self.session_id = services.sessions.list(tx, IN_THE_HOUR_BEFORE, self.user.id)[0].id
+        own = dataclasses.replace(self._authorization(tx, ISSUER), scope=ACCOUNT_SCOPES)
+        self.tokens["account"] = services.token_issuer.issue_access_token(tx, own, NOW).token
         for name, resource in (("access", ISSUER), ("api", API)):
             proved = self._authorization(tx, resource)
             issued = services.token_issuer.issue_access_token(tx, proved, NOW)

@@ -88,7 +88,9 @@ def test_openapi_describes_each_endpoint_that_applications_call(sqlite_engine: E
     app = create_app(load_settings({}), sqlite_engine, keyring)
     mounted = [endpoint for mount in endpoints.ALL for endpoint in mount(OAuthServer(app.extensions["mcp_core"]))]
     described = yaml.safe_load(text_of("docs/openapi.yaml"))["paths"]
-    paths = {endpoint.path.removeprefix("/oauth") for endpoint in mounted if endpoint.path.startswith("/oauth/")}
+    paths = {
+        endpoint.path.removeprefix("/oauth") for endpoint in mounted if endpoint.path.startswith(("/oauth/", "/api/"))
+    }
     assert {path.replace("<", "{").replace(">", "}") for path in paths} == set(described)
 
 
