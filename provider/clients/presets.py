@@ -143,7 +143,7 @@ PRESETS = (
         "Kubernetes",
         "kube-apiserver --oidc-…, and kubelogin for those who use kubectl",
         redirect_uris=("http://localhost:8000",),
-        scope="openid email",
+        scope="openid email groups",
         auth_method="none",
         native=True,
     ),

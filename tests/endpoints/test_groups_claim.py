@@ -197,3 +197,17 @@ def test_a_membership_that_changed_since_it_was_read_makes_no_token(
         assert tx.execute(select(IssuedToken.__table__.c.jti)).all() == []
         unasked = dataclasses.replace(authorization, scope=("notes:read",), membership=None)
         assert issuer.issue_access_token(tx, unasked, provider.clock.now).token, "what rests on no group is made"
+
+
+def test_a_key_whose_owner_left_a_group_since_it_was_read_gets_no_token(
+    provider: Provider, ada: User, groups: list[Group]
+) -> None:
+    api = provider.resource(scope_groups={"notes:write": (groups[0].id,)})
+    key, issuer = provider.api_key(ada), provider.services.token_issuer
+    with provider.begin() as tx:
+        membership = provider.services.groups.membership(tx, ada.id)
+        made = Authorization(key.client, "client_credentials", ("notes:write",), api, membership=membership)
+        assert issuer.issue_access_token(tx, made, provider.clock.now).token
+        provider.services.groups.remove(tx, provider.origin, groups[0], ada)
+        with pytest.raises(AuthorizationGone):
+            issuer.issue_access_token(tx, made, provider.clock.now)
