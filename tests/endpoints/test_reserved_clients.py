@@ -9,9 +9,12 @@ import pytest
 
 from provider.accounts.groups import Group
 from provider.accounts.users import User
+from provider.clients.rows import metadata_of
+from provider.protocol.client import ClientDetails
+from provider.protocol.errors import OAuthError
 from provider.tokens.token_records import AuthorizationGone
 from tests.endpoints.browsing import Browser, code_of, error_of, fields_of, page_of
-from tests.endpoints.provider import API, KnownClient, Provider
+from tests.endpoints.provider import API, KnownClient, Provider, claims_of
 
 SCOPE = ("notes:read", "notes:delete")
 OUTSIDE = (400, "invalid_grant")
@@ -97,8 +100,6 @@ def test_looking_at_the_page_changes_nothing_and_who_is_added_meanwhile_goes_on(
 def test_a_contact_is_named_where_somebody_vouches_for_the_app(
     provider: Provider, browser: Browser, bora: User, group: Group
 ) -> None:
-    from provider.protocol.client import ClientDetails
-
     details = ClientDetails(contacts=("help@example.org",))
     browser.sign_in(bora)
     for is_vouched in (True, False):
@@ -164,8 +165,6 @@ def test_an_app_that_is_reserved_later_loses_those_who_are_outside(
     with provider.begin() as tx:
         known = provider.services.clients.find(tx, client.client_id, fresh=True)
         assert known is not None
-        from provider.clients.rows import metadata_of
-
         assert provider.services.clients.replace(tx, provider.origin, known, metadata_of(known), only_groups=[group.id])
     assert provider.refresh(client, tokens["ada"]).status == 200
     assert provider.refresh(client, tokens["bora"]).error == OUTSIDE
@@ -198,6 +197,13 @@ def test_a_membership_that_ended_since_it_was_read_makes_no_token(provider: Prov
     provider.services.token_issuer.issue_access_token = watched  # type: ignore[method-assign]
     assert provider.refresh(client, token).error == (400, "invalid_grant")
     assert len(gone) == 2
+
+
+def test_groups_that_are_looked_at_are_not_told_for_that(provider: Provider, ada: User, group: Group) -> None:
+    provider.resource(groups_claim=True)
+    tokens = provider.tokens(ada, reserved(provider, group), ("openid", "notes:read"), resource=API)
+    assert "groups" not in claims_of(tokens["access_token"])
+    assert "groups" not in claims_of(tokens["id_token"])
 
 
 # Scopes
@@ -245,8 +251,6 @@ def test_after_the_removal_the_next_refresh_has_the_scope_no_more(
 def test_an_api_key_has_the_scope_while_its_owner_is_in_the_group(
     provider: Provider, ada: User, bora: User, group: Group, api: None
 ) -> None:
-    from provider.protocol.errors import OAuthError
-
     with pytest.raises(OAuthError):
         provider.api_key(bora, ("notes:delete",))
     assert provider.api_key(bora).client.scope == ("notes:read",)
