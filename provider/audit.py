@@ -72,7 +72,6 @@ class AuditEvent(StrEnum):
     USER_CLOSED = "user.closed"
     USER_REOPENED = "user.reopened"
     USER_ERASED = "user.erased"
-    PROFILE_CHANGED = "user.profile_changed"
     PASSWORD_CHANGED = "user.password_changed"  # noqa: S105 - the name of an event
     PASSWORD_RESET_ASKED = "user.password_reset_asked"  # noqa: S105 - the name of an event
     PASSWORD_REQUIRED = "user.password_required"  # noqa: S105 - the name of an event
