@@ -17,6 +17,7 @@ from database.transaction import Transaction
 from provider.audit import AuditEvent, AuditRecorder
 from provider.clients.cache import ShortCache
 from provider.clients.client_ends import ClientEnds, Ended
+from provider.clients.last_uses import LastUses
 from provider.clients.metadata import ClientMetadata
 from provider.clients.rows import living_of_owner, metadata_columns, metadata_of, parse_client
 from provider.protocol.client import PUBLIC, SECRET_METHODS, Client, ClientDetails
@@ -27,20 +28,11 @@ from provider.tokens.grant_records import GrantRecords
 
 CACHE_SECONDS = 5
 CACHE_SIZE = 1024
-TOUCH_SECONDS = 60
 # Blanks are out, which MySQL would ignore at the end (PAD SPACE).
 _CLIENT_ID = re.compile(r"[\x21-\x7E]{1,512}")
 _TABLE = ClientRow.__table__
 _FIND = select(_TABLE).where(_TABLE.c.client_id == bindparam("client_id"))
 _GET = select(_TABLE).where(_TABLE.c.id == bindparam("row_id"))
-_TOUCH = (
-    update(ClientRow)
-    .where(
-        _TABLE.c.id == bindparam("row_id"),
-        _TABLE.c.last_used_at.is_(None) | (_TABLE.c.last_used_at < bindparam("before")),
-    )
-    .values(last_used_at=bindparam("now"), last_used_address=bindparam("address"))
-)
 
 
 class Clients:
@@ -55,7 +47,7 @@ class Clients:
         self._audit = audit
         self._ends = ClientEnds(grants)
         self._cache: ShortCache[Client] = ShortCache(CACHE_SECONDS, CACHE_SIZE)
-        self._touched: dict[str, datetime.datetime] = {}
+        self._uses = LastUses()
 
     def find(self, tx: Transaction, client_id: str, *, fresh: bool = False) -> Client | None:
         """The client of a public ``client_id``, usable or not. ``fresh`` asks the database."""
@@ -277,14 +269,7 @@ class Clients:
 
     def touch(self, tx: Transaction, client: Client, now: datetime.datetime, source: str = "") -> None:
         """Remembers that a client was used, to the minute, and of an API key from which address."""
-        before = now - datetime.timedelta(seconds=TOUCH_SECONDS)
-        if self._touched.get(client.id, client.last_used_at or before) > before:
-            return
-        address = source if client.is_api_key and source else None
-        tx.execute(_TOUCH, {"row_id": client.id, "before": before, "now": now, "address": address})
-        if len(self._touched) > CACHE_SIZE:
-            self._touched.clear()
-        self._touched[client.id] = now
+        self._uses.note(tx, client, now, source)
 
     def secret_hash(self, secret: str) -> str:
         return self._keyring.keyed_hash("client secret", secret)

@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response
 from provider.accounts.administrators import LastAdministrator
 from provider.accounts.login_names import InvalidName, canonical_username
 from provider.pages import waiting
-from provider.pages.login import sign_in
+from provider.pages.signing_in import sign_in
 from provider.sign_in.closing import DAYS_TO_RETURN, AlreadyClosed
 from provider.sign_in.login import StepExpired
 from provider.web import cookies, current, forms, locale

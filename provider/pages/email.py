@@ -10,8 +10,8 @@ from provider.accounts.login_names import InvalidName
 from provider.accounts.mailed_links import LinkOver
 from provider.accounts.renaming import NameIsAnother
 from provider.accounts.users import NameTaken
-from provider.pages.login import throttled, too_many_attempts
 from provider.pages.mailed_links import link_over
+from provider.pages.refusals import throttled, too_many_attempts
 from provider.sign_in.address_changes import AddressChange, SameAddress, TooManyLetters
 from provider.web import cookies, current, forms
 from provider.web.guards import here, signed_in_only

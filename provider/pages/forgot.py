@@ -9,8 +9,8 @@ from werkzeug.wrappers import Response
 from provider.accounts.mailed_links import LinkOver
 from provider.accounts.users import User
 from provider.pages import waiting
-from provider.pages.login import codes_closed, throttled, too_many_attempts
 from provider.pages.mailed_links import link_over
+from provider.pages.refusals import codes_closed, throttled, too_many_attempts
 from provider.pages.words import weak_password
 from provider.sign_in.attempts import CodesClosed, Throttled
 from provider.sign_in.login import WrongCode

@@ -6,7 +6,7 @@ from flask import Blueprint
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
-from provider.pages.login import throttled, too_many_attempts
+from provider.pages.refusals import throttled, too_many_attempts
 from provider.pages.words import weak_password
 from provider.sign_in.attempts import Throttled
 from provider.sign_in.login import WrongCredentials

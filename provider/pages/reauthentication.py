@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response
 
 from provider.accounts.users import User
 from provider.pages import passkey_forms, waiting
-from provider.pages.login import codes_closed, throttled, too_many_attempts, wrong_code
+from provider.pages.refusals import codes_closed, throttled, too_many_attempts, wrong_code
 from provider.sign_in.assurance import together
 from provider.sign_in.attempts import CodesClosed, Throttled
 from provider.sign_in.consecutive_failures import Way

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from werkzeug.wrappers import Response
 
 from provider.pages import passkey_forms, waiting
-from provider.pages.login import codes_closed, throttled, too_many_attempts, wrong_code
+from provider.pages.refusals import codes_closed, throttled, too_many_attempts, wrong_code
 from provider.pages.words import noticed
 from provider.security.crypto import new_secret
 from provider.sign_in.assurance import together

@@ -9,7 +9,7 @@ from provider.accounts.sign_ups import TooManySignUps
 from provider.accounts.users import NameTaken
 from provider.pages import waiting
 from provider.pages.account_form import AccountForm, begin_session, username_taken
-from provider.pages.login import throttled, too_many_attempts
+from provider.pages.refusals import throttled, too_many_attempts
 from provider.web import current, error_pages, forms, locale
 from provider.web.rendering import render, see_other
 

@@ -213,7 +213,6 @@ def filled(terminal: Terminal, now: datetime.datetime) -> None:
                     Consent,
                     {"id": name, "client_id": "c", "user_id": "u", "withdrawn_at": {"over": years_ago}.get(name)},
                 ),
-                (EmailVerificationToken, {"id": name, "token": name, "user_id": "u"}),
                 (Invitation, {"id": name, "token": name, "user_id": None}),
                 (
                     User,
@@ -290,7 +289,6 @@ def test_cleanup_deletes_what_is_over_and_nothing_else(terminal: Terminal) -> No
             ReplayGuard.__table__.c.value_hash,
             LogoutNotice.__table__.c.id,
             SetupLink.__table__.c.token_hash,
-            EmailVerificationToken.__table__.c.id,
             Invitation.__table__.c.id,
             Consent.__table__.c.id,
             PasswordResetToken.__table__.c.id,

@@ -26,6 +26,7 @@ def test_locking_down_ends_the_password_and_says_what_it_ended(terminal: Termina
     assert record["actor"].startswith("cli:")
     assert terminal.rows("SELECT letter FROM mail_messages ORDER BY id") == [
         {"letter": "alert_api_key_made"},
+        {"letter": "password_required"},
         {"letter": "alert_locked_down"},
     ]
     assert terminal.ok("user", "lock-down", "ana", "--yes") == "ana is locked down.\n"

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +15,6 @@ from provider.tokens.authorization import Authorization
 from provider.tokens.token_records import AuthorizationGone
 from tests.endpoints.provider import API, KnownClient, Provider, ProviderFactory, claims_of
 from tests.together import at_once
-from tests.waiting import HANG_SECONDS
 
 SCOPE = ("openid", "groups", "notes:read", "notes:write", "offline_access")
 
@@ -70,37 +66,6 @@ def test_a_removal_after_the_reading_is_seen_by_the_statement_that_mints(world: 
             issuer.issue_access_token(tx, read, now)
         unchecked = replace(read, membership=replace(read.membership, version=read.membership.version + 1))
         assert issuer.issue_access_token(tx, unchecked, now).token, "nothing else is in the way"
-
-
-def test_a_token_that_is_made_while_somebody_is_removed_is_made_before_or_not_at_all(world: World) -> None:
-    issuer, now = world.provider.services.token_issuer, world.provider.clock.now
-    begun = threading.Event()
-
-    def mint() -> float | None:
-        """When making it was begun, or None where it was not made."""
-        with world.provider.begin() as tx:
-            read = world.authorization(tx)
-            begun.set()
-            at = time.monotonic()
-            try:
-                issuer.issue_access_token(tx, read, now)
-            except AuthorizationGone:
-                return None
-        return at
-
-    with ThreadPoolExecutor(1) as pool, world.provider.begin() as tx:
-        world.change(world.provider.services.groups.remove)(tx)
-        waiting = pool.submit(mint)
-        assert begun.wait(HANG_SECONDS)
-        time.sleep(0.3)
-        tx.commit()
-        committed = time.monotonic()
-        at = waiting.result(HANG_SECONDS)
-    assert at is None or at <= committed
-    assert world.provider.refresh(world.client, world.provider.refresh_token(world.grant_id)).error == (
-        400,
-        "invalid_grant",
-    )
 
 
 def test_refreshes_and_removals_at_one_moment_leave_no_token_that_says_two_things(world: World) -> None:

@@ -19,6 +19,7 @@ BARE = tuple(f"/oauth/{name}" for name in ("token", "introspect", "revoke", "use
 NAMED = {
     "/oauth/authorize/nothing": "/oauth/authorize/<handle>",
     "/oauth/register/nothing": "/oauth/register/<client_id>",
+    "/pictures/nothing": "/pictures/<picture_id>",
     "/api/me/sessions/nothing": "/api/me/sessions/<session_id>",
     "/api/me/apps/nothing": "/api/me/apps/<app_id>",
     "/api/me/api-keys/nothing": "/api/me/api-keys/<key_id>",
