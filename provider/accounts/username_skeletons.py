@@ -20,7 +20,8 @@ class UsernameSkeletons:
 
         Of two from before that look alike both stay: the newer one stands in nobody's way from then on.
         """
-        unknown = select(_TABLE.c.id, _TABLE.c.username).where(_TABLE.c.username_skeleton.is_(None))
+        has_none = (_TABLE.c.username_skeleton.is_(None), _TABLE.c.erased_at.is_(None))
+        unknown = select(_TABLE.c.id, _TABLE.c.username).where(*has_none)
         rows = tx.execute(unknown.order_by(_TABLE.c.created_at).limit(limit)).all()
         for row in rows:
             mine = update(UserRow).where(_TABLE.c.id == row.id, _TABLE.c.username == row.username)
