@@ -19,6 +19,8 @@ _HEADERS = (
     ("X-Robots-Tag", "noindex"),
 )
 
+_NOT_THERE = (("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store"))
+
 
 def mount(server: OAuthServer) -> Sequence[Endpoint]:
     profiles = server.services.profiles
@@ -27,7 +29,7 @@ def mount(server: OAuthServer) -> Sequence[Endpoint]:
         """The picture of an address that somebody was given. One that was replaced or removed is not there."""
         content = profiles.picture(tx, request.path.rpartition("/")[2])
         if content is None:
-            return ProtocolResponse(404, [("Cache-Control", "no-store")])
+            return ProtocolResponse(404, list(_NOT_THERE), b"There is no such picture.\n")
         return ProtocolResponse(200, list(_HEADERS), content)
 
     return [Endpoint(f"{PICTURES}/<picture_id>", ("GET",), picture, cors=True)]
