@@ -9,6 +9,7 @@ from provider.accounts.activity import Activity
 from provider.accounts.alerts import Alerts
 from provider.accounts.api_keys import ApiKeys
 from provider.accounts.confirmations import Confirmations
+from provider.accounts.connected_apps import ConnectedApps
 from provider.accounts.consents import Consents
 from provider.accounts.data_exports import DataExports
 from provider.accounts.groups import Groups
@@ -256,6 +257,7 @@ class Services:
         self.key_rotation = KeyRotation(self.clients, self.audit, keyring)
         self.key_expiry = KeyExpiry(self.mail, settings.origin)
         self.consents = Consents(self.audit, self.grants, keyring)
+        self.connected_apps = ConnectedApps(self.consents)
         self.reset_links = MailedLinks(keyring, metadata.tables["password_reset_tokens"], "reset", RESET_SECONDS)
         self.address_links = MailedLinks(
             keyring, metadata.tables["email_verification_tokens"], "address", ADDRESS_SECONDS, used="verified_at"

@@ -139,7 +139,7 @@ class Consents:
         found: dict[tuple[str, ...], Consent] = {}
         for row in tx.execute(statement).mappings():
             application = tuple(row[name] for name in _SAME_APPLICATION)
-            consent = _parse(row)
+            consent = parse_consent(row)
             if application in found:
                 newer = found[application]
                 scope = tuple(dict.fromkeys((*newer.scope, *consent.scope)))
@@ -181,7 +181,7 @@ class Consents:
             .limit(1)
         )
         row = tx.execute(statement).mappings().first()
-        return None if row is None else _parse(row)
+        return None if row is None else parse_consent(row)
 
     def _redirect_hash(self, redirect_uri: str) -> str:
         return self._keyring.keyed_hash("consent redirect uri", redirect_uri)
@@ -203,7 +203,7 @@ def _name_of(client: Client, redirect_uri: str) -> str:
     return shown_name(known.name) if known.is_vouched or known.host is None else known.host
 
 
-def _parse(row: Mapping[Any, Any]) -> Consent:
+def parse_consent(row: Mapping[Any, Any]) -> Consent:
     return Consent(
         id=row["id"],
         user_id=row["user_id"],

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from flask import Blueprint, jsonify
 from werkzeug.wrappers import Response
 
-from provider.pages import words
+from provider.pages import areas, words
 from provider.sign_in.second_factor_waits import Wait
 from provider.web import addresses, current, error_pages, forms, locale
 from provider.web.rendering import see_other
 
 pages = Blueprint("site", __name__)
-
-
-@pages.app_context_processor
-def _known_to_templates() -> dict[str, Callable[[], Any]]:
-    return {"notice": words.notice, "second_factor_wait": _second_factor_wait}
 
 
 def _second_factor_wait() -> Wait | None:
@@ -28,6 +22,16 @@ def _second_factor_wait() -> Wait | None:
     if known is None:
         return None
     return current.services().second_factor_waits.running(current.tx(), current.now(), known.user.id)
+
+
+@pages.app_context_processor
+def _known_to_templates() -> dict[str, Callable[[], object]]:
+    return {
+        "notice": words.notice,
+        "second_factor_wait": _second_factor_wait,
+        "navigation": areas.navigation,
+        "current_area": areas.current_area,
+    }
 
 
 @pages.get("/")

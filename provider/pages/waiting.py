@@ -24,6 +24,7 @@ DESTINATIONS = {
     "password": "/account/password",
     "email": "/account/email",
     "username": "/account/username",
+    "security": "/account/security",
     "profile": "/account/profile",
     "picture": "/account/profile/picture",
     "new-api-key": "/account/api-keys/new",

@@ -90,6 +90,7 @@ def notice() -> str:
         "sessions-ended": _("All other devices are signed out."),
         "device-forgotten": _("A code is asked for on that device again."),
         "key-revoked": _("The key is revoked. It stopped working at once."),
+        "preferences-saved": _("Saved."),
         "key-rotated": _("The key has a new secret."),
         "profile-saved": _("Your profile is saved."),
         "picture-saved": _("Your picture is saved."),

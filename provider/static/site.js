@@ -10,6 +10,9 @@ if (zone && !document.cookie.split("; ").includes(`${words.zoneCookie}=${zone}`)
   document.cookie = `${words.zoneCookie}=${zone}; Path=/; Max-Age=31536000; SameSite=Lax${secure}`;
 }
 
+// On a narrow screen the navigation is one row: the area at hand is to be seen in it.
+document.querySelector(".side [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
 const button = (text, label) => {
   const made = document.createElement("button");
   made.type = "button";

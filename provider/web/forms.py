@@ -120,6 +120,11 @@ def text(name: str, *, limit: int = 1024) -> str:
     return trimmed(request.form.get(name, "")[:limit])
 
 
+def has(name: str) -> bool:
+    """Whether the form has such a field at all, empty or not."""
+    return name in request.form
+
+
 def secret(name: str) -> str:
     """A password exactly as it was typed. Its length is judged by ``accounts/passwords``."""
     return request.form.get(name, "")

@@ -24,6 +24,7 @@ from provider.web import (
     listing,
     locale,
     rendering,
+    theme,
     times,
     transactions,
 )
@@ -58,6 +59,7 @@ def install(app: Flask, services: Services, server: object, doorway: Doorway) ->
     app.after_request(headers.protect)
     app.after_request(cookies.set_browser_cookie)
     app.after_request(locale.remember_choice)
+    app.after_request(theme.remember_choice)
     app.after_request(cookies.forget_notice)
     error_pages.install(app)
     listing.install(app)
@@ -91,6 +93,7 @@ def _name_for_templates(app: Flask) -> None:
         sends_cookies=current.sends_cookies,
         second_factor_state=second_factor_state,
         language=locale.language,
+        theme=theme.theme,
         leads_on=addresses.leads_on,
         languages=locale.LANGUAGES,
         strong=rendering.strong,

@@ -145,8 +145,7 @@ def test_protect_refuses_what_it_does_not_apply(terminal: Terminal, options: lis
     [
         (
             "nosuch",
-            "No API has the scope nosuch. There are: openid profile email phone address groups offline_access notes:read "
-            "notes:write",
+            "There are: openid profile email phone address groups offline_access notes:read notes:write",
         ),
         ("openid note:read", "Did you mean notes:read?"),
         ("notes:raed notes:write", "Did you mean notes:read?"),

@@ -43,6 +43,7 @@ ROUTES = {
     "/account/second-factor": {"GET", "POST"},
     "/account/second-factor/recovery-codes": {"GET", "POST"},
     "/account/second-factor/stop-wait": {"POST"},
+    "/account/security": {"GET"},
     "/account/sessions": {"GET", "POST"},
     "/account/username": {"GET", "POST"},
     "/consent": {"GET", "POST"},
@@ -73,6 +74,10 @@ ROUTES = {
     "/signup": {"GET", "POST"},
     "/signup/address": {"GET", "POST"},
 }
+ACCOUNT_PAGES = (
+    "/profile", "/profile/picture", "/security", "/second-factor", "/sessions", "/apps", "/api-keys", "/api-keys/new",
+    "/preferences",
+)  # fmt: skip
 HOSTILE = '<script>alert("x")</script><img src=x onerror=alert(1)>\'"&{{7*7}}'
 
 
@@ -291,17 +296,7 @@ def _account(seen: Walk, site: Site, language: str) -> None:
     other.sign_in(ana)
     visitor = Visitor(site, language=language)
     visitor.sign_in(ana)
-    for path in (
-        "",
-        "/second-factor",
-        "/sessions",
-        "/apps",
-        "/api-keys",
-        "/api-keys/new",
-        "/preferences",
-        "/profile",
-        "/profile/picture",
-    ):
+    for path in ("", *ACCOUNT_PAGES):
         visitor.get(f"/account{path}")
         seen.saw(f"account{path}", visitor)
     visitor.post("/account/second-factor", {"action": "begin"})
@@ -360,7 +355,7 @@ def _account(seen: Walk, site: Site, language: str) -> None:
     seen.saw("sessions ended", visitor, 303)
     visitor.follow()
     seen.saw("sessions, after ending", visitor)
-    visitor.post("/account/preferences", {"time_zone": "Asia/Seoul"})
+    visitor.post("/account/preferences", {"time_zone": "Asia/Seoul", "theme": "dark", "language": language})
     seen.saw("time zone", visitor, 303)
     visitor.follow()
     seen.saw("preferences, zone chosen", visitor)

@@ -136,7 +136,8 @@ def test_every_cookie_is_bound_to_this_host_and_out_of_reach_of_scripts(visits: 
             names.add(re.sub("_[0-9a-f]{12}$", "", pair.partition("=")[0]))
         assert sum(map(len, visit.cookies)) < 4096, visit.name
     assert names == {
-        f"__Host-mcp_{name}" for name in ("browser", "session", "step", "locale", "device", "remembered", "notice")
+        f"__Host-mcp_{name}"
+        for name in ("browser", "session", "step", "locale", "device", "remembered", "notice", "theme")
     }
 
 

@@ -155,6 +155,25 @@ def passkey(site: Site) -> Prepared:
     return Prepared(visitor, path, {"action": "remove"})
 
 
+def rotate(site: Site) -> Prepared:
+    ana, visitor = site.account("ana"), Visitor(site)
+    visitor.sign_in(ana)
+    path = f"/account/api-keys/{site.api_key(ana)}/rotate"
+    return Prepared(visitor, path, {"version": site.now.isoformat(), "hours": "24"})
+
+
+def profile(site: Site) -> Prepared:
+    return Prepared(signed_in(site), "/account/profile", {"given_name": "Ana"})
+
+
+def picture(site: Site) -> Prepared:
+    ana, visitor = site.account("ana"), Visitor(site)
+    visitor.sign_in(ana)
+    with Transaction(site.engine) as tx:
+        site.services.profiles.set_picture(tx, site.by, ana.user.id, b"x")
+    return Prepared(visitor, "/account/profile/picture", {"action": "remove"})
+
+
 def preferences(site: Site) -> Prepared:
     return Prepared(signed_in(site), "/account/preferences", {"time_zone": "Asia/Seoul"})
 
@@ -279,6 +298,9 @@ FORMS: dict[str, Callable[[Site], Prepared]] = {
     "/account/api-keys/<client_id>/revoke": revoke,
     "/account/passkeys": passkeys,
     "/account/passkeys/<passkey_id>": passkey,
+    "/account/api-keys/<client_id>/rotate": rotate,
+    "/account/profile": profile,
+    "/account/profile/picture": picture,
     "/account/preferences": preferences,
     "/account/password": password,
     "/account/email": email,

@@ -44,6 +44,18 @@ def contrast(one: str, other: str) -> float:
     return (lighter + 0.05) / (darker + 0.05)
 
 
+def test_what_somebody_has_chosen_looks_as_the_device_s_own() -> None:
+    own, chosen = (
+        re.search(rf"{start} \{{\n(.*?)\}}", SHEET, re.DOTALL)
+        for start in (r':root:not\(\[data-theme="light"\]\)', r':root\[data-theme="dark"\]')
+    )
+    assert own is not None
+    assert chosen is not None
+    lines = [line.strip() for line in own[1].splitlines() if line.strip()]
+    assert [line.strip() for line in chosen[1].splitlines() if line.strip()] == ["color-scheme: dark;", *lines]
+    assert len(lines) > 10
+
+
 def test_the_measure_is_right() -> None:
     assert contrast("#000000", "#ffffff") == pytest.approx(21)
     assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)
