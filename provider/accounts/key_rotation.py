@@ -27,16 +27,15 @@ class SecretStore(Protocol):
     def replace_secret(self, tx: Transaction, origin: Origin, client: Client, secret: str, **values: Any) -> bool: ...
 
 
-def version_of(key: Client) -> str:
-    """Which of its secrets a key has. A form that was shown with another is out of date."""
-    return (key.secret_rotated_at or key.created_at).isoformat()
-
-
 class KeyRotation:
     def __init__(self, clients: SecretStore, audit: AuditRecorder, keyring: Keyring) -> None:
         self._clients = clients
         self._audit = audit
         self._keyring = keyring
+
+    def version(self, key: Client) -> str:
+        """Which of its secrets a key has, telling nothing of it. A form that was shown with another is out of date."""
+        return self._keyring.keyed_hash("version of api key", key.secret_hash or "")[:16]
 
     def rotate(
         self,
@@ -58,7 +57,7 @@ class KeyRotation:
         """
         if overlap_hours not in OVERLAP_HOURS or renewed_days not in (None, *RENEWED_DAYS):
             raise ValueError("no such choice")
-        if version != version_of(key) or not key.is_usable(origin.now):
+        if version != self.version(key) or not key.is_usable(origin.now):
             raise RotatedMeanwhile
         before = key.secret_hash
         secret = key_secret(self._keyring, session_token, key.client_id, before) if session_token else new_secret("ak")

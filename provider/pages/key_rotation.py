@@ -7,7 +7,7 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 from werkzeug.wrappers import Response
 
-from provider.accounts.key_rotation import OVERLAP_HOURS, RENEWED_DAYS, RotatedMeanwhile, version_of
+from provider.accounts.key_rotation import OVERLAP_HOURS, RENEWED_DAYS, RotatedMeanwhile
 from provider.pages.api_keys import own_key
 from provider.protocol.client import Client
 from provider.web import current, error_pages, forms
@@ -70,7 +70,7 @@ def _page(key: Client, problems: forms.Problems) -> Response:
         user=here().user,
         key=key,
         now=current.now(),
-        version=version_of(key),
+        version=current.services().key_rotation.version(key),
         hours=[(str(count), _hours(count)) for count in OVERLAP_HOURS],
         days=[(str(count), ngettext("%(num)d day", "%(num)d days", count)) for count in RENEWED_DAYS],
         entered={"hours": forms.text("hours", limit=8) or _USUAL_HOURS, "days": forms.text("days", limit=8)},

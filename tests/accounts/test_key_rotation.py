@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 from database.models import Client as ClientRow
 from database.models import MailMessage
 from database.transaction import Transaction
-from provider.accounts.key_rotation import OVERLAP_HOURS, RotatedMeanwhile, version_of
+from provider.accounts.key_rotation import OVERLAP_HOURS, RotatedMeanwhile
 from provider.accounts.users import User
 from provider.protocol.client import Client
 from provider.protocol.messages import Origin
@@ -46,7 +46,7 @@ def read(services: Services, key: Client) -> Client:
 
 def test_of_six_that_rotate_at_once_one_does(on_server: Services, origin: Origin, ana: User) -> None:
     key = made(on_server, origin, ana)
-    version = version_of(key)
+    version = on_server.key_rotation.version(key)
 
     def rotate(tx: Transaction) -> str:
         seen = on_server.clients.get_by_row(tx, key.id)
@@ -67,14 +67,16 @@ def test_one_that_was_revoked_meanwhile_gets_no_secret(on_server: Services, orig
     with Transaction(on_server.engine) as tx:
         assert on_server.api_keys.revoke(tx, origin, ana.id, key.id)
         with pytest.raises(RotatedMeanwhile):
-            on_server.key_rotation.rotate(tx, origin, key, version=version_of(key), overlap_hours=0)
+            on_server.key_rotation.rotate(tx, origin, key, version=on_server.key_rotation.version(key), overlap_hours=0)
 
 
 @pytest.mark.parametrize("hours, days", [(2, None), (-1, None), (24 * 365, None), (0, 1), (0, 10_000)])
 def test_there_are_no_other_choices(on_server: Services, origin: Origin, ana: User, hours: int, days: int) -> None:
     key = made(on_server, origin, ana)
     with Transaction(on_server.engine) as tx, pytest.raises(ValueError, match="no such choice"):
-        on_server.key_rotation.rotate(tx, origin, key, version=version_of(key), overlap_hours=hours, renewed_days=days)
+        on_server.key_rotation.rotate(
+            tx, origin, key, version=on_server.key_rotation.version(key), overlap_hours=hours, renewed_days=days
+        )
     assert OVERLAP_HOURS == (0, 1, 24, 72)
 
 
@@ -84,7 +86,9 @@ def test_a_longer_life_is_counted_from_now_and_told_of_again(on_server: Services
     with Transaction(on_server.engine) as tx:
         assert on_server.key_expiry.tell(tx, at.now) == 1
         for each in (key, endless):
-            on_server.key_rotation.rotate(tx, at, each, version=version_of(each), overlap_hours=0, renewed_days=30)
+            on_server.key_rotation.rotate(
+                tx, at, each, version=on_server.key_rotation.version(each), overlap_hours=0, renewed_days=30
+            )
     found = read(on_server, key)
     assert (found.expires_at, found.expiry_told) == (at.now + datetime.timedelta(days=30), None)
     assert read(on_server, endless).expires_at is None, "a key that never expires is not made to"

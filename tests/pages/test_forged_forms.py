@@ -159,7 +159,8 @@ def rotate(site: Site) -> Prepared:
     ana, visitor = site.account("ana"), Visitor(site)
     visitor.sign_in(ana)
     path = f"/account/api-keys/{site.api_key(ana)}/rotate"
-    return Prepared(visitor, path, {"version": site.now.isoformat(), "hours": "24"})
+    version = visitor.get(path).form("version").fields["version"][0]
+    return Prepared(visitor, path, {"version": version, "hours": "24"})
 
 
 def profile(site: Site) -> Prepared:
