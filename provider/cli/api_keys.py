@@ -13,6 +13,7 @@ from provider.program_name import command
 if TYPE_CHECKING:
     from provider.protocol.client import Client
 
+HOURS = ("0", "1", "24", "72")  # as ``accounts/key_rotation`` has them, which a quick --help does not load
 _COLUMNS = ("key_id", "name", "owner", "scope", "state", "last_used_at", "expires_at")
 
 
@@ -104,6 +105,47 @@ def list_keys(*, user_name: str | None, as_json: bool) -> None:
 
 @api_key.command()
 @click.argument("key_id")
+@click.option(
+    "--overlap-hours",
+    type=click.Choice(HOURS),
+    default="0",
+    show_default=True,
+    help="How long the old secret works beside the new one.",
+)
+@as_json
+def rotate(*, key_id: str, overlap_hours: str, as_json: bool) -> None:
+    """Give a key another secret, shown once. The key keeps its id and its scope.
+
+    \b
+    Example:   mcp-core api-key rotate key_7Qd… --overlap-hours 24
+    """
+    from provider.accounts.key_rotation import RotatedMeanwhile
+
+    with opened() as terminal:
+        key, rotation = terminal.client(key_id), terminal.services.key_rotation
+        if not key.is_api_key:
+            refuse(f"{key_id} is no API key.")
+        try:
+            secret = rotation.rotate(
+                terminal.tx,
+                terminal.origin,
+                key,
+                version=rotation.version(key),
+                overlap_hours=int(overlap_hours),
+                actor=terminal.actor,
+            )
+        except RotatedMeanwhile:
+            refuse(f"{quoted(key.name)} ({key_id}) has ended, or has just got another secret.")
+    shown = {"key_id": key.client_id, "key_secret": secret, "overlap_hours": int(overlap_hours)}
+    if as_json:
+        show_json(shown)
+        return
+    show_fields(shown)
+    click.echo("Keep the secret now; it is not shown again.")
+
+
+@api_key.command()
+@click.argument("key_id")
 def revoke(*, key_id: str) -> None:
     """End a key at once. Programs that use it stop working.
 
@@ -132,6 +174,7 @@ def _fields(key: Client, owner: str, now: datetime.datetime) -> dict[str, Any]:
         "state": "live" if key.is_usable(now) else ended,
         "created_at": key.created_at,
         "last_used_at": key.last_used_at,
+        "last_used_address": key.last_used_address,
         "expires_at": key.expires_at,
         "revoked_at": key.revoked_at,
     }

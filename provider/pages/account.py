@@ -68,8 +68,8 @@ def _missing(user: User, codes_left: int, *, two_steps: bool) -> list[tuple[str,
         found.append(
             (
                 _(
-                    "You have not yet typed back one of your recovery codes, so they may not have been saved. Make new ones, "
-                    "and save them."
+                    "You have not yet typed back one of your recovery codes, so they may not have been saved. Make new "
+                    "ones, and save them."
                 ),
                 _SECOND_FACTOR,
             )

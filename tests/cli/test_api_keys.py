@@ -7,10 +7,13 @@ import re
 
 import pytest
 
+from provider.accounts.key_rotation import OVERLAP_HOURS
+from provider.cli.api_keys import HOURS
 from tests.cli.conftest import Terminal
 
 FIELDS = {
-    "key_id", "name", "owner", "scope", "resource", "state", "created_at", "last_used_at", "expires_at", "revoked_at",
+    "key_id", "name", "owner", "scope", "resource", "state", "created_at", "last_used_at", "last_used_address",
+    "expires_at", "revoked_at",
 }  # fmt: skip
 SECRET = re.compile(r"mcp_ak_[0-9A-Za-z]{49}")
 
@@ -139,3 +142,22 @@ def test_the_list_tells_an_expired_key_and_a_disabled_one_from_a_live_one(owned:
         "over": "expired",
         "off": "disabled",
     }
+
+
+def test_a_key_gets_another_secret_beside_which_the_old_one_works_on(owned: Terminal) -> None:
+    made = owned.json("api-key", "create", "--user", "ana", "--name", "nightly")
+    rotated = owned.json("api-key", "rotate", made["key_id"], "--overlap-hours", "24")
+    assert (rotated["key_id"], rotated["overlap_hours"]) == (made["key_id"], 24)
+    assert SECRET.fullmatch(rotated["key_secret"])
+    assert rotated["key_secret"] != made["key_secret"]
+    (row,) = owned.rows("SELECT previous_secret_hash, previous_secret_until, secret_rotated_at FROM oauth_clients")
+    assert None not in row.values()
+    assert SECRET.search(owned.ok("api-key", "rotate", made["key_id"]))
+    (row,) = owned.rows("SELECT previous_secret_until FROM oauth_clients")
+    assert row["previous_secret_until"] is None, "at once, unless hours are given"
+    assert len(owned.audit("api_key.rotated")) == 2
+    assert tuple(map(int, HOURS)) == OVERLAP_HOURS
+    owned.ok("api-key", "revoke", made["key_id"])
+    assert "has ended" in owned.refused("api-key", "rotate", made["key_id"])
+    app = owned.json("client", "create", "--name", "Files", "--redirect-uri", "https://files.example/callback")
+    assert owned.refused("api-key", "rotate", app["client_id"]) == f"{app['client_id']} is no API key."

@@ -52,6 +52,7 @@ client delete CLIENT_ID
 client rotate-secret CLIENT_ID --json
 api-key create --user --name --scope --everything --resource --expires-in-days --json
 api-key list --user --json
+api-key rotate KEY_ID --overlap-hours --json
 api-key revoke KEY_ID
 resource add URI --name --scope --admin-scope --scope-group --groups-claim --describe --describe-ko --token-alg --token-typ
   --access-token-seconds --json
