@@ -8,6 +8,8 @@ Everything is made by ``mcp-core`` in FOLDER; ``FOLDER/provider.json`` says what
 from __future__ import annotations
 
 import argparse
+import datetime
+import io
 import json
 import os
 import shutil
@@ -20,8 +22,17 @@ from pathlib import Path
 from typing import Any
 
 from joserfc import jwk
+from PIL import Image
 
+from database.connection import create_engine_for
+from database.transaction import Transaction
+from provider.accounts.pictures import made_anew
+from provider.accounts.profiles import Profiles
+from provider.accounts.users import Users
+from provider.audit import AuditRecorder
+from provider.protocol.messages import Origin
 from tests.database_servers import make_certificates
+from tests.endpoints.provider import FULL_PROFILE
 from tests.serving import Server
 
 HERE = Path(__file__).parent
@@ -126,6 +137,7 @@ def _front(folder: Path, arguments: argparse.Namespace, backend: int) -> subproc
 def _made(server: Server, suite: str) -> dict[str, Any]:
     """Makes what the plans need, and tells what it is."""
     server.user(USERNAME, PASSWORD, "--verified")
+    _say_everything(server)
     token = server.mcp_core_json(
         "registration-token", "create", "--name", "OpenID conformance suite", *_AS_THE_SUITE_HAS_IT
     )
@@ -144,6 +156,24 @@ def _made(server: Server, suite: str) -> dict[str, Any]:
         "clients": clients,
         "environment": {name: value for name, value in server.environment.items() if name.startswith("MCP_")},
     }
+
+
+def _say_everything(server: Server) -> None:
+    """Has the person say all that the scopes ``profile``, ``phone`` and ``address`` can tell."""
+    now = datetime.datetime.now(datetime.UTC)
+    origin = Origin("127.0.0.1", "conformance", "conformance", now)
+    picture = io.BytesIO()
+    Image.new("RGB", (300, 300), "teal").save(picture, "PNG")
+    profiles, users = Profiles(AuditRecorder(), server.issuer.removesuffix("/oauth")), Users(AuditRecorder())
+    engine = create_engine_for(f"sqlite:///{server.home}/instance/mcp-core.db")
+    with Transaction(engine) as tx:
+        user = users.find_by_login(tx, USERNAME)
+        assert user is not None
+        users.set_locale(tx, now, user.id, "en")
+        users.set_time_zone(tx, now, user.id, "Europe/Berlin")
+        profiles.save(tx, origin, user, "Conny Example", FULL_PROFILE)
+        profiles.set_picture(tx, origin, user.id, made_anew(picture.getvalue()))
+    engine.dispose()
 
 
 def alias(plan: str) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import struct
+import subprocess
+import sys
 import zlib
 from typing import Any
 
@@ -217,6 +219,12 @@ def test_a_decompression_bomb_is_refused_by_what_it_claims(width: int, height: i
         made_anew(png_that_claims(width, height))
     with pytest.raises(PictureTooLarge):
         made_anew(png_that_claims(6000, 4001))
+
+
+def test_what_reads_pictures_is_loaded_with_the_first_of_them() -> None:
+    """A start costs neither its time nor its memory."""
+    asked = "import sys, provider.application; sys.exit('PIL' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", asked], check=False).returncode == 0
 
 
 def test_few_pictures_are_read_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
