@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from database.transaction import Transaction
 
 MOST_ROWS = 5000
 _CLIENTS = ClientRow.__table__
+_GROUPS = metadata.tables["user_groups"]
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,30 @@ PARTS: Mapping[str, Part] = {
         "users",
         "id",
         (
-            *("id", "username", "email", "display_name", "locale", "time_zone", "is_verified", "is_admin"),
+            *("id", "username", "email", "display_name", "locale", "time_zone", "theme", "is_verified", "is_admin"),
             *("two_factor_enabled", "cloud_provider", "cloud_account_id", "cloud_region", "cloud_tenant_id"),
             *("cloud_project_id", "last_login_at", "password_changed_at", "created_at", "updated_at"),
         ),
+    ),
+    "profile": Part(
+        "user_profiles",
+        "user_id",
+        (
+            *("given_name", "family_name", "middle_name", "nickname", "profile", "website", "gender", "birthdate"),
+            *("phone_number", "street_address", "locality", "region", "postal_code", "country", "updated_at"),
+        ),
+        newest="updated_at",
+    ),
+    "picture": Part("user_pictures", "user_id", ("content", "created_at")),
+    "former_addresses": Part("email_changes", "user_id", ("old_email", "created_at")),
+    "former_names": Part("reserved_names", "user_id", ("kind", "name_canonical", "created_at", "expires_at")),
+    "invitation": Part("invitations", "user_id", ("email", "created_at", "used_at")),
+    "groups": Part("group_members", "user_id", ("group_id", "added_at"), newest="added_at"),
+    "remembered_devices": Part(
+        "remembered_devices", "user_id", ("user_agent", "created_at", "last_used_at", "expires_at")
+    ),
+    "second_factor_waits": Part(
+        "second_factor_waits", "user_id", ("created_at", "begun_at", "over_at", "ended_at", "end_reason")
     ),
     "sessions": Part(
         "user_sessions",
@@ -93,6 +115,7 @@ def archive(tx: Transaction, now: datetime.datetime, user_id: str) -> dict[str, 
             made[f"{name}_left_out"] = f"older than the newest {MOST_ROWS}"
     made["account"] = made["account"][0] if made["account"] else None
     _name_apps(tx, [*made["apps"], *made["authorizations"]])
+    _name_groups(tx, made["groups"])
     return made
 
 
@@ -105,5 +128,15 @@ def _name_apps(tx: Transaction, rows: list[dict[str, Any]]) -> None:
         row["client_id"], row["app"] = known.get(row["client_id"], (None, None))
 
 
+def _name_groups(tx: Transaction, rows: list[dict[str, Any]]) -> None:
+    """By the name of the group, where the row names its row."""
+    wanted = _GROUPS.c.id.in_([row["group_id"] for row in rows])
+    known = {row.id: row.name for row in tx.execute(select(_GROUPS.c.id, _GROUPS.c.name).where(wanted))} if rows else {}
+    for row in rows:
+        row["group"] = known.get(row.pop("group_id"))
+
+
 def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
     return value.astimezone(datetime.UTC).isoformat() if isinstance(value, datetime.datetime) else value

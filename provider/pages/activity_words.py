@@ -51,6 +51,13 @@ UNSAID = frozenset(
         AuditEvent.PUSHED_REQUEST_REFUSED,
         AuditEvent.GRANT_REVOKED,
         AuditEvent.LOGOUT_NOTICE_FAILED,
+        AuditEvent.INVITATION_CREATED,
+        AuditEvent.INVITATION_WITHDRAWN,
+        AuditEvent.GROUP_CREATED,
+        AuditEvent.GROUP_DELETED,
+        AuditEvent.MAIL_FAILED,
+        AuditEvent.MAIL_RETRIED,
+        AuditEvent.USER_DISOWNED,
         AuditEvent.KEYS_CREATED,
         AuditEvent.KEYS_ROTATED,
     }
@@ -96,6 +103,9 @@ def _signing_in() -> dict[AuditEvent, str]:
         AuditEvent.SECOND_FACTOR_FAILED: _("The password was right, and the code was wrong"),
         AuditEvent.SECOND_FACTOR_THROTTLED: _("Too many codes: some were turned away"),
         AuditEvent.RECOVERY_CODE_USED: _("A recovery code was used"),
+        AuditEvent.DEVICE_REMEMBERED: _("A device was remembered, and is asked for no code"),
+        AuditEvent.DEVICES_FORGOTTEN: _("Remembered devices were forgotten, and are asked for a code again"),
+        AuditEvent.PASSKEY_SUSPECTED: _("A passkey that may have been copied was refused"),
         AuditEvent.SESSION_ENDED: _("Signed out on a device"),
         AuditEvent.DECRYPTION_FAILED: _("Something that is stored for you could not be read"),
     }
@@ -106,6 +116,18 @@ def _security() -> dict[AuditEvent, str]:
         AuditEvent.PASSWORD_CHANGED: _("Your password was changed"),
         AuditEvent.SECOND_FACTOR_ENROLLED: _("Two-step sign-in was turned on"),
         AuditEvent.SECOND_FACTOR_REMOVED: _("Two-step sign-in was turned off"),
+        AuditEvent.PASSWORD_RESET_ASKED: _("A link to a new password was asked for"),
+        AuditEvent.PASSWORD_REQUIRED: _("The password was no longer accepted: a new one had to be chosen"),
+        AuditEvent.EMAIL_CHANGE_ASKED: _("Another e-mail address was asked for"),
+        AuditEvent.EMAIL_CHANGED: _("Your e-mail address was changed"),
+        AuditEvent.EMAIL_CHANGE_UNDONE: _("The change of your e-mail address was undone"),
+        AuditEvent.PASSKEY_ADDED: _("A passkey was added to your account"),
+        AuditEvent.PASSKEY_RENAMED: _("A passkey was given another name"),
+        AuditEvent.PASSKEY_REMOVED: _("A passkey was removed from your account"),
+        AuditEvent.SECOND_FACTOR_WAIT_ASKED: _("Somebody with your password said that the second step is lost"),
+        AuditEvent.SECOND_FACTOR_WAIT_BEGUN: _("The wait for the end of the second step began"),
+        AuditEvent.SECOND_FACTOR_WAIT_STOPPED: _("The wait for the end of the second step was stopped"),
+        AuditEvent.RECOVERY_CODES_PROVED: _("The new recovery codes were confirmed"),
         AuditEvent.RECOVERY_CODES_MADE: _("New recovery codes were made"),
         AuditEvent.USER_LOCKED_DOWN: _("The account was locked down"),
     }
@@ -129,6 +151,7 @@ def _apps() -> dict[AuditEvent, str]:
 def _keys() -> dict[AuditEvent, str]:
     return {
         AuditEvent.API_KEY_CREATED: _("An API key was made"),
+        AuditEvent.API_KEY_ROTATED: _("An API key got a new secret"),
         AuditEvent.API_KEY_REVOKED: _("An API key was ended"),
     }
 
@@ -136,6 +159,11 @@ def _keys() -> dict[AuditEvent, str]:
 def _account() -> dict[AuditEvent, str]:
     return {
         AuditEvent.USER_CREATED: _("Your account was made"),
+        AuditEvent.INVITATION_ACCEPTED: _("You accepted an invitation"),
+        AuditEvent.PROFILE_CHANGED: _("Your profile was changed"),
+        AuditEvent.USERNAME_CHANGED: _("Your user name was changed"),
+        AuditEvent.GROUP_MEMBER_ADDED: _("You became a member of a group"),
+        AuditEvent.GROUP_MEMBER_REMOVED: _("You are a member of a group no more"),
         AuditEvent.USER_VERIFIED: _("Your e-mail address was confirmed"),
         AuditEvent.DATA_ASKED_FOR: _("You asked for your data"),
         AuditEvent.DATA_DOWNLOADED: _("Your data was downloaded"),

@@ -67,6 +67,12 @@ def _about(alert: str) -> str:
     """What the letter with this link was about. A kind without words of its own is told of as any change."""
     sentences = {
         Alert.PASSWORD_CHANGED: _("Your password was changed"),
+        Alert.PASSWORD_RESET: _("Your password was reset"),
+        Alert.USERNAME_CHANGED: _("Your user name was changed"),
+        Alert.PASSKEY_ADDED: _("A passkey was added to your account"),
+        Alert.PASSKEY_REMOVED: _("A passkey was removed from your account"),
+        Alert.PASSKEY_SUSPECTED: _("One of your passkeys may have been copied"),
+        Alert.SECOND_FACTOR_LOST: _("Your second step is gone"),
         Alert.NEW_DEVICE: _("New sign-in to your account"),
         Alert.SECOND_FACTOR_ON: _("Two-step sign-in was turned on"),
         Alert.SECOND_FACTOR_OFF: _("Two-step sign-in was turned off"),

@@ -132,7 +132,7 @@ class Closing:
             return
         for table in metadata.sorted_tables[::-1]:
             for key in table.foreign_keys:
-                if key.column is _USERS.c.id and key.ondelete == "CASCADE":
+                if key.column is _USERS.c.id and table is not _AUDIT:
                     tx.execute(delete(table).where(key.parent == user_id))
         self._record(tx, AuditEvent.USER_ERASED, origin, user_id, actor)
 

@@ -74,7 +74,7 @@ def test_times_are_those_of_the_person_and_so_is_the_language(site: Site, ana: A
 def used_recovery_code(site: Site, ana: Account) -> None:
     site.enrol(ana, codes=True)
     with Transaction(site.engine) as tx:
-        assert site.services.recovery_codes.use(tx, site.by, ana.user.id, ana.codes[0]) == 9
+        assert site.services.login.check_code(tx, site.by, ana.user, ana.codes[0])[1] == 9
 
 
 def turned_off(site: Site, ana: Account) -> None:

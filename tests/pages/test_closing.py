@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, func, insert, select
 
 from database.models import metadata
 from database.transaction import Transaction
@@ -188,6 +189,16 @@ def test_nothing_personal_is_left_but_the_id(site: Site) -> None:
     ana = site.account("ana", display_name="Ana Ananda", locale="ko", second_factor=True, codes=True)
     Visitor(site).sign_in(ana)
     site.api_key(ana, "Ana's key")
+    invitation = {
+        "id": "i",
+        "token": "t",
+        "email": ana.user.email,
+        "email_canonical": ana.user.email,
+        "is_admin": False,
+    }
+    times = {"created_at": site.now, "expires_at": site.now + datetime.timedelta(days=30)}
+    with site.engine.begin() as connection:
+        connection.execute(insert(metadata.tables["invitations"]), {**invitation, **times, "user_id": ana.user.id})
     row = erased(site, ana)
     kept = {name for name, value in row.items() if value not in (None, False)}
     assert kept == {
@@ -203,7 +214,7 @@ def test_nothing_personal_is_left_but_the_id(site: Site) -> None:
         (table, key.parent)
         for table in tables
         for key in table.foreign_keys
-        if key.column.table.name == "users" and key.ondelete == "CASCADE"
+        if key.column.table.name == "users" and table.name != "user_audit_log"
     ]
     assert len(owned) > 8
     with site.engine.connect() as connection:
