@@ -84,7 +84,6 @@ class Passkey:
 class Passkeys:
     def __init__(self, keyring: Keyring, audit: AuditRecorder, alerts: Alerts, remembered: RememberedDevices) -> None:
         self._keyring = keyring
-        self._remembered = remembered
         self._audit = audit
         self._alerts = alerts
         self._remembered = remembered

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import json
+import subprocess
+import sys
 from typing import Any
 
 import cbor2
@@ -485,3 +487,10 @@ def test_showing_a_page_writes_nothing(services: Services, origin: Origin, ana: 
         services.passkey_proofs.options_to_sign_in(origin.now, BROWSER)
         services.passkey_enrolments.options(tx, origin.now, ana, BROWSER)
         assert services.replay.purge(tx, origin.now + datetime.timedelta(days=1)) == 0
+
+
+def test_what_checks_answers_is_not_loaded_before_there_is_one() -> None:
+    """It would take a start a tenth of a second, and each process 8 MB that many never need."""
+    line = "import sys, provider.application, provider.services; print([it for it in sys.modules if 'webauthn' in it])"
+    shown = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True, check=True)
+    assert shown.stdout == "[]\n"
