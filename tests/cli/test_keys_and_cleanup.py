@@ -185,6 +185,7 @@ def filled(terminal: Terminal, now: datetime.datetime) -> None:
                 (UserSession, {"id": name, "session_token": name, "user_id": "u"}),
                 (SetupLink, {"token_hash": name}),
                 (PasswordResetToken, {"id": name, "token": name, "user_id": "u"}),
+                (EmailVerificationToken, {"id": name, "token": name, "user_id": "u"}),
                 (ResetRequest, {"id": name, "created_at": long_ago if name == "over" else now}),
                 (EmailChange, {"id": name, "token": name, "user_id": "u"}),
                 (ReservedName, {"id": name, "user_id": "u"}),
