@@ -64,7 +64,7 @@ class User(Base):
     confirm_by: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
     username_skeleton: Mapped[str | None] = mapped_column(HASH)
     groups_version: Mapped[int] = mapped_column(server_default="0")
-    password_reset_required: Mapped[bool] = mapped_column(**OFF)
+    password_reset_required: Mapped[bool] = mapped_column(server_default="0")
     second_factor_asked_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
     closed_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
     closing_told_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
