@@ -155,7 +155,9 @@ def test_nobody_is_sent_to_a_redirect_uri_that_was_removed(browser: Browser, ada
     page = consent_page(browser, client)
     shown = browser.get(page)
     registers(redirect_uris=(OTHER,))(browser.provider, client, ada)
-    answer = browser.press(page, shown, decision)
+    pressed = browser.press(page, shown, decision)
+    assert pressed.location == f"/oauth/authorize/{page.partition('=')[2]}", "which says what became of the request"
+    answer = browser.get(pressed.location)
     assert (answer.status, answer.header("Location")) == (400, None)
     assert "the app has changed since" in answer.text
     assert browser.get(page).status == 400

@@ -90,9 +90,12 @@ def test_what_the_post_says_beside_the_decision_has_no_effect(browser: Browser, 
 
 def test_a_consent_is_used_once(browser: Browser, ada: User) -> None:
     browser.sign_in(ada)
-    page = consent_page(browser, browser.provider.client())
+    client = browser.provider.client()
+    page = consent_page(browser, client)
     resumed = browser.decide(page, "allow").location
-    code_of(browser.get(resumed))
+    code = code_of(browser.get(resumed))
+    assert code_of(browser.get(resumed)) == code, "the second click of a double one"
+    browser.provider.redeem(client, code)
     for again in (resumed, page):
         assert browser.get(again).status == 400
     assert len(browser.provider.rows(AuthorizationCode)) == 1
@@ -137,8 +140,10 @@ def test_another_browser_finds_no_request_behind_the_handle(browser: Browser, ad
 def test_a_form_from_elsewhere_decides_nothing(browser: Browser, ada: User) -> None:
     browser.sign_in(ada)
     page = consent_page(browser, browser.provider.client())
-    for headers in ({"Sec_Fetch_Site": "cross-site"}, {"Origin": "null"}, {"Sec_Fetch_Site": "same-origin"}):
+    for headers in ({"Sec_Fetch_Site": "cross-site"}, {"Origin": "null"}):
         assert browser.post(page, {"decision": "allow", "csrf_token": "x"}, **headers).status in (400, 403)
+    again = browser.post(page, {"decision": "allow", "csrf_token": "x"}, Sec_Fetch_Site="same-origin")
+    assert (again.status, "This page was out of date" in again.text) == (200, True)
     assert page_of(browser.get(f"/oauth/authorize/{page.partition('=')[2]}"), "/consent") == page
 
 

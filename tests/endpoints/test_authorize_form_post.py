@@ -129,7 +129,8 @@ def test_the_policy_lets_this_one_script_run_and_nothing_else(browser: Browser, 
 
 def test_no_other_page_runs_a_script_of_its_own(browser: Browser, provider: Provider) -> None:
     login = browser.get(page_of(browser.authorize(provider.client()), "/login"))
-    assert policy_of(login)["script-src"] == [f"{provider.services.settings.origin}/static/site.js"]
+    origin = provider.services.settings.origin
+    assert policy_of(login)["script-src"] == [f"{origin}/static/site.js", f"{origin}/static/passkeys.js"]
     pages = [
         browser.authorize(provider.client(), client_id="unknown"),
         browser.authorize(provider.client(is_vouched=False), response_mode="form_post", scope="unknown"),
