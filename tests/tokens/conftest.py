@@ -22,6 +22,7 @@ from provider.protocol.client import Client, Resource
 from provider.protocol.messages import Origin
 from provider.security.crypto import Keyring
 from provider.security.rate_limit import RateLimiter
+from provider.sign_in.remembered_devices import RememberedDevices
 from provider.sign_in.session_ends import SessionEnds
 from provider.sign_in.user_ends import UserEnds
 from provider.tokens.authorization import Authorization
@@ -80,7 +81,9 @@ class Tokens:
         self.verifier = TokenVerifier(ISSUER, self.keys, self.audit, clock_skew_seconds=SKEW_SECONDS)
         self.clients = Clients(keyring, self.audit, self.grants)
         self.users = Users(self.audit)
-        self.user_ends = UserEnds(self.audit, self.grants, self.ends, self.users)
+        self.user_ends = UserEnds(
+            self.audit, self.grants, self.ends, self.users, RememberedDevices(keyring, self.audit)
+        )
 
     def transaction(self) -> Transaction:
         return Transaction(self.engine)
