@@ -257,8 +257,8 @@ def statements_of(services: Services, purge: Callable[..., int], now: datetime.d
 
 
 # Few rows: one for each signing key, one for each start without a user, and names from before there was a look of them,
-# which are gone after the first sweeps.
-SMALL = {"signing_keys", "setup_links", "username_skeletons"}
+# which are gone after the first sweeps. Keys that end within two weeks are put into the order of their ends.
+SMALL = {"signing_keys", "setup_links", "username_skeletons", "api_key_letters"}
 
 
 def test_what_is_over_is_found_by_an_index(on_sqlite: Services, now: datetime.datetime) -> None:

@@ -67,6 +67,11 @@ class MailedLinks:
         tx.mark((self._table.c.id, row["id"]))
         return row
 
+    def issued_since(self, tx: Transaction, user_id: str, moment: datetime.datetime) -> bool:
+        """Whether a user has a link that was issued after ``moment`` and has been neither used nor voided."""
+        mine = (self._table.c.user_id == user_id, self._used.is_(None), self._table.c.created_at > moment)
+        return tx.execute(select(self._table.c.id).where(*mine).limit(1)).first() is not None
+
     def void(self, tx: Transaction, now: datetime.datetime, user_id: str) -> int:
         """Ends every link of a user that still works. Returns how many."""
         mine = update(self._table).where(self._table.c.user_id == user_id, *self._living(now))

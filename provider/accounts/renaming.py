@@ -57,6 +57,8 @@ class Renaming:
         ``NameTaken``, ``TooSoon``, ``NameIsAnother``.
         """
         canonical, old = canonical_username(username), canonical_username(user.username)
+        if written_username(username) == user.username:
+            return
         if canonical != old:
             until = self.next_username_at(tx, user.id)
             if until is not None and origin.now < until:

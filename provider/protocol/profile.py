@@ -13,8 +13,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from urllib.parse import quote, urlsplit, urlunsplit
 
-import idna
-
 from provider.protocol.text import is_name, is_plain, one_line, trimmed
 
 LONGEST_NAME = 100
@@ -60,6 +58,12 @@ def _name(text: str, _today: datetime.date, *, most: int = LONGEST_NAME) -> str:
     return line
 
 
+def _in_ascii(host: str) -> str:
+    import idna  # its tables are large, and most hosts need none of them
+
+    return idna.encode(host, uts46=True).decode()
+
+
 def _web_page(text: str, _today: datetime.date) -> str:
     """The address of a page on the web, in ASCII. Nothing that a browser would run, and no name or password in it."""
     if len(text) > LONGEST_URL or not is_plain(text) or " " in text:
@@ -67,7 +71,7 @@ def _web_page(text: str, _today: datetime.date) -> str:
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
         raise ValueError("no address of a web page")
-    host = parts.hostname if parts.hostname.isascii() else idna.encode(parts.hostname, uts46=True).decode()
+    host = parts.hostname if parts.hostname.isascii() else _in_ascii(parts.hostname)
     host = f"[{host}]" if ":" in host else host
     if not _HOST.fullmatch(host):
         raise ValueError("no host")

@@ -27,6 +27,7 @@ CONFIRM_SECONDS = 6 * 3600
 UNDO_SECONDS = 7 * 86400
 PER_ACCOUNT = Limit("addresses to be confirmed per account", 3, 6 * 3600)
 PER_ADDRESS = Limit("letters to an address to be confirmed", 3, 6 * 3600)
+PAUSE = datetime.timedelta(minutes=1)
 _PENDING = EmailVerificationToken.__table__
 _GIVEN_UP = EmailChange.__table__
 
@@ -86,12 +87,17 @@ class AddressChanges:
     def ask(self, tx: Transaction, origin: Origin, user: User, email: str) -> str:
         """Mails a link to a new address, which is not the user's before it is used. Returns the address as it is written.
 
-        A link from before stops working. The owner of an address that is taken gets a letter that says so, and whoever
-        asked is told nothing. Raises ``InvalidName``, ``SameAddress``, ``TooManyLetters``.
+        A link from before stops working; asked for twice within a minute, it is written once. The owner of an address that
+        is taken gets a letter that says so, and whoever asked is told nothing. Raises ``InvalidName``, ``SameAddress``,
+        ``TooManyLetters``.
         """
         canonical, written = canonical_email(email), written_email(email)
         if written == user.email and user.is_verified:
             raise SameAddress
+        just_now = (_PENDING.c.user_id == user.id, _PENDING.c.email == written, _PENDING.c.verified_at.is_(None))
+        since = _PENDING.c.created_at > origin.now - PAUSE
+        if tx.execute(select(_PENDING.c.id).where(*just_now, since).limit(1)).first() is not None:
+            return written
         for limit, key in ((PER_ACCOUNT, user.id), (PER_ADDRESS, canonical)):
             until = self._rate_limits.hit(tx, limit, key, origin.now)
             if until is not None:

@@ -29,6 +29,7 @@ BEGIN_SECONDS = 3600
 USABLE = datetime.timedelta(days=14)
 ASKED_PER_ACCOUNT = Limit("waits without a second factor", 3, 86400)
 Kind = Literal["wait", "stop"]
+PAUSE = datetime.timedelta(minutes=1)
 _TABLE = SecondFactorWait.__table__
 _RUNNING = (_TABLE.c.begun_at.is_not(None), _TABLE.c.ended_at.is_(None))
 _FIND = select(_TABLE).where(
@@ -80,13 +81,14 @@ class SecondFactorWaits:
     def ask(self, tx: Transaction, origin: Origin, user: User) -> None:
         """Mails the link that begins a wait to somebody whose password was right. Raises ``TooManyWaits``.
 
-        Links from before stop working; a wait that runs goes on.
+        Links from before stop working; a wait that runs goes on. Asked for twice within a minute, it is written once.
         """
+        asked = (_TABLE.c.user_id == user.id, _TABLE.c.begun_at.is_(None), _TABLE.c.ended_at.is_(None))
+        if tx.execute(select(_TABLE.c.id).where(*asked, _TABLE.c.created_at > origin.now - PAUSE)).first() is not None:
+            return
         if not self.days or self._rate_limits.hit(tx, ASKED_PER_ACCOUNT, user.id, origin.now) is not None:
             raise TooManyWaits
-        earlier = update(SecondFactorWait).where(
-            _TABLE.c.user_id == user.id, _TABLE.c.begun_at.is_(None), _TABLE.c.ended_at.is_(None)
-        )
+        earlier = update(SecondFactorWait).where(*asked)
         tx.execute(earlier.values(ended_at=origin.now, end_reason="asked_again"))
         wait_id = new_id(origin.now)
         row = {

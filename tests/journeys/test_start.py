@@ -20,8 +20,8 @@ REQUESTS = 200
 # granian loads watchfiles, and that anyio, where tests have brought them along.
 LOADED_AT_START = {
     "annotated_types", "anyio", "argon2", "authlib", "babel", "blinker", "cffi", "click", "cryptography", "dotenv", "flask",
-    "flask_babel", "granian", "itsdangerous", "jinja2", "joserfc", "markupsafe", "pydantic", "pydantic_core",
-    "pymysql", "pyotp", "pytz", "segno", "sqlalchemy", "typing_extensions", "typing_inspection",
+    "flask_babel", "flask_sqlalchemy", "granian", "itsdangerous", "jinja2", "joserfc", "markupsafe", "pydantic",
+    "pydantic_core", "pymysql", "pyotp", "pytz", "segno", "sqlalchemy", "typing_extensions", "typing_inspection",
     "watchfiles", "werkzeug",
 }  # fmt: skip
 _LOAD = """

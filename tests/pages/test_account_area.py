@@ -80,6 +80,12 @@ def test_the_area_at_hand_is_marked(owner: Visitor, path: str, area: str) -> Non
 # What is missing
 
 
+UNPROVED = (
+    "You have not yet typed back one of your recovery codes, so they may not have been saved. "
+    "Make new ones, and save them."
+)
+
+
 @pytest.mark.parametrize("state, sentences", [
     ("all well", []),
     ("not confirmed", ["Your e-mail address is not confirmed."]),
@@ -88,6 +94,7 @@ def test_the_area_at_hand_is_marked(owner: Visitor, path: str, area: str) -> Non
     ("one code", ["You have 1 recovery code left."]),
     ("three codes", ["You have 3 recovery codes left."]),
     ("four codes", []),
+    ("codes not typed back", [UNPROVED]),
 ])  # fmt: skip
 def test_the_overview_says_what_is_missing_first(
     site: Site, monkeypatch: pytest.MonkeyPatch, state: str, sentences: list[str]
@@ -95,6 +102,7 @@ def test_the_overview_says_what_is_missing_first(
     account = site.account("bora", second_factor=state != "no second factor")
     left = {"no codes": 0, "one code": 1, "three codes": 3, "four codes": 4}.get(state, 10)
     monkeypatch.setattr(site.services.recovery_codes, "count", lambda *_given: left)
+    monkeypatch.setattr(site.services.recovery_codes, "are_proved", lambda *_given: "typed" not in state)
     if state == "not confirmed":
         with Transaction(site.engine) as tx:
             tx.execute(update(UserRow).values(is_verified=False))

@@ -58,7 +58,7 @@ def test_the_first_one_turns_on_two_steps_and_brings_recovery_codes(site: Site, 
     assert len(letters(site.engine, keyring, to=ana.user.email, name="alert_passkey_added")) == 1
     page = visitor.get(PAGE)
     assert ("Phone Synced" in page.text, "never used" in page.text) == (True, True)
-    assert "On 10 recovery codes left" in visitor.get("/account").text
+    assert "Two-step sign-in is on 10 recovery codes left" in visitor.get("/account").text
     visitor.add_passkey("Key")
     assert visitor.to == PAGE
     assert "The passkey is added." in visitor.follow().text

@@ -200,6 +200,7 @@ def test_a_link_is_over_when_a_newer_one_is_made_and_after_half_an_hour(site: Si
     visitor = Visitor(site)
     forget(site, "ana")
     first = link_of(site)
+    site.later(seconds=61)
     forget(site, "ana")
     second = link_of(site)
     assert visitor.post(first, {"password": NEW}).status == 404
@@ -285,16 +286,16 @@ def test_known_unknown_and_disabled_names_get_the_same_answer_and_leave_the_same
     assert len(site.rows("reset_requests")["reset_requests"]) == 7
     assert "ana" not in repr(site.rows("reset_requests")), "what was typed is sealed"
     answers(site).answer_waiting()
-    assert [letter.to for letter in site.letters()] == ["ana@example.com"] * 2
+    assert [letter.to for letter in site.letters()] == ["ana@example.com"], "asked twice in a row, written to once"
     assert site.rows("reset_requests")["reset_requests"] == []
 
 
 def test_nobody_gets_more_than_five_letters_a_day_nor_a_network_more_than_twenty_requests(
     site: Site, ana: Account
 ) -> None:
-    for _ in range(4):
-        forget(site, "ana")
-    forget(site, "ana@example.com")
+    for name in ("ana", "ana", "ana", "ana", "ana@example.com"):
+        assert forget(site, name) == 1
+        site.later(seconds=61)
     assert forget(site, "ana@example.com") == 0, "whatever name was used"
     visitor = Visitor(site)
     for number in range(30):

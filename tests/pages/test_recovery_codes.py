@@ -103,4 +103,5 @@ def test_few_codes_left_are_said_on_the_account_page(site: Site) -> None:
                 "UPDATE recovery_codes SET used_at = created_at WHERE id IN "
                 f"(SELECT id FROM recovery_codes LIMIT {10 - left})"
             )
-        assert (FEW in visitor.get("/account").text) is (left == 3)
+        assert ("You have 3 recovery codes left." in visitor.get("/account").text) is (left == 3)
+        assert (FEW in visitor.get("/account/second-factor").text) is (left == 3)

@@ -30,7 +30,7 @@ def test_it_is_on_only_after_a_right_code_and_then_it_is_asked_for(site: Site, a
     assert visitor.post(PAGE, {"action": "confirm", "code": ""}).status == 400
     assert visitor.post(PAGE, {"action": "confirm", "code": wrong(site, ana)}).status == 400
     assert "check your phone's clock" in visitor.page.text
-    assert "Off" in visitor.get("/account").text
+    assert "Two-step sign-in is off" in visitor.get("/account").text
 
     other = Visitor(site)
     other.post("/login", {"username": "ana", "password": PASSWORD})
@@ -177,7 +177,7 @@ def test_setting_up_needs_a_recent_sign_in(site: Site, ana: Account) -> None:
     for action in ("begin", "confirm"):
         page = visitor.post(PAGE, {"action": action, "code": site.code(ana)})
         assert (page.status, visitor.to) == (303, "/login/again?to=second-factor")
-    assert "Off" in visitor.get("/account").text
+    assert "Two-step sign-in is off" in visitor.get("/account").text
 
 
 def test_guesses_are_counted_per_account_whatever_browser_they_come_from(site: Site, bora: Account) -> None:

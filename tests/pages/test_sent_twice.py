@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.pages.site import SESSION, Site
 from tests.pages.test_forged_forms import FORMS
+
+# Nobody looks at a name that was forgotten before it is answered, which is once: tests/pages/test_recovery.py.
+UNLOOKED_AT = {"/forgot": {"reset_requests", "rate_counters"}}
+
+
+def _rows(site: Site, rule: str) -> dict[str, Any]:
+    return {name: rows for name, rows in site.rows().items() if name not in UNLOOKED_AT.get(rule, ())}
 
 
 @pytest.mark.parametrize("rule", FORMS)
@@ -14,9 +23,9 @@ def test_a_form_that_was_answered_does_no_harm_when_it_is_sent_again(site: Site,
     visitor, token = form.visitor, form.visitor.token()
     visitor.post(form.path, form.fields, token=token)
     assert visitor.page.status in (200, 303), visitor.page.text
-    before, session = site.rows(), visitor.cookie(SESSION)
+    before, session = _rows(site, rule), visitor.cookie(SESSION)
     page = visitor.post(form.path, form.fields, token=token)
     assert page.status in (303, 400, 403, 404), page.text
     if page.status not in (303, 404):
         assert [it for it in visitor.document.all("a", "button") if not it.get("lang")], "there is a way on"
-    assert (site.rows(), visitor.cookie(SESSION)) == (before, session)
+    assert (_rows(site, rule), visitor.cookie(SESSION)) == (before, session)

@@ -43,6 +43,7 @@ OUT = {
     "require_pkce", "rotate_refresh_tokens", "is_trusted", "is_active", "id_token_signed_response_alg", "created_at",
     "updated_at", "last_used_at", "expires_at", "revoked_at", "registration_token_hash", "document_fresh_until", "details",
     "nonce_replaces_pkce", "exact_auth_method", "claims_in_id_token", "only_groups",
+    "previous_secret_hash", "previous_secret_until", "secret_rotated_at", "expiry_told", "last_used_address",
 }  # fmt: skip
 DETAILS_OUT = {
     "client_uri", "contacts", "software_id", "software_version", "token_endpoint_auth_signing_alg",
