@@ -1,12 +1,15 @@
-"""What people may change of their profile, and what may stand there: one row for each field, named as its column."""
+"""What people may change of themselves by the API, and what may stand there: fields of ``users``, and those of profiles."""
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable, Mapping
 from functools import cache
 from zoneinfo import available_timezones
 
+from provider.accounts.profiles import Profile
 from provider.accounts.users import User
+from provider.protocol.profile import FIELDS
 from provider.protocol.text import is_name, one_line
 
 LANGUAGES = ("en", "ko")
@@ -38,29 +41,31 @@ def _zones() -> frozenset[str]:
     return frozenset({"UTC", *available_timezones()})
 
 
-FIELDS: Mapping[str, Callable[[str], str]] = {
+OF_USERS: Mapping[str, Callable[[str], str]] = {
     "display_name": _display_name,
     "locale": _one_of(lambda: frozenset(LANGUAGES)),
     "time_zone": _one_of(_zones),
 }
 
 
-def profile_of(user: User) -> dict[str, str | None]:
-    """What stands in the fields now."""
-    return {name: getattr(user, name) for name in FIELDS}
+def profile_of(user: User, profile: Profile) -> dict[str, str | None]:
+    """What stands in the fields now, and the address of the picture."""
+    return {**{name: getattr(user, name) for name in OF_USERS}, **profile.fields, "picture": profile.picture}
 
 
-def checked_fields(said: Mapping[str, object]) -> dict[str, str | None]:
+def checked_fields(said: Mapping[str, object], today: datetime.date) -> dict[str, str | None]:
     """The values as they are kept; None takes a field away. Raises ``InvalidField``."""
-    checked: dict[str, str | None] = {}
-    for name, value in said.items():
-        if name not in FIELDS:
-            raise InvalidField("")
-        try:
-            checked[name] = None if value is None else FIELDS[name](_text(value))
-        except ValueError:
-            raise InvalidField(name) from None
-    return checked
+    return {name: None if value is None else _checked(name, value, today) for name, value in said.items()}
+
+
+def _checked(name: str, value: object, today: datetime.date) -> str:
+    if name not in OF_USERS and name not in FIELDS:
+        raise InvalidField("")
+    try:
+        text = _text(value)
+        return OF_USERS[name](text) if name in OF_USERS else FIELDS[name](text, today)
+    except ValueError:
+        raise InvalidField(name) from None
 
 
 def _text(value: object) -> str:

@@ -98,6 +98,29 @@ class Profiles:
         self._record(tx, origin, user.id, changed)
         return True
 
+    def change(
+        self, tx: Transaction, origin: Origin, user: User, values: Mapping[str, str | None], *, actor: str | None = None
+    ) -> bool:
+        """Keeps checked fields of the user and of the profile, None for what is not said any more.
+
+        False if the user has changed since it was read: their row is what several changes at once wait for.
+        """
+        before = self.get(tx, user.id).fields
+        changed = [name for name, value in values.items() if value != before.get(name, getattr(user, name, None))]
+        if not changed:
+            return True
+        changed_at = max(origin.now, user.updated_at + datetime.timedelta(microseconds=1))
+        of_user = {name: values[name] for name in changed if name not in FIELDS}
+        unchanged = (_USERS.c.id == user.id, _USERS.c.updated_at == user.updated_at)
+        statement = update(UserRow).where(*unchanged).values(**of_user, updated_at=changed_at)
+        if tx.execute(statement).rowcount != 1:
+            return False
+        of_profile = {name: values[name] for name in changed if name in FIELDS}
+        if of_profile:
+            self._put(tx, UserProfile, user.id, {**before, **of_profile, "updated_at": origin.now})
+        self._record(tx, origin, user.id, sorted(changed), actor)
+        return True
+
     def set_picture(self, tx: Transaction, origin: Origin, user_id: str, content: bytes) -> None:
         """Puts a picture in the place of the one before, under an address that nobody has seen."""
         self._put(tx, UserPicture, user_id, {"id": new_name("picture"), "content": content, "created_at": origin.now})
@@ -133,12 +156,15 @@ class Profiles:
     def _touch(self, tx: Transaction, now: datetime.datetime, user_id: str) -> None:
         tx.execute(update(UserRow).where(_USERS.c.id == user_id).values(updated_at=now))
 
-    def _record(self, tx: Transaction, origin: Origin, user_id: str, changed: list[str]) -> None:
+    def _record(
+        self, tx: Transaction, origin: Origin, user_id: str, changed: list[str], actor: str | None = None
+    ) -> None:
         self._audit.record(
             tx,
             AuditEvent.PROFILE_CHANGED,
             origin,
             user_id=user_id,
+            actor=actor,
             resource_type="users",
             resource_id=user_id,
             changed=changed,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import bindparam, delete, false, func, insert, or_, select, true, update
@@ -278,21 +278,6 @@ class Users:
     def set_theme(self, tx: Transaction, now: datetime.datetime, user_id: str, theme: str | None) -> None:
         """The colours that the user reads our pages in (``light``, ``dark``), None for those of the device."""
         tx.execute(update(UserRow).where(_TABLE.c.id == user_id).values(theme=theme, updated_at=now))
-
-    def change_profile(
-        self, tx: Transaction, origin: Origin, user: User, values: Mapping[str, str | None], *, actor: str | None = None
-    ) -> User | None:
-        """Writes checked fields (``profile_fields``) unless the user has changed since it was read: None."""
-        changes: dict[str, Any] = {name: value for name, value in values.items() if value != getattr(user, name)}
-        if not changes:
-            return user
-        changed_at = max(origin.now, user.updated_at + datetime.timedelta(microseconds=1))
-        unchanged = (_TABLE.c.id == user.id, _TABLE.c.updated_at == user.updated_at)
-        statement = update(UserRow).where(*unchanged).values(**changes, updated_at=changed_at)
-        if tx.execute(statement).rowcount != 1:
-            return None
-        self._record(tx, origin, AuditEvent.PROFILE_CHANGED, user.id, actor, fields=sorted(changes))
-        return replace(user, updated_at=changed_at, **changes)
 
     def renew_password_hash(self, tx: Transaction, user: User, password_hash: str) -> None:
         """Stores the same password under newer hash parameters, unless it has been changed since ``user`` was read."""

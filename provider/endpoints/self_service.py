@@ -81,8 +81,8 @@ class SelfService:
 
     # Profile
 
-    def profile(self, known: Caller, _request: ProtocolRequest, _tx: Transaction) -> ProtocolResponse:
-        return _profile(profile_of(known.user))
+    def profile(self, known: Caller, _request: ProtocolRequest, tx: Transaction) -> ProtocolResponse:
+        return _profile(profile_of(known.user, self._services.profiles.get(tx, known.user.id)))
 
     def change_profile(self, known: Caller, request: ProtocolRequest, tx: Transaction) -> ProtocolResponse:
         """A merge patch (RFC 7396) of what ``If-Match`` names, so that nobody overwrites what they have not seen."""
@@ -92,21 +92,19 @@ class SelfService:
         said = parse_json(request.body)
         if not isinstance(said, dict):
             raise OAuthError.invalid_request("The body must be a JSON object.")
-        self._check_match(request, _etag(profile_of(known.user)))
+        profiles, user = self._services.profiles, known.user
+        self._check_match(request, _etag(profile_of(user, profiles.get(tx, user.id))))
         try:
-            values = checked_fields(said)
+            values = checked_fields(said, request.received_at.date())
         except InvalidField as field:
             name = str(field)
             words = (
                 f"{name} cannot have this value." if name else "There is no such field, or it cannot be changed here."
             )
             raise OAuthError.invalid_request(words) from None
-        changed = self._services.users.change_profile(
-            tx, request.origin, known.user, values, actor=known.client.client_id
-        )
-        if changed is None:
+        if not profiles.change(tx, request.origin, user, values, actor=known.client.client_id):
             raise _changed_meanwhile()
-        return _profile(profile_of(changed))
+        return _profile(profile_of(self._services.users.get(tx, user.id), profiles.get(tx, user.id)))
 
     def _check_match(self, request: ProtocolRequest, etag: str) -> None:
         wanted = request.headers.get("if-match")

@@ -8,7 +8,7 @@ from typing import Any
 
 from provider.accounts.consents import Consent
 from provider.accounts.own_activity import Activity
-from provider.accounts.profile_fields import profile_of
+from provider.accounts.profile_fields import OF_USERS
 from provider.accounts.users import User
 from provider.protocol.client import Client
 from provider.sign_in.sessions import Session
@@ -21,7 +21,7 @@ def me_view(user: User, sub: str, groups: Sequence[str]) -> dict[str, Any]:
         "username": user.username,
         "email": user.email,
         "email_verified": user.is_verified,
-        **profile_of(user),
+        **{name: getattr(user, name) for name in OF_USERS},
         "groups": list(groups),
         "two_factor_enabled": user.two_factor_enabled,
         "created_at": _when(user.created_at),

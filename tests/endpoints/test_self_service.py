@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from provider.accounts.users import User
+from provider.protocol.profile import FIELDS
 from provider.protocol.scopes import ACCOUNT_SCOPES
 from provider.security.cursors import Cursors, InvalidCursor
 from tests.endpoints.browsing import Browser, code_of, error_of, page_of
@@ -189,11 +190,18 @@ def test_me(provider: Provider, ada: User, api: Api) -> None:
 
 def test_the_profile_is_changed_by_whoever_has_read_it(provider: Provider, ada: User, api: Api) -> None:
     read = api("GET", "/api/me/profile")
-    assert read.json == {"display_name": "Ada", "locale": "en", "time_zone": None}
+    empty = {**dict.fromkeys(FIELDS), "picture": None}
+    assert read.json == {**empty, "display_name": "Ada", "locale": "en", "time_zone": None}
     etag = read.header("ETag") or ""
-    patch = {"display_name": "Ada  L. ", "time_zone": "Asia/Seoul"}
+    patch = {
+        "display_name": "Ada  L. ",
+        "time_zone": "Asia/Seoul",
+        "family_name": "Lovelace",
+        "phone_number": "+82 2 123 4567",
+    }
     changed = api("PATCH", "/api/me/profile", patch, If_Match=etag)
-    assert changed.json == {"display_name": "Ada L.", "locale": "en", "time_zone": "Asia/Seoul"}
+    said = {"family_name": "Lovelace", "phone_number": "+8221234567"}
+    assert changed.json == {**empty, "display_name": "Ada L.", "locale": "en", "time_zone": "Asia/Seoul", **said}
     assert changed.header("ETag") not in ("", etag)
     assert api("GET", "/api/me/profile").header("ETag") == changed.header("ETag")
     assert problem_of(api("PATCH", "/api/me/profile", patch, If_Match=etag)) == (412, "precondition_failed")
@@ -203,8 +211,8 @@ def test_the_profile_is_changed_by_whoever_has_read_it(provider: Provider, ada: 
     taken_away = api("PATCH", "/api/me/profile", {"display_name": None}, If_Match="*")
     assert taken_away.json["display_name"] is None
     events = provider.events("user.profile_changed")
-    assert [event["metadata"]["fields"] for event in events] == [
-        ["display_name", "time_zone"],
+    assert [event["metadata"]["changed"] for event in events] == [
+        ["display_name", "family_name", "phone_number", "time_zone"],
         ["locale"],
         ["display_name"],
     ]
@@ -217,14 +225,17 @@ def test_nothing_is_changed_unread_or_meanwhile(provider: Provider, ada: User, a
     etag = api("GET", "/api/me/profile").header("ETag") or ""
     assert problem_of(api("PATCH", "/api/me/profile", patch, If_Match=f"W/{etag}")) == (412, "precondition_failed")
     with provider.begin() as tx:
-        first = provider.services.users.change_profile(tx, provider.origin, ada, {"display_name": "Other"})
-        second = provider.services.users.change_profile(tx, provider.origin, ada, patch)
-    assert first is not None
-    assert second is None, "of two who have read the same one comes too late"
+        first = provider.services.profiles.change(tx, provider.origin, ada, {"display_name": "Other"})
+        second = provider.services.profiles.change(tx, provider.origin, ada, patch)
+    assert (first, second) == (True, False), "of two who have read the same one comes too late"
     assert api("GET", "/api/me/profile").json["display_name"] == "Other"
 
 
 WRONG_PROFILES: list[tuple[Any, str]] = [
+    ({"website": "javascript:alert(1)"}, "website cannot have this value."),
+    ({"birthdate": "2990-01-01"}, "birthdate cannot have this value."),
+    ({"phone_number": "call me"}, "phone_number cannot have this value."),
+    ({"picture": "https://id.example/x"}, "There is no such field, or it cannot be changed here."),
     ({"display_name": ""}, "display_name cannot have this value."),
     ({"display_name": "x" * 256}, "display_name cannot have this value."),
     ({"display_name": "a\u202eb"}, "display_name cannot have this value."),
