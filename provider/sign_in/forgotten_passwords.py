@@ -92,7 +92,7 @@ class ForgottenPasswords:
         if self._rate_limits.hit(tx, LETTERS_PER_ACCOUNT, user.id, now) is not None:
             return True
         letter = "password_required" if user.password_reset_required else "password_reset"
-        self._new_passwords.send_link(tx, origin, user, letter=letter)
+        self._new_passwords.send_link(tx, origin, user, letter=letter, language=row["language"])
         self._audit.record(
             tx,
             AuditEvent.PASSWORD_RESET_ASKED,

@@ -176,8 +176,13 @@ class NewPasswords:
         self.send_link(tx, origin, user, letter="password_required")
         return True
 
-    def send_link(self, tx: Transaction, origin: Origin, user: User, *, letter: str) -> str:
-        """Mails a link to a new password and returns it. Those from before stop working."""
+    def send_link(
+        self, tx: Transaction, origin: Origin, user: User, *, letter: str, language: str | None = None
+    ) -> str:
+        """Mails a link to a new password and returns it. Those from before stop working.
+
+        ``language`` is that of the page where it was asked for, for somebody who has chosen none.
+        """
         self._reset_links.void(tx, origin.now, user.id)
         link = f"{self._site}/reset/{self._reset_links.issue(tx, origin, user.id)}"
         self._mail.post(
@@ -185,7 +190,7 @@ class NewPasswords:
             origin,
             to=self.oldest_address(tx, origin.now, user) if letter == "password_required" else user.email,
             letter=letter,
-            language=user.locale,
+            language=user.locale or language,
             values={"username": user.username, "link": link},
             user_id=user.id,
         )

@@ -445,3 +445,12 @@ def test_the_link_goes_to_the_address_that_was_there_first(site: Site, ana: Acco
     assert site.letters("password_required")[-1].to == "thief@elsewhere.example", (
         "what can't be brought back is given up"
     )
+
+
+@pytest.mark.parametrize("chosen, page, expected", [(None, "ko", "ko"), (None, "en", "en"), ("en", "ko", "en")])
+def test_the_letter_is_in_the_language_of_the_person_or_else_of_the_page(
+    site: Site, chosen: str | None, page: str, expected: str
+) -> None:
+    site.account("dana", locale=chosen)
+    forget(site, "dana", Visitor(site, language=page))
+    assert [letter.language for letter in site.letters("password_reset")] == [expected]
