@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from dataclasses import asdict
 
-from sqlalchemy import update
+from sqlalchemy import false, update
 
 from database.models import User as UserRow
 from database.transaction import Transaction
@@ -53,7 +53,7 @@ class LockDown:
         May be asked for again, and by several at once: what has ended stays so, and there is one letter. An account that a
         thief has closed comes back, since nobody could get in to save it. One that an operator has disabled stays so.
         """
-        had_password = self._forbid_password(tx, origin, user.id)
+        is_first = self._forbid_password(tx, origin, user.id)
         self._closing.reopen(tx, origin, user.id, actor=actor)
         ended = self._ends.end_all(tx, origin, user.id, reason=REASON, actor=actor)
         for consent in self._consents.list(tx, user.id):
@@ -61,7 +61,7 @@ class LockDown:
         self._passkeys.remove_added_since(tx, origin, user.id, origin.now - NEW_PASSKEYS)
         end_waits(tx, origin, self._audit, user.id, reason=REASON)
         self._alerts.forget_links(tx, origin.now, user.id)
-        if had_password or ended != Ended():
+        if is_first or ended != Ended():
             self._audit.record(
                 tx,
                 AuditEvent.USER_LOCKED_DOWN,
@@ -77,11 +77,12 @@ class LockDown:
         return ended
 
     def _forbid_password(self, tx: Transaction, origin: Origin, user_id: str) -> bool:
-        """The password is none any more. False when there was none, as of somebody who signs in by passkeys alone.
+        """Nothing opens any more before a new password is chosen. False where that was so before.
 
         Before everything else, so that several who ask at once take turns at this row. Browsers that are known or
-        remembered hang on the time of its change.
+        remembered hang on the time of the change. The old password stays known, so that nobody chooses it again.
         """
         mine = update(UserRow).where(_USERS.c.id == user_id)
         tx.execute(mine.values(password_changed_at=origin.now, updated_at=origin.now))
-        return tx.execute(mine.where(_USERS.c.password_hash.is_not(None)).values(password_hash=None)).rowcount == 1
+        forbidden = mine.where(_USERS.c.password_reset_required == false()).values(password_reset_required=True)
+        return tx.execute(forbidden).rowcount == 1

@@ -21,7 +21,7 @@ def test_locking_down_ends_the_password_and_says_what_it_ended(terminal: Termina
         "username": "ana",
         "ended": {"sessions": 0, "grants": 0, "api_keys": 1},
     }
-    assert state(terminal, ana["id"])["password_hash"] is None
+    assert state(terminal, ana["id"])["password_reset_required"]
     (record,) = terminal.audit("user.locked_down")
     assert record["actor"].startswith("cli:")
     assert terminal.rows("SELECT letter FROM mail_messages ORDER BY id") == [

@@ -13,7 +13,7 @@ from database.transaction import Transaction
 from provider.accounts.alerts import LINK_SECONDS, Alert
 from provider.security.crypto import Keyring, new_secret
 from tests.letters import letters
-from tests.pages.site import CALLBACK, PASSWORD, Account, Site, Visitor
+from tests.pages.site import CALLBACK, ORIGIN, PASSWORD, Account, Site, Visitor
 from tests.together import at_once
 
 OVER = "This link doesn't work any more"
@@ -71,7 +71,8 @@ def test_the_link_of_a_letter_ends_everything_for_whoever_is_not_signed_in(site:
     assert living(site, ana) == (0, 0, 0)
     assert thief.get("/account").status == 303
     thief.post("/login", {"username": "ana", "password": PASSWORD})
-    assert thief.page.status == 400, "the password works no more"
+    assert "You need a new password" in thief.page.text
+    assert thief.get("/account").status == 303, "the password works no more"
     grants = site.rows("oauth_grants")["oauth_grants"]
     assert [row for row in grants if "locked_down" in row] == grants
     (letter,) = letters(site.engine, site.services.keyring, name="alert_locked_down")
@@ -150,7 +151,7 @@ def test_a_link_is_its_owners_account_whoever_opens_it(site: Site, ana: Account)
     with Transaction(site.engine) as tx:
         found = site.services.users.find(tx, ana.user.id)
     assert found is not None
-    assert found.password_hash is None
+    assert found.password_reset_required
 
 
 def test_the_button_is_on_the_account_page_too_and_asks_first(site: Site, ana: Account) -> None:
@@ -186,6 +187,15 @@ def test_who_has_no_password_is_locked_down_and_told_all_the_same(site: Site, an
     assert living(site, ana) == (0, 0, 0)
     assert events(site, "user.locked_down") == 1
     assert len(letters(site.engine, site.services.keyring, name="alert_locked_down")) == 1
+
+
+def test_the_password_that_a_thief_knows_is_not_chosen_again(site: Site, ana: Account) -> None:
+    with Transaction(site.engine) as tx:
+        site.services.lock_down.lock_down(tx, site.by, ana.user)
+    path = letters(site.engine, site.services.keyring, name="password_required")[-1].link.removeprefix(ORIGIN)
+    owner = Visitor(site)
+    assert owner.post(path, {"password": PASSWORD}).status == 400
+    assert owner.post(path, {"password": "marble otter 92 quiet lanterns"}).status == 303
 
 
 def test_a_browser_that_was_known_is_none_any_more(site: Site, ana: Account) -> None:
