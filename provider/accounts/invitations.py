@@ -115,7 +115,7 @@ class Invitations:
         return None if row is None else _parse(row)
 
     def accept(
-        self, tx: Transaction, origin: Origin, token: str, *, username: str, password_hash: str, locale: str
+        self, tx: Transaction, origin: Origin, token: str, *, username: str, password_hash: str | None, locale: str
     ) -> User:
         """Uses the invitation up and makes its account, whose address is confirmed.
 

@@ -51,7 +51,7 @@ class SignUps:
         *,
         username: str,
         email: str,
-        password_hash: str,
+        password_hash: str | None,
         locale: str,
         request: str = "",
     ) -> User:

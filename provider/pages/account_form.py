@@ -1,4 +1,5 @@
-"""Making an account, on whichever page: user name, address and password, what is wrong with them, and the first session."""
+"""Making an account, on whichever page: user name, address, password or passkey, what is wrong with them, and the first
+session."""
 
 from __future__ import annotations
 
@@ -10,7 +11,10 @@ from werkzeug.wrappers import Response
 from provider.accounts.chosen_names import UnfitName, check_chosen_username
 from provider.accounts.login_names import InvalidName, canonical_email, canonical_username
 from provider.accounts.users import User
+from provider.pages import passkey_forms, waiting
+from provider.pages.sessions import device_name
 from provider.pages.words import weak_password
+from provider.sign_in.passkey_ceremonies import NewPasskey
 from provider.sign_in.passwords import MIN_WITH_SECOND_FACTOR, WeakPassword
 from provider.web import cookies, current, forms
 from provider.web.rendering import see_other
@@ -18,18 +22,20 @@ from provider.web.rendering import see_other
 
 @dataclass(frozen=True)
 class AccountForm:
-    """What was typed. ``is_admin``: what the account is going to be."""
+    """What was typed. ``is_admin``: what the account is going to be; ``has_passkey``: one takes the password's place."""
 
     username: str
     email: str
     password: str
     is_admin: bool = False
+    has_passkey: bool = False
 
     @classmethod
-    def sent(cls, *, email: str | None = None, is_admin: bool = False) -> AccountForm:
+    def sent(cls, *, email: str | None = None, is_admin: bool = False, may_have_passkey: bool = False) -> AccountForm:
         """What the form at hand holds. ``email`` is the address where nobody may choose it."""
         address = forms.text("email", limit=512) if email is None else email
-        return cls(forms.text("username", limit=255), address, forms.secret("password"), is_admin)
+        has_passkey = may_have_passkey and bool(passkey_forms.answer())
+        return cls(forms.text("username", limit=255), address, forms.secret("password"), is_admin, has_passkey)
 
     def problems(self, *, allowed: str | None = "") -> forms.Problems:
         """What is wrong with it. Takes a tenth of a second for the password: no transaction may be open.
@@ -50,6 +56,8 @@ class AccountForm:
             canonical_email(self.email)
         except InvalidName:
             problems.add("email", _("Enter an e-mail address, such as name@example.com."))
+        if self.has_passkey:
+            return problems
         if not self.password:
             problems.add("password", _("Choose a password."))
             return problems
@@ -83,12 +91,33 @@ def unfit_name(error: UnfitName) -> str:
     return str(_("This name is kept for the people who run %(service)s.", service=current.settings().service_name))
 
 
-def begin_session(user: User, target: str, *, notice: str = "") -> Response:
-    """Signs in whoever has just made the account ``user``, and goes on to ``target``. A session from before ends."""
-    login, tx, origin = current.services().login, current.tx(), current.origin()
+def chosen_key(form: AccountForm, problems: forms.Problems) -> str | NewPasskey | None:
+    """What is to open the account: the hash of its password, or a passkey. None with what was wrong in ``problems``.
+
+    Hashes outside of a transaction; the question that a passkey answers is used up in the one at hand.
+    """
+    if form.has_passkey:
+        return passkey_forms.made_for_account(problems)
+    current.tx().commit()
+    return current.services().passwords.hash(form.password)
+
+
+def begin_session(user: User, key: str | NewPasskey, target: str, *, notice: str = "") -> Response:
+    """Signs in whoever has just made the account ``user``, and goes on to ``target``. A session from before ends.
+
+    A passkey is added to the account, and its recovery codes are shown first. Raises ``PasskeyTaken``.
+    """
+    services, tx, origin = current.services(), current.tx(), current.origin()
+    amr: tuple[str, ...] = ("pwd",)
+    if isinstance(key, NewPasskey):
+        added = services.passkeys.add(tx, origin, user, key, device_name(origin.user_agent or ""))
+        amr = (*added.amr, "mfa")
     previous = current.cookie("session") or None
-    token = login.start_session(tx, origin, user, ("pwd",), previous_token=previous, browser=current.browser())
+    token = services.login.start_session(tx, origin, user, amr, previous_token=previous, browser=current.browser())
+    if isinstance(key, NewPasskey):
+        services.recovery_codes.generate(tx, origin, user.id, token)
+        target, notice = waiting.passed_on("/account/second-factor/recovery-codes"), ""
     response = see_other(target, notice=notice)
     cookies.set_cookie(response, "session", token)
-    cookies.keep_device(response, login.device_token(user))
+    cookies.keep_device(response, services.login.device_token(user))
     return response

@@ -8,15 +8,17 @@ from werkzeug.wrappers import Response
 
 from provider.accounts.mailed_links import LinkOver
 from provider.accounts.users import User
-from provider.pages import waiting
+from provider.pages import passkey_forms, waiting
 from provider.pages.mailed_links import link_over
 from provider.pages.refusals import codes_closed, throttled, too_many_attempts
 from provider.pages.words import weak_password
 from provider.sign_in.attempts import CodesClosed, Throttled
 from provider.sign_in.login import WrongCode
 from provider.sign_in.new_passwords import PasswordIsAnother
+from provider.sign_in.passkey_challenges import ChallengeOver
+from provider.sign_in.passkey_proofs import WrongPasskey
 from provider.sign_in.passwords import WeakPassword
-from provider.sign_in.second_factors import has_passkey, has_second_factor
+from provider.sign_in.second_factors import has_second_factor
 from provider.web import cookies, current, forms, locale
 from provider.web.guards import is_recent
 from provider.web.rendering import render, see_other
@@ -55,7 +57,7 @@ def sent() -> Response:
 @pages.get("/reset/<token>")
 def show_reset(token: str) -> Response:
     user = _user_of(token)
-    return _over() if user is None else _reset_page(forms.Problems(), user)
+    return _over() if user is None else _reset_page(forms.Problems(), user, token)
 
 
 @pages.post("/reset/<token>")
@@ -70,18 +72,22 @@ def reset(token: str) -> Response:
     problems = forms.Problems()
     if not password:
         problems.add("password", _("Choose a password."))
-    if asks_for_code and not code:
+    if asks_for_code and not (code or passkey_forms.answer()):
         problems.add("code", _("Enter the code."))
     if problems:
-        return _reset_page(problems, user)
+        return _reset_page(problems, user, token)
     try:
         services.new_passwords.judge(tx, user, password)  # before the code, which works once
         if asks_for_code:
-            services.login.check_code(tx, origin, user, code, device=current.cookie("device"))
+            _prove(user, token, code)
         password_hash = services.new_passwords.prepare(tx, user, password)
         services.forgotten_passwords.finish(tx, origin, token, user, password_hash)
     except WrongCode:
         problems.add("code", _("That code didn't work. Codes change every 30 seconds, and each works once."))
+    except WrongPasskey:
+        problems.add("passkey", passkey_forms.wrong_passkey())
+    except ChallengeOver:
+        problems.add("passkey", passkey_forms.took_too_long())
     except CodesClosed:
         problems.add("code", codes_closed())
     except WeakPassword as weakness:
@@ -90,9 +96,9 @@ def reset(token: str) -> Response:
         return _over()
     except Throttled as refusal:
         problems.add("", too_many_attempts(refusal.until))
-        return throttled(_reset_page(problems, user), refusal.until)
+        return throttled(_reset_page(problems, user, token), refusal.until)
     if problems:
-        return _reset_page(problems, user)
+        return _reset_page(problems, user, token)
     response = see_other("/login", notice="password-reset")
     for name in ("session", "step"):
         cookies.delete_cookie(response, name)
@@ -108,6 +114,17 @@ def _asks_for_code(user: User) -> bool:
     known = current.signed_in()
     is_proved = known is not None and known.user.id == user.id and "mfa" in known.session.amr and is_recent()
     return has_second_factor(current.tx(), user) and not is_proved
+
+
+def _prove(user: User, token: str, code: str) -> None:
+    """The second factor: a passkey where the script has sent its answer, else the code. Raises what either does."""
+    services, tx, origin, answer = current.services(), current.tx(), current.origin(), passkey_forms.answer()
+    if answer == passkey_forms.LATE:
+        raise ChallengeOver
+    if answer:
+        services.passkey_proofs.for_new_password(tx, origin, user, passkey_forms.in_link(token), answer)
+    else:
+        services.login.check_code(tx, origin, user, code, device=current.cookie("device"))
 
 
 def _over() -> Response:
@@ -130,13 +147,14 @@ def _ask_page(problems: forms.Problems, name: str) -> Response:
     )
 
 
-def _reset_page(problems: forms.Problems, user: User) -> Response:
+def _reset_page(problems: forms.Problems, user: User, token: str) -> Response:
+    asks_for_code = _asks_for_code(user)
     return render(
         "forgot/reset.html",
         status=400 if problems else 200,
         problems=problems,
         user=user,
-        asks_for_code=_asks_for_code(user),
-        has_passkey=has_passkey(current.tx(), user),
+        asks_for_code=asks_for_code,
+        passkey=passkey_forms.to_reset(user, token) if asks_for_code else None,
         shortest=current.services().new_passwords.shortest(user),
     )

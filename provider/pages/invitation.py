@@ -1,4 +1,4 @@
-"""Accepting an invitation: user name and password for an address that the link has proved."""
+"""Accepting an invitation: user name, and a password or a passkey, for an address that the link has proved."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from werkzeug.wrappers import Response
 
 from provider.accounts.invitations import Invitation, InvitationOver
 from provider.accounts.users import NameTaken
-from provider.pages.account_form import AccountForm, begin_session, username_taken
+from provider.pages import passkey_forms
+from provider.pages.account_form import AccountForm, begin_session, chosen_key, username_taken
+from provider.sign_in.passkeys import PasskeyTaken
 from provider.web import current, error_pages, forms, locale
 from provider.web.rendering import render
 
@@ -33,26 +35,26 @@ def accept(token: str) -> Response:
     services, tx, origin = current.services(), current.tx(), current.origin()
     if _has_account(invitation):
         return _account_exists(invitation)
-    form = AccountForm.sent(email=invitation.email, is_admin=invitation.is_admin)
+    form = AccountForm.sent(email=invitation.email, is_admin=invitation.is_admin, may_have_passkey=True)
     if locale.is_chosen_here():
         return _page(forms.Problems(), invitation, form)
     tx.commit()  # no transaction is open while the password is judged and hashed
     problems = form.problems(allowed=invitation.username or "")
     if "username" not in problems and services.users.is_username_taken(tx, form.username):
         problems.add("username", username_taken())
-    if problems:
+    key = None if problems else chosen_key(form, problems)
+    if key is None:
         return _page(problems, invitation, form)
-    tx.commit()
-    password_hash = services.passwords.hash(form.password)
     try:
         user = services.invitations.accept(
             tx,
             origin,
             token,
             username=form.username,
-            password_hash=password_hash,
+            password_hash=key if isinstance(key, str) else None,
             locale=locale.language(),
         )
+        return begin_session(user, key, "/account/second-factor", notice="welcome")
     except InvitationOver:
         return error_pages.show(404, "invitation")
     except NameTaken as error:
@@ -61,7 +63,10 @@ def accept(token: str) -> Response:
             return _account_exists(invitation)
         problems.add("username", username_taken())
         return _page(problems, invitation, form)
-    return begin_session(user, "/account/second-factor", notice="welcome")
+    except PasskeyTaken:
+        tx.rollback()
+        problems.add("passkey", passkey_forms.taken())
+        return _page(problems, invitation, form)
 
 
 def _open(token: str) -> Invitation | None:
@@ -86,5 +91,6 @@ def _page(problems: forms.Problems, invitation: Invitation, form: AccountForm) -
         problems=problems,
         form=form,
         invitation=invitation,
+        passkey=passkey_forms.to_make_account(form.username),
         present=None if known is None else known.user,
     )

@@ -14,13 +14,16 @@ from flask_babel import gettext as _
 from provider.accounts.users import User
 from provider.pages.sessions import device_name
 from provider.sign_in.assurance import together
-from provider.sign_in.passkey_ceremonies import CeremonyFailed
+from provider.sign_in.passkey_ceremonies import CeremonyFailed, NewPasskey
 from provider.sign_in.passkey_challenges import ChallengeOver, Purpose
+from provider.sign_in.passkey_enrolments import PasskeysNotOffered
 from provider.sign_in.passkeys import MAX_PASSKEYS, InvalidPasskeyName, Passkey, PasskeyTaken, TooManyPasskeys
 from provider.web import current, forms
 from provider.web.guards import here
 
 FIELD = "credential"
+# What the script posts with a form that was filled in too slowly for its question: nobody was asked.
+LATE = "late"
 
 
 def to_sign_in() -> str | None:
@@ -46,6 +49,19 @@ def to_add(user: User) -> str | None:
     return _told(enrolments.options(current.tx(), current.now(), user, in_session()))
 
 
+def to_make_account(username: str) -> str | None:
+    """For a page that makes an account for whoever chooses ``username`` there, None where passkeys are not offered."""
+    enrolments = current.services().passkey_enrolments
+    if not enrolments.is_offered:
+        return None
+    return _told(enrolments.options_for_new(current.now(), username, in_session()))
+
+
+def to_reset(user: User, token: str) -> str | None:
+    """For the page behind a mailed link to a new password, None for somebody who has no passkey."""
+    return _asked_of(user, Purpose.RESET, in_link(token))
+
+
 def answer() -> str:
     """What the page's script has sent, empty for a form that was sent by hand."""
     return forms.secret(FIELD)
@@ -62,11 +78,24 @@ def add(problems: forms.Problems) -> Passkey | None:
     except TooManyPasskeys:
         problems.add("", too_many())
     except PasskeyTaken:
-        problems.add("", _("This passkey belongs to an account already."))
+        problems.add("", taken())
     except CeremonyFailed:
-        problems.add("", _("That didn't become a passkey that works here. Try again, or use another device."))
+        problems.add("", unusable())
     except ChallengeOver:
         problems.add("", took_too_long())
+    return None
+
+
+def made_for_account(problems: forms.Problems) -> NewPasskey | None:
+    """The passkey that the script has made for an account to be, None with what was wrong in ``problems``."""
+    try:
+        if answer() == LATE:
+            raise ChallengeOver
+        return current.services().passkey_enrolments.check_new(current.tx(), current.now(), in_session(), answer())
+    except (CeremonyFailed, PasskeysNotOffered):
+        problems.add("passkey", unusable())
+    except ChallengeOver:
+        problems.add("passkey", took_too_long())
     return None
 
 
@@ -93,6 +122,19 @@ def in_step() -> str:
 def in_session() -> str:
     """Who alone may answer what is asked of a signed-in person."""
     return f"{current.browser()}|{current.cookie('session')}"
+
+
+def in_link(token: str) -> str:
+    """Who alone may answer what is asked behind a mailed link."""
+    return f"{current.browser()}|{token}"
+
+
+def taken() -> str:
+    return str(_("This passkey belongs to an account already."))
+
+
+def unusable() -> str:
+    return str(_("That didn't become a passkey that works here. Try again, or use another device."))
 
 
 def wrong_passkey() -> str:

@@ -68,7 +68,8 @@ def prove_recovery_codes() -> Response:
         problems.add("code", _("That is none of these codes. Look at what you have saved, and type one of them."))
     if problems:
         return _codes_page(problems)
-    return see_other(waiting.destination(), notice="" if waiting.handle() else "recovery-codes-kept")
+    onward = waiting.passed_on("/signup/address") if known.user.is_unconfirmed else waiting.destination()
+    return see_other(onward, notice="" if waiting.handle() else "recovery-codes-kept")
 
 
 @pages.get("/login/second-factor")

@@ -50,7 +50,7 @@ def create_account(token: str) -> Response:
     except NameTaken:
         tx.rollback()
         return error_pages.show(404, "setup-link")
-    return begin_session(user, "/account/second-factor", notice="welcome")
+    return begin_session(user, password_hash, "/account/second-factor", notice="welcome")
 
 
 def _works(token: str) -> bool:

@@ -7,9 +7,10 @@ from werkzeug.wrappers import Response
 
 from provider.accounts.sign_ups import TooManySignUps
 from provider.accounts.users import NameTaken
-from provider.pages import waiting
-from provider.pages.account_form import AccountForm, begin_session, username_taken
+from provider.pages import passkey_forms, waiting
+from provider.pages.account_form import AccountForm, begin_session, chosen_key, username_taken
 from provider.pages.refusals import throttled, too_many_attempts
+from provider.sign_in.passkeys import PasskeyTaken
 from provider.web import current, error_pages, forms, locale
 from provider.web.rendering import render, see_other
 
@@ -35,7 +36,7 @@ def create() -> Response:
     services, tx, origin = current.services(), current.tx(), current.origin()
     if not services.sign_ups.are_open(tx):
         return error_pages.show(404, "no-sign-up")
-    form = AccountForm.sent()
+    form = AccountForm.sent(may_have_passkey=True)
     if locale.is_chosen_here():
         return _page(forms.Problems(), form)
     try:
@@ -46,27 +47,30 @@ def create() -> Response:
     problems = form.problems()
     if "username" not in problems and services.users.is_username_taken(tx, form.username):
         problems.add("username", username_taken())
-    if problems:
+    key = None if problems else chosen_key(form, problems)
+    if key is None:
         return _page(problems, form)
-    tx.commit()
-    password_hash = services.passwords.hash(form.password)
     try:
         user = services.sign_ups.create(
             tx,
             origin,
             username=form.username,
             email=form.email,
-            password_hash=password_hash,
+            password_hash=key if isinstance(key, str) else None,
             locale=locale.language(),
             request=waiting.handle(),
         )
+        return begin_session(user, key, waiting.passed_on("/signup/address"))
     except NameTaken:  # somebody else took it in between
         tx.rollback()
         problems.add("username", username_taken())
         return _page(problems, form)
+    except PasskeyTaken:
+        tx.rollback()
+        problems.add("passkey", passkey_forms.taken())
+        return _page(problems, form)
     except TooManySignUps as refusal:
         return _refused(form, refusal)
-    return begin_session(user, waiting.passed_on("/signup/address"))
 
 
 def _refused(form: AccountForm, refusal: TooManySignUps) -> Response:
@@ -84,5 +88,6 @@ def _page(problems: forms.Problems, form: AccountForm) -> Response:
         problems=problems,
         asked=asked,
         form=form,
+        passkey=passkey_forms.to_make_account(form.username),
         sign_in=waiting.passed_on("/login"),
     )

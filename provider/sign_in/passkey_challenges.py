@@ -24,6 +24,7 @@ class Purpose(StrEnum):
     AGAIN = "again"
     ADD = "add"
     SIGN_UP = "sign up"
+    RESET = "reset"
 
 
 class ChallengeOver(Exception):

@@ -16,7 +16,7 @@ from provider.sign_in.passkey_challenges import ChallengeOver, PasskeyChallenges
 from provider.sign_in.passkeys import Passkey, Passkeys
 
 # What an answer alone has to show besides the key: that the authenticator knows its person (by a finger, a face, a PIN).
-_VERIFIED = (Purpose.SIGN_IN, Purpose.AGAIN)
+_VERIFIED = (Purpose.SIGN_IN, Purpose.AGAIN, Purpose.RESET)
 
 
 class WrongPasskey(Exception):
@@ -87,6 +87,10 @@ class PasskeyProofs:
         """The methods by which a signed-in user has proved themselves once more. Raises what ``sign_in`` does."""
         _user, passkey = self._prove(tx, origin, Purpose.AGAIN, _of(user, bound_to), text, user)
         return (*passkey.amr, "mfa")
+
+    def for_new_password(self, tx: Transaction, origin: Origin, user: User, bound_to: str, text: str) -> None:
+        """Stands in for the code behind a mailed link, which ``bound_to`` names as well. Raises what ``sign_in`` does."""
+        self._prove(tx, origin, Purpose.RESET, _of(user, bound_to), text, user)
 
     def _prove(
         self, tx: Transaction, origin: Origin, purpose: Purpose, bound_to: str, text: str, expected: User | None

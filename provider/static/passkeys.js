@@ -1,6 +1,7 @@
 // The browser's part of passkeys. Without it, and in browsers that have none, the forms below stay hidden.
 // A form says in `data-passkey` whether one is to be had ("get") or made ("create"), in `data-options` what is to be asked
-// (Web Authentication Level 3 §5.1.8, §5.1.9), and in `data-say-…` what to tell a person. The answer is posted with it.
+// (Web Authentication Level 3 §5.1.8, §5.1.9), and in `data-say-…` what to tell a person. The answer is posted with it, or
+// with the form that `data-goes-with` names, once the fields in `data-needs` are filled in there.
 "use strict";
 
 {
@@ -10,10 +11,19 @@
     btoa(String.fromCharCode(...new Uint8Array(buffer))).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
   const BUFFERS = ["clientDataJSON", "attestationObject", "authenticatorData", "signature", "userHandle"];
 
+  const whole = (form) => document.getElementById(form.dataset.goesWith) ?? form;
+  const isFilledIn = (form) =>
+    form.reportValidity() &&
+    (form.dataset.needs?.split(" ") ?? []).every((name) => whole(form).elements[name].reportValidity());
+
   const asked = (form) => {
     const options = JSON.parse(form.dataset.options);
     options.challenge = bytes(options.challenge);
-    if (options.user) options.user.id = bytes(options.user.id);
+    if (options.user) {
+      options.user.id = bytes(options.user.id);
+      const typed = whole(form).elements.username?.value.trim();
+      if (typed) options.user.name = options.user.displayName = typed;
+    }
     for (const name of ["allowCredentials", "excludeCredentials"])
       for (const known of options[name] ?? []) known.id = bytes(known.id);
     return options;
@@ -26,10 +36,11 @@
     return JSON.stringify({ id: made.id, rawId: text(made.rawId), type: made.type, response });
   };
 
-  const send = (form, made) => {
-    form.elements.credential.value = answered(made);
-    form.submit();
+  const post = (form, answer) => {
+    whole(form).elements.credential.value = answer;
+    whole(form).submit();
   };
+  const send = (form, made) => post(form, answered(made));
 
   const tell = (form, sentence) => {
     const said = form.querySelector("[role=alert]") ?? document.createElement("p");
@@ -61,8 +72,9 @@
   };
 
   const ask = async (form, button) => {
-    if (!form.reportValidity()) return;
-    if (isOver(form)) return openAgain();
+    if (!isFilledIn(form)) return;
+    // What was typed comes back with the page's next question.
+    if (isOver(form)) return whole(form) === form ? openAgain() : post(form, "late");
     offer?.abort();
     button.disabled = true;
     try {

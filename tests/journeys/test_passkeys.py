@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,7 +20,7 @@ PHONE = {"width": 390, "height": 844}
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("home")) as running:
+    with serving(tmp_path_factory.mktemp("home"), settings={"MCP_SIGN_UP": "open"}) as running:
         yield running
 
 
@@ -119,10 +120,55 @@ def test_a_passkey_from_adding_it_to_its_end(server: Server, open_browser: Open)
     assert [it for it in wrong if "400" not in it] == []
 
 
+def test_an_account_is_made_with_a_passkey_and_no_password(server: Server, open_browser: Open) -> None:
+    server.user("erin", Person("erin").password, "--verified")  # nobody signs up before there is a first account
+    person = Person("frank")
+    page = open_browser(viewport=PHONE, is_mobile=True).new_page()
+    wrong = complaints(page, server)
+    devtools, name = authenticator(page)
+    page.goto(f"{server.origin}/signup")
+    assert page.evaluate(MISFITS) == []
+    make = page.get_by_role("button", name="Create the account with a passkey")
+
+    # Nobody is asked for a passkey before there is a name for it.
+    page.get_by_label("User name").fill("ERIN")
+    make.click()
+    expect(page.get_by_label("E-mail address")).to_be_focused()
+    assert devtools.send("WebAuthn.getCredentials", {"authenticatorId": name})["credentials"] == []
+
+    # A name that is taken is said at its place, and what was typed stays.
+    page.get_by_label("E-mail address").fill(person.email)
+    make.click()
+    expect(page.get_by_label("User name")).to_have_accessible_description(re.compile("This user name is taken"))
+    expect(page.get_by_label("E-mail address")).to_have_value(person.email)
+    page.get_by_label("User name").fill(person.username)
+    make.click()
+    heading(page, "Save your recovery codes")
+    made = devtools.send("WebAuthn.getCredentials", {"authenticatorId": name})["credentials"]
+    assert {it["userName"] for it in made} == {"ERIN", person.username}
+    page.get_by_label("Type one of them").fill(page.locator(".codes li").first.inner_text())
+    page.get_by_role("button", name="I have saved these codes").click()
+    heading(page, "Check your mail")
+
+    # A new password behind a mailed link takes the passkey in place of a code.
+    page.goto(server.mcp_core_json("user", "reset-password", person.username, "--print-link")["link"])
+    assert page.evaluate(MISFITS) == []
+    use = page.get_by_role("button", name="Use a passkey")
+    use.click()
+    expect(page.get_by_label("New password")).to_be_focused()
+    page.get_by_label("New password").fill(person.password)
+    use.click()
+    page.wait_for_url("**/account")  # by way of the sign-in page, where the field of the user name offers the passkey
+    assert [it for it in wrong if "400" not in it] == []
+
+
 def test_without_scripts_nothing_of_it_is_in_the_way(server: Server, open_browser: Open) -> None:
     person = Person("bora")
     server.user(person.username, person.password, "--verified")
     page = open_browser(java_script_enabled=False).new_page()
+    page.goto(f"{server.origin}/signup")
+    expect(page.get_by_role("button", name="Create the account", exact=True)).to_be_visible()
+    expect(page.get_by_role("button", name="Create the account with a passkey")).to_be_hidden()
     page.goto(f"{server.origin}/login")
     expect(page.get_by_role("button", name="Sign in with a passkey")).to_be_hidden()
     sign_in(page, server, person)

@@ -156,6 +156,10 @@ def _getting_in(seen: Walk, site: Site, language: str) -> None:
     seen.saw("sign-up", visitor)
     visitor.post("/signup", {"username": "admin", "email": HOSTILE, "password": "short"})
     seen.saw("sign-up with mistakes", visitor, 400)
+    visitor.post("/signup", {"username": HOSTILE, "email": "dana@example.com", "credential": "{}"})
+    seen.saw("sign-up with a passkey and mistakes", visitor, 400)
+    visitor.post("/signup", {"username": "dana", "email": "dana@example.com", "credential": "{}"})
+    seen.saw("sign-up, wrong passkey", visitor, 400)
     visitor.ask(site.client(HOSTILE), prompt="create")
     seen.saw("sign-up for an application", visitor)
     site.later(seconds=1)
@@ -419,6 +423,18 @@ def _forgotten(seen: Walk, site: Site, visitor: Visitor) -> None:
     seen.saw("reset", visitor)
     visitor.post(link, {"password": "", "code": ""})
     seen.saw("reset, nothing typed", visitor, 400)
+    with Transaction(site.engine) as tx:
+        user = site.services.users.find_by_login(tx, "anna")
+        assert user is not None
+        token = site.services.sessions.start(tx, site.by, user.id, ("pwd",))
+        link = site.services.new_passwords.send_link(tx, site.by, user, letter="password_reset").removeprefix(ORIGIN)
+    owner = Visitor(site, language=visitor.language)
+    owner.set_cookie(SESSION, token)
+    owner.add_passkey()
+    visitor.get(link)
+    seen.saw("reset, with a passkey", visitor)
+    visitor.post(link, {"password": PASSWORD.upper(), "credential": "{}"})
+    seen.saw("reset, wrong passkey", visitor, 400)
 
 
 def _lost(seen: Walk, site: Site, visitor: Visitor) -> None:

@@ -11,8 +11,10 @@ from database.models import Invitation as InvitationRow
 from database.models import User as UserRow
 from database.transaction import Transaction
 from provider.accounts.users import NameTaken
+from tests.authenticator import Authenticator
 from tests.letters import letters
 from tests.pages.site import ORIGIN, PASSWORD, Site, Visitor
+from tests.pages.test_passkeys import by_passkey as sign_in_by_passkey
 
 CHOSEN = {"username": "dana", "password": PASSWORD}
 
@@ -189,3 +191,37 @@ def test_invitations_are_deleted_a_month_after_they_were_over(site: Site) -> Non
         assert purge(tx, site.now) == 0
         site.later(days=1)
         assert purge(tx, site.now) == 1
+
+
+@pytest.mark.parametrize("is_admin", [False, True])
+def test_an_invitation_is_accepted_with_a_passkey(site: Site, visitor: Visitor, is_admin: bool) -> None:
+    path, device = invite(site, is_admin=is_admin), Authenticator(ORIGIN)
+    visitor.get(path)
+    asked = visitor.asked()
+    visitor.post(path, {"username": "root", "credential": device.create(asked)})
+    assert "is kept for the people who run" in visitor.document.by_id("username-mistake").text
+    visitor.post(path, {"username": "dana", "credential": "{}"})
+    assert "didn't become a passkey" in visitor.document.by_id("errors").text
+    assert visitor.document.by_id("username").get("value") == "dana"
+    device = Authenticator(ORIGIN)
+    visitor.post(path, {"username": "dana", "credential": device.create(visitor.asked())})
+    assert (visitor.page.status, visitor.to) == (303, "/account/second-factor/recovery-codes")
+    row = user_row(site, "dana")
+    assert (row["password_hash"], row["is_verified"], row["is_admin"]) == (None, 1, int(is_admin))
+    assert visitor.get("/account").status == 200, "the second factor is there, also where one is demanded"
+    assert sign_in_by_passkey(Visitor(site), device).to == "/account"
+    assert is_over(Visitor(site), path)
+
+
+def test_a_passkey_that_is_somebodys_uses_no_invitation_up(site: Site, visitor: Visitor) -> None:
+    owner = Visitor(site)
+    owner.sign_in(site.account("ana"))
+    device = owner.add_passkey()
+    path = invite(site)
+    visitor.get(path)
+    same = Authenticator(ORIGIN).create(visitor.asked(), credential_id=device.credentials[0].id)
+    visitor.post(path, {"username": "dana", "credential": same})
+    assert (visitor.page.status, "belongs to an account already" in visitor.page.text) == (400, True)
+    assert user_row(site, "dana") is None
+    visitor.post(path, CHOSEN)
+    assert visitor.page.status == 303

@@ -259,7 +259,7 @@ def test_who_has_just_signed_in_with_a_passkey_needs_no_code(site: Site, ana: Ac
     visitor, device = with_passkey(site, ana)
     forget(site, "ana")
     link, elsewhere = link_of(site), Visitor(site)
-    assert "sign in with it in this browser" in elsewhere.get(link).text
+    assert elsewhere.get(link).form("code", "password")
     assert elsewhere.post(link, {"password": NEW}).status == 400
     erin = Visitor(site)
     erin.sign_in(site.account("erin", second_factor=True))
@@ -269,6 +269,59 @@ def test_who_has_just_signed_in_with_a_passkey_needs_no_code(site: Site, ana: Ac
     by_passkey(elsewhere, device)
     elsewhere.post(link, {"password": NEW})
     assert elsewhere.to == "/login"
+
+
+def test_a_passkey_takes_the_place_of_the_code_behind_the_link(site: Site, ana: Account) -> None:
+    """Also in an account that has nothing but passkeys."""
+    _, device = with_passkey(site, ana)
+    _, strangers = with_passkey(site, site.account("erin"))
+    with site.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE users SET password_hash = NULL WHERE username = 'ana'")
+    forget(site, "ana")
+    link, visitor, before = link_of(site), Visitor(site), site.rows("users")
+    visitor.get(link)
+    again = device.get(visitor.asked())
+    assert visitor.post(link, {"credential": again}).status == 400
+    assert visitor.document.by_id("password-mistake"), "and the answer is not used up by that"
+    device.verifies = False
+    unverified = device.get(visitor.asked())
+    device.verifies = True
+    for answer, said in (
+        ("{}", "That passkey didn't work here."),
+        ("late", "That took a little too long."),
+        (unverified, "That passkey didn't work here."),
+        (strangers.get({**visitor.asked(), "allowCredentials": []}), "That passkey didn't work here."),
+    ):
+        assert visitor.post(link, {"password": NEW, "credential": answer}).status == 400
+        assert visitor.page.text.count(said) == 1
+    assert visitor.post(link, {"password": "short", "credential": device.get(visitor.asked())}).status == 400
+    assert site.rows("users") == before
+    visitor.post(link, {"password": NEW, "credential": device.get(visitor.asked())})
+    assert (visitor.to, visitor.cookie(SESSION)) == ("/login", "")
+    visitor.post("/login", {"username": "ana", "password": NEW})
+    assert visitor.to == "/login/code"
+
+
+def test_an_answer_behind_a_link_is_good_in_that_browser_for_that_link_and_nothing_else(
+    site: Site, ana: Account
+) -> None:
+    signed_in, device = with_passkey(site, ana)
+    forget(site, "ana")
+    link, visitor, other = link_of(site), Visitor(site), Visitor(site)
+    visitor.get(link)
+    asked = visitor.asked()
+    other.get(link)
+    signed_in.get("/login/again?to=passkeys")
+    assert other.post(link, {"password": NEW, "credential": device.get(asked)}).status == 400
+    again = device.get({**asked, "challenge": signed_in.asked()["challenge"]})
+    assert visitor.post(link, {"password": NEW, "credential": again}).status == 400
+    visitor.post("/login", {"credential": device.get(asked)})
+    assert (visitor.page.status, visitor.cookie(SESSION)) == (400, "")
+    site.later(seconds=61)
+    forget(site, "ana")
+    newer = link_of(site)
+    assert visitor.post(newer, {"password": NEW, "credential": device.get(asked)}).status == 400
+    assert signs_in(site, ana, PASSWORD)
 
 
 def test_known_unknown_and_disabled_names_get_the_same_answer_and_leave_the_same_row(site: Site, ana: Account) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 import unicodedata
 from dataclasses import replace
@@ -16,9 +18,13 @@ from database.transaction import Transaction
 from provider.accounts import sign_ups
 from provider.accounts.confirmations import LETTERS_PER_ADDRESS, LINK_SECONDS, PAUSE_SECONDS
 from provider.accounts.sign_ups import MADE_PER_SOURCE, UNCONFIRMED_FOR
+from provider.accounts.users import NameTaken
+from tests.authenticator import Authenticator
 from tests.letters import Letter, letters
 from tests.pages.conftest import SiteFactory
-from tests.pages.site import CALLBACK, ORIGIN, PASSWORD, SESSION, Site, Visitor, handle_in
+from tests.pages.site import BROWSER, CALLBACK, ORIGIN, PASSWORD, SESSION, Site, Visitor, handle_in
+from tests.pages.test_passkeys import amr_of
+from tests.pages.test_passkeys import by_passkey as sign_in_by_passkey
 
 OPEN: dict[str, Any] = {"sign_up": "open", "smtp_url": "smtps://mail.example", "mail_from": "id@mail.example"}
 NEW = {"username": "dana", "email": "dana@example.com", "password": PASSWORD}
@@ -527,3 +533,158 @@ def test_the_way_back_never_leaves_our_site(site: Site, visitor: Visitor) -> Non
         visitor.get(f"/signup/address?{query}")
         assert visitor.page.status in (303, 400)
         assert visitor.to in ("", "/account"), query
+
+
+# --- with a passkey --------------------------------------------------------------------------------------------------
+
+CODES = "/account/second-factor/recovery-codes"
+
+
+def by_passkey(visitor: Visitor, path: str = "/signup", *, device: Authenticator | None = None, **fields: str) -> str:
+    """Sends what the script of the page makes of the form. Returns the answer of the authenticator."""
+    visitor.get(path)
+    made = (device or Authenticator(ORIGIN)).create(visitor.asked())
+    visitor.post(path, {**NEW, "password": "", **fields, "credential": made})
+    return made
+
+
+def test_an_account_is_made_with_a_passkey_and_has_no_password(site: Site, visitor: Visitor) -> None:
+    device = Authenticator(ORIGIN)
+    by_passkey(visitor, device=device)
+    assert (visitor.page.status, visitor.to) == (303, CODES), visitor.page.text
+    codes = re.findall(r"<li>([a-z0-9-]{15})</li>", visitor.follow().html)
+    assert len(codes) == 10
+    assert amr_of(site, visitor) == (("hwk", "user", "mfa"), "phr")
+    row = user_row(site, "dana")
+    assert (row["password_hash"], row["password_changed_at"], row["is_verified"]) == (None, None, 0)
+    (passkey,) = site.rows("passkeys")["passkeys"]
+    assert "Firefox on Linux" in passkey
+    visitor.post(CODES, {"code": codes[0]})
+    assert visitor.to == "/signup/address"
+    (letter,) = posted(site)
+    assert letter.name == "confirm_address"
+    visitor.post(path_of(letter), {"action": "confirm"})
+    other = sign_in_by_passkey(Visitor(site), device)
+    assert other.to == "/account"
+    stranger = Visitor(site)
+    for password in ("", PASSWORD):
+        stranger.post("/login", {"username": "dana", "password": password})
+        assert (stranger.page.status, stranger.cookie(SESSION)) == (400, "")
+
+
+def test_with_a_passkey_it_goes_on_into_the_application(site: Site, visitor: Visitor) -> None:
+    visitor.ask(site.client(), prompt="create")
+    site.later(seconds=5)
+    by_passkey(visitor, visitor.page.url)
+    assert visitor.to.startswith(f"{CODES}?request=")
+    codes = re.findall(r"<li>([a-z0-9-]{15})</li>", visitor.follow().html)
+    visitor.post(visitor.page.url, {"code": codes[0]})
+    assert visitor.to.startswith("/signup/address?request=")
+    (letter,) = posted(site)
+    visitor.post(path_of(letter), {"action": "confirm"})
+    allow(visitor)
+
+
+def test_with_a_passkey_as_well_a_known_address_is_answered_as_an_unknown_one(site: Site) -> None:
+    site.account("bob")
+    answers, rows = [], []
+    for number, email in enumerate(("bob@example.com", "new@example.com")):
+        visitor = Visitor(site)
+        before = {name: len(found) for name, found in site.rows().items()}
+        by_passkey(visitor, username=f"person{number}", email=email)
+        headers = sorted(name for name, _ in visitor.answer.headers)
+        said = re.sub(r"[a-z0-9]{7}-[a-z0-9]{7}", "", visitor.follow().text)
+        answers.append((visitor.page.status, visitor.page.url, headers, said))
+        rows.append({name: len(found) - before[name] for name, found in site.rows().items()} | {"rate_counters": 0})
+    assert answers[0] == answers[1]
+    assert rows[0] == rows[1]
+    assert [letter.name for letter in posted(site)] == ["account_exists", "confirm_address"]
+
+
+@pytest.mark.parametrize("field, typed, said", [it for it in WRONG if it[0] != "password"][::4])
+def test_with_a_passkey_names_are_looked_at_as_ever(
+    site: Site, visitor: Visitor, field: str, typed: str, said: str
+) -> None:
+    by_passkey(visitor, **{field: typed})
+    assert visitor.page.status == 400
+    assert said in visitor.document.by_id(f"{field}-mistake").text
+    assert len(site.rows("users")["users"]) == 1
+    assert site.rows("passkeys")["passkeys"] == []
+
+
+def test_a_bad_answer_is_said_at_its_place_and_what_was_typed_stays(site: Site, visitor: Visitor) -> None:
+    stranger = Visitor(site)
+    stranger.get("/signup")
+    strangers = Authenticator(ORIGIN).create(stranger.asked())
+    visitor.get("/signup")
+    elsewhere = Authenticator(ORIGIN).create(visitor.asked(), page="https://evil.example")
+    unverified = Authenticator(ORIGIN, verifies=False).create(visitor.asked())
+    for answer, said in (
+        ("{}", "didn't become a passkey"),
+        ("nonsense", "didn't become a passkey"),
+        (elsewhere, "didn't become a passkey"),
+        (unverified, "didn't become a passkey"),
+        (strangers, "took a little too long"),
+        ("late", "took a little too long"),
+    ):
+        visitor.post("/signup", {**NEW, "credential": answer})
+        assert visitor.page.status == 400, answer
+        assert said in visitor.document.by_id("errors").text
+        assert visitor.document.by_id("username").get("value") == "dana"
+        assert visitor.document.by_id("email").get("value") == "dana@example.com"
+        assert visitor.asked()["challenge"]
+    assert len(site.rows("users")["users"]) == 1
+    assert not visitor.cookie(SESSION)
+
+
+def test_an_answer_makes_one_account_and_a_passkey_belongs_to_one(site: Site, visitor: Visitor) -> None:
+    made = by_passkey(visitor)
+    known = json.loads(made)["rawId"]
+    thief = Visitor(site)
+    thief.set_cookie(BROWSER, visitor.cookie(BROWSER))
+    thief.post("/signup", {**NEW, "username": "eve", "credential": made})
+    assert (thief.page.status, "took a little too long" in thief.page.text) == (400, True)
+    other = Visitor(site)
+    other.get("/signup")
+    same = Authenticator(ORIGIN).create(
+        other.asked(), credential_id=base64.urlsafe_b64decode(known + "=" * (-len(known) % 4))
+    )
+    other.post("/signup", {**NEW, "username": "frank", "credential": same})
+    assert (other.page.status, "belongs to an account already" in other.page.text) == (400, True)
+    assert [user_row(site, name) for name in ("eve", "frank")] == [None, None]
+    assert len(site.rows("passkeys")["passkeys"]) == 1
+
+
+def test_a_name_taken_in_the_same_moment_leaves_nothing_behind(
+    site: Site, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site.services.users, "is_username_taken", lambda *_: False)
+    monkeypatch.setattr(site.services.sign_ups, "create", _taken)
+    by_passkey(visitor)
+    assert "is taken" in visitor.document.by_id("username-mistake").text
+    assert site.rows("passkeys")["passkeys"] == []
+
+
+def _taken(*_: Any, **__: Any) -> None:
+    raise NameTaken("username")
+
+
+def test_on_a_bare_address_no_account_is_made_with_a_passkey(site_factory: SiteFactory) -> None:
+    issuer = "http://127.0.0.1:8000"
+    site = site_factory(issuer=issuer, sign_up="open")
+    site.account("ana")
+    visitor = Visitor(site, origin=issuer)
+    visitor.get("/signup")
+    assert "data-passkey" not in visitor.page.html
+    answer = Authenticator(issuer).create({"rp": {"id": "127.0.0.1"}, "user": {"id": "eA"}, "challenge": "eA"})
+    ours = {"Origin": issuer, "Sec-Fetch-Site": "same-origin"}
+    visitor.post("/signup", {**NEW, "credential": answer}, headers=ours)
+    assert (visitor.page.status, user_row(site, "dana")) == (400, None)
+
+
+def test_the_first_account_has_a_password(site_factory: SiteFactory) -> None:
+    site = site_factory(**OPEN)
+    visitor, link = Visitor(site), site.setup_link()
+    visitor.post(link, {**NEW, "password": "", "credential": "{}"})
+    assert "Choose a password" in visitor.document.by_id("password-mistake").text
+    assert site.rows("users")["users"] == []
