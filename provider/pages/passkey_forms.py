@@ -79,7 +79,7 @@ def add(problems: forms.Problems) -> Passkey | None:
         problems.add("", too_many())
     except PasskeyTaken:
         problems.add("", taken())
-    except CeremonyFailed:
+    except (CeremonyFailed, PasskeysNotOffered):
         problems.add("", unusable())
     except ChallengeOver:
         problems.add("", took_too_long())

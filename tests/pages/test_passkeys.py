@@ -377,6 +377,10 @@ def test_a_bare_address_has_no_passkeys_and_says_so(site_factory: SiteFactory, i
     assert visitor.get("/.well-known/passkey-endpoints").status == 404
     ours = {"Origin": issuer.removesuffix("/oauth"), "Sec-Fetch-Site": "same-origin"}
     assert visitor.post("/login", {"credential": "{}"}, headers=ours).status == 400
+    visitor.post("/login", {"username": site.account("ana").user.username, "password": PASSWORD}, headers=ours)
+    token = visitor.get(PAGE).html.partition('name="csrf_token" value="')[2][:64]
+    made = Authenticator(ORIGIN).create({**_new_options(), "challenge": "eA"})
+    assert visitor.post(PAGE, {"credential": made, "name": "Key"}, token=token, headers=ours).status == 400
 
 
 def test_managers_find_where_passkeys_are(visitor: Visitor) -> None:
