@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import Select, delete, select
 
 from database.models import AuditRecord
 from database.models.columns import first_id
@@ -21,7 +21,9 @@ _TABLE = AuditRecord.__table__
 class Entry:
     """One thing that happened. ``actor`` is who did it when that was not the person."""
 
+    id: str
     action: str
+    outcome: str
     actor: str | None
     details: Mapping[str, Any]
     ip_address: str | None
@@ -37,8 +39,20 @@ class Activity:
 
     def of(self, user_id: str, actions: Collection[str]) -> Listed[Entry]:
         """One person's records of these kinds, the newest first."""
-        mine = select(AuditRecord).where(_TABLE.c.user_id == user_id, _TABLE.c.action.in_(actions))
-        return Listed(mine.order_by(_TABLE.c.created_at.desc(), _TABLE.c.id.desc()), _entry_of)
+        kinds = select(AuditRecord).where(_TABLE.c.action.in_(actions))
+        return Listed(_newest_first(kinds, user_id), lambda entity: _entry_of(row_of(entity)))
+
+    def before(
+        self, tx: Transaction, user_id: str, position: tuple[datetime.datetime, str] | None, limit: int
+    ) -> Sequence[Entry]:
+        """At most ``limit`` records of one person, the newest first: those before one's time and id, or the newest."""
+        statement = select(_TABLE)
+        if position is not None:
+            moment, last_id = position
+            earlier = (_TABLE.c.created_at < moment) | ((_TABLE.c.created_at == moment) & (_TABLE.c.id < last_id))
+            statement = statement.where(_TABLE.c.created_at <= moment, earlier)
+        rows = tx.execute(_newest_first(statement, user_id).limit(limit)).mappings()
+        return [_entry_of(row) for row in rows]
 
     def purge(self, tx: Transaction, now: datetime.datetime, limit: int = 1000) -> int:
         """Deletes records that are older than they are kept, found by their ids, which begin with their time."""
@@ -51,7 +65,11 @@ class Activity:
         return len(ids)
 
 
-def _entry_of(entity: AuditRecord) -> Entry:
-    row = row_of(entity)
-    same = ("action", "actor", "ip_address", "user_agent", "created_at")
+def _newest_first(statement: Select[Any], user_id: str) -> Select[Any]:
+    mine = statement.where(_TABLE.c.user_id == user_id)
+    return mine.order_by(_TABLE.c.created_at.desc(), _TABLE.c.id.desc())
+
+
+def _entry_of(row: Mapping[Any, Any]) -> Entry:
+    same = ("id", "action", "outcome", "actor", "ip_address", "user_agent", "created_at")
     return Entry(**{name: row[name] for name in same}, details=row["metadata"] or {})

@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 
 from database.transaction import Transaction
 from provider.accounts.api_keys import TooManyKeys
-from provider.accounts.own_activity import activity_before
 from provider.accounts.profile_fields import InvalidField, checked_fields, profile_of
 from provider.doors.endpoint import Endpoint
 from provider.endpoints.bearer import Caller, caller, require_recent_sign_in
@@ -176,7 +175,7 @@ class SelfService:
         if position is not None:
             moment, _, last_id = position.partition("|")
             before = (datetime.datetime.fromisoformat(moment), last_id)
-        found = activity_before(tx, known.user.id, before=before, limit=limit + 1)
+        found = self._services.activity.before(tx, known.user.id, before, limit + 1)
         return self._piece(
             known, "activity", found, limit, activity_view, lambda it: f"{it.created_at.isoformat()}|{it.id}"
         )

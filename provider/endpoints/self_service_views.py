@@ -6,8 +6,8 @@ import datetime
 from collections.abc import Sequence
 from typing import Any
 
+from provider.accounts.activity import Entry
 from provider.accounts.consents import Consent
-from provider.accounts.own_activity import Activity
 from provider.accounts.profile_fields import OF_USERS
 from provider.accounts.users import User
 from provider.protocol.client import Client
@@ -68,14 +68,15 @@ def key_view(key: Client) -> dict[str, Any]:
     }
 
 
-def activity_view(event: Activity) -> dict[str, Any]:
+def activity_view(entry: Entry) -> dict[str, Any]:
+    """What else the record says is for operators."""
     return {
-        "id": event.id,
-        "action": event.action,
-        "outcome": event.outcome,
-        "ip_address": event.ip_address,
-        "user_agent": event.user_agent,
-        "created_at": _when(event.created_at),
+        "id": entry.id,
+        "action": entry.action,
+        "outcome": entry.outcome,
+        "ip_address": entry.ip_address,
+        "user_agent": entry.user_agent,
+        "created_at": _when(entry.created_at),
     }
 
 

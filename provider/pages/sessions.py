@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response
 from provider.protocol.user_agents import browser_and_system
 from provider.sign_in.devices import Device, devices_of
 from provider.sign_in.sessions import Session
-from provider.web import current, forms
+from provider.web import current, forms, listing
 from provider.web.guards import here, signed_in_only
 from provider.web.rendering import render, see_other
 
@@ -22,10 +22,12 @@ _PAGE = "/account/sessions"
 def show() -> Response:
     known = here()
     ordered = sorted(_devices(), key=lambda device: not device.holds(known.session.id))
+    page = listing.part_of(ordered)
     return render(
         "sessions/list.html",
         user=known.user,
-        devices=[_shown(device, known.session) for device in ordered],
+        devices=[_shown(device, known.session) for device in page.items],
+        page=page,
         are_others=any(not device.holds(known.session.id) for device in ordered),
     )
 

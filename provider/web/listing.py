@@ -6,6 +6,7 @@ request's transaction, and has no engine of its own (decision 29).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 from urllib.parse import urlencode
@@ -80,6 +81,14 @@ def page_of(listed: Listed[Item]) -> Page[Item]:
     finally:
         db.session.remove()  # a later one belongs to the transaction as it is then
     return Page(items, number, pages, found.total or 0, search())
+
+
+def part_of(whole: Sequence[Item]) -> Page[Item]:
+    """The same of a list that is short enough to be at hand as a whole, and that nobody searches."""
+    size = _number("per_page", PER_PAGE, MOST_PER_PAGE)
+    pages = max(1, -(-len(whole) // size))
+    number = min(_number("page", 1, LAST_PAGE), pages)
+    return Page(list(whole[(number - 1) * size : number * size]), number, pages, len(whole), "")
 
 
 def _number(name: str, usual: int, most: int) -> int:

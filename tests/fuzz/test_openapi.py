@@ -69,6 +69,19 @@ def test_the_application_answers_as_documented(case: schemathesis.Case) -> None:
     case.call_and_validate(checks=CHECKS)
 
 
+def test_nothing_stands_in_the_document_twice() -> None:
+    """Of two members with one name a reader of YAML takes the last, and says nothing."""
+    waiting: list[Any] = [yaml.compose(DOCUMENT.read_text(encoding="utf-8"))]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, yaml.MappingNode):
+            names = [name.value for name, _value in node.value]
+            assert len(names) == len(set(names)), node.start_mark
+            waiting += [value for _name, value in node.value]
+        elif isinstance(node, yaml.SequenceNode):
+            waiting += node.value
+
+
 def address(path: str) -> str:
     """Where a path of the document is on this host."""
     return path if path.startswith("/api/") else f"/oauth{path}"

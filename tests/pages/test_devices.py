@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from database.transaction import Transaction
 from tests.pages.site import BROWSER, SESSION, Account, Site, Visitor
 
@@ -16,8 +18,8 @@ def sign_in_again(visitor: Visitor, account: Account) -> str:
     return lost
 
 
-def shown(visitor: Visitor) -> list[str]:
-    visitor.get(PAGE)
+def shown(visitor: Visitor, address: str = PAGE) -> list[str]:
+    visitor.get(address)
     return [item.text for item in visitor.document.all("li") if item.inside("main")]
 
 
@@ -80,3 +82,29 @@ def test_a_session_from_before_stands_for_itself(site: Site, ana: Account) -> No
     visitor = Visitor(site)
     visitor.sign_in(ana)
     assert len(shown(visitor)) == 3
+
+
+def test_more_devices_than_fit_are_shown_a_page_at_a_time_the_one_at_hand_first(site: Site, ana: Account) -> None:
+    visitor = Visitor(site)
+    visitor.sign_in(ana)
+    for number in range(44):
+        site.later(seconds=1)
+        with Transaction(site.engine) as tx:
+            site.services.sessions.start(tx, replace(site.by, source=f"192.0.2.{number}"), ana.user.id, ("pwd",))
+    sizes = []
+    for number in (1, 2, 3):
+        found = shown(visitor, f"{PAGE}?page={number}")
+        sizes.append(len(found))
+        assert ["This device" in text for text in found] == [number == 1, *[False] * (len(found) - 1)]
+        assert f"Page {number} of 3" in visitor.page.text
+        assert "Sign out all other devices" in visitor.page.text
+    assert sizes == [20, 20, 5]
+    assert "192.0.2.0" in found[-1], "the others in the order of their last use"
+    assert shown(visitor, f"{PAGE}?page=99") == found
+    assert "192.0.2.43" in shown(visitor, f"{PAGE}?page=none")[1]
+    assert len(shown(visitor, f"{PAGE}?per_page=100")) == 45
+    assert "Page 1" not in visitor.page.text
+    visitor.get(f"{PAGE}?page=3")
+    last = [it.get("value") for it in visitor.document.all("input") if it.get("name") == "session"][-1]
+    visitor.post(f"{PAGE}?page=3", {"session": str(last)})
+    assert len(shown(visitor, f"{PAGE}?per_page=100")) == 44, "ended from any page"
