@@ -18,6 +18,7 @@ from sqlalchemy.dialects import mysql, sqlite
 
 from database.models import HeldAlert, metadata
 from database.transaction import Transaction
+from provider.accounts.letters import write_to
 from provider.accounts.mailed_links import MailedLinks
 from provider.accounts.users import User, Users
 from provider.deliveries.mail import Mail
@@ -91,7 +92,6 @@ class Alerts:
             return
         browser, system = browser_and_system(origin.user_agent)
         said = {
-            "username": user.username,
             "at": origin.now.isoformat(),
             "when": when(origin.now, user.time_zone),
             "network": origin.source,
@@ -102,7 +102,7 @@ class Alerts:
         has_link = any(SECRET_PATTERN.search(value) for value in values.values())
         if alert not in _WITHOUT_LINK and not has_link and (user.is_verified or to):
             said["not_me"] = self._not_me(tx, origin, user.id, alert)
-        self._post(tx, origin, user, f"alert_{alert}", said, to=to)
+        write_to(self._mail, tx, origin, user, f"alert_{alert}", said, to=to)
 
     def page(self, path: str) -> str:
         """The whole address of a page, for a letter."""
@@ -137,12 +137,12 @@ class Alerts:
         counts: dict[str, int] = defaultdict(int)
         for row in rows:
             counts[row.alert if row.alert in _REPEATED else "other"] += row.times
-        said = {"username": user.username, **{kind: str(count) for kind, count in counts.items()}}
+        said = {kind: str(count) for kind, count in counts.items()}
         said["since"] = when(min(row.first_at for row in rows), user.time_zone)
-        origin = Origin(source="", user_agent="", request_id="", now=now)
+        origin = Origin.of_server(now)
         if user.is_verified:
             said["not_me"] = self._not_me(tx, origin, user_id, max(rows, key=lambda row: row.times).alert)
-        self._post(tx, origin, user, "alerts_held", said)
+        write_to(self._mail, tx, origin, user, "alerts_held", said)
         return True
 
     def _is_too_many(self, tx: Transaction, origin: Origin, user_id: str, alert: Alert) -> bool:
@@ -166,26 +166,6 @@ class Alerts:
 
     def _not_me(self, tx: Transaction, origin: Origin, user_id: str, alert: str) -> str:
         return self.page(f"/not-me/{self._links.issue(tx, origin, user_id, alert=alert)}")
-
-    def _post(
-        self,
-        tx: Transaction,
-        origin: Origin,
-        user: User,
-        letter: str,
-        values: Mapping[str, str],
-        *,
-        to: str | None = None,
-    ) -> None:
-        self._mail.post(
-            tx,
-            origin,
-            to=to or user.email,
-            letter=letter,
-            language=user.locale,
-            values=values,
-            user_id=user.id,
-        )
 
 
 def when(moment: datetime.datetime, zone: str | None) -> str:

@@ -10,7 +10,7 @@ from database.models import User as UserRow
 from database.models import metadata
 from database.transaction import Transaction
 from provider.accounts.login_names import canonical_email, written_email
-from provider.accounts.mailed_links import LinkOver, MailedLinks
+from provider.accounts.mailed_links import PAUSE, LinkOver, MailedLinks
 from provider.accounts.users import User, Users
 from provider.audit import AuditEvent, AuditRecorder
 from provider.deliveries.mail import Mail
@@ -19,7 +19,6 @@ from provider.security.crypto import Keyring
 from provider.security.rate_limit import Limit, RateLimiter
 
 LINK_SECONDS = 86400
-PAUSE_SECONDS = 60
 # What is over goes to nobody, without a word: strangers are not to fill a mailbox, nor to learn what was sent there.
 LETTERS_PER_ADDRESS = Limit("confirmation letters per address", 3, 6 * 3600)
 LETTERS_PER_ACCOUNT = Limit("confirmation letters per account", 10, 86400)
@@ -46,9 +45,9 @@ class Confirmations:
         A link to confirm, or, where somebody else has the address, that they have an account: nobody but the mailbox is
         told which. Everything else is done in either case. Asked for twice within a minute, it is written once.
         """
-        just_now = (_LINKS.c.user_id == user.id, _LINKS.c.email == user.email)
-        since = origin.now - datetime.timedelta(seconds=PAUSE_SECONDS)
-        if tx.execute(select(_LINKS.c.id).where(*just_now, _LINKS.c.created_at > since)).first() is not None:
+        mine = (_LINKS.c.user_id == user.id, _LINKS.c.email == user.email)
+        just_now = _LINKS.c.created_at > origin.now - PAUSE
+        if tx.execute(select(_LINKS.c.id).where(*mine, just_now)).first() is not None:
             return
         address = canonical_email(user.email)
         for limit, key in ((LETTERS_PER_ACCOUNT, user.id), (LETTERS_PER_ADDRESS, address)):

@@ -14,6 +14,7 @@ from database.models import DataExport as ExportRow
 from database.models import User as UserRow
 from database.models.columns import new_id
 from database.transaction import Transaction
+from provider.accounts.letters import write_to
 from provider.accounts.own_data import archive
 from provider.accounts.users import Users
 from provider.audit import AuditEvent, AuditRecorder
@@ -147,15 +148,7 @@ class DataExports:
         sealed = self._keyring.encrypt(content, _context(export_id, user_id))
         values = {"content_encrypted": sealed, "made_at": now, "next_attempt_at": None, "expires_at": now + KEPT}
         if tx.execute(update(ExportRow).where(*is_open).values(values)).rowcount == 1:
-            self._mail.post(
-                tx,
-                Origin(source="", user_agent="", request_id="", now=now),
-                to=user.email,
-                letter="data_ready",
-                language=user.locale,
-                values={"username": user.username, "page": self._page},
-                user_id=user_id,
-            )
+            write_to(self._mail, tx, Origin.of_server(now), user, "data_ready", {"page": self._page})
 
 
 def _context(export_id: str, user_id: str) -> dict[str, str]:

@@ -73,7 +73,7 @@ class KeyExpiry:
             return
         self._mail.post(
             tx,
-            Origin(source="", user_agent="", request_id="", now=now),
+            Origin.of_server(now),
             to=row["email"],
             letter=LETTER,
             language=row["locale"],

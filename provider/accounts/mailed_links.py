@@ -16,6 +16,9 @@ from database.transaction import Transaction
 from provider.protocol.messages import Origin
 from provider.security.crypto import Keyring, SecretKind, is_secret, new_secret
 
+# Who asks twice within it is written to once: a second click, and somebody who is impatient.
+PAUSE = datetime.timedelta(minutes=1)
+
 
 class LinkOver(Exception):
     """The link is unknown, was used, was voided, or its time is over: nobody is told which."""
@@ -67,10 +70,11 @@ class MailedLinks:
         tx.mark((self._table.c.id, row["id"]))
         return row
 
-    def issued_since(self, tx: Transaction, user_id: str, moment: datetime.datetime) -> bool:
-        """Whether a user has a link that was issued after ``moment`` and has been neither used nor voided."""
-        mine = (self._table.c.user_id == user_id, self._used.is_(None), self._table.c.created_at > moment)
-        return tx.execute(select(self._table.c.id).where(*mine).limit(1)).first() is not None
+    def issued_just_now(self, tx: Transaction, now: datetime.datetime, user_id: str, **columns: Any) -> bool:
+        """Whether a user has a link, of these further ``columns``, that is younger than ``PAUSE`` and not used or voided."""
+        mine = [self._table.c[name] == value for name, value in {"user_id": user_id, **columns}.items()]
+        fresh = (self._used.is_(None), self._table.c.created_at > now - PAUSE)
+        return tx.execute(select(self._table.c.id).where(*mine, *fresh).limit(1)).first() is not None
 
     def void(self, tx: Transaction, now: datetime.datetime, user_id: str) -> int:
         """Ends every link of a user that still works. Returns how many."""

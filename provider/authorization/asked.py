@@ -7,14 +7,17 @@ import hashlib
 import json
 from dataclasses import dataclass
 
+from database.transaction import Transaction
 from provider.accounts.api_keys import scope_of_owner
 from provider.authorization.answers import ReturnAddress
 from provider.protocol.client import Client, Resource
 from provider.protocol.errors import OAuthError
 from provider.protocol.groups import Membership
 from provider.protocol.registration_digest import registration_digest
-from provider.protocol.request_rules import AuthorizationParameters
+from provider.protocol.request_rules import AuthorizationParameters, is_redirect_uri_of
 from provider.protocol.scopes import IDENTITY_SCOPES, OFFLINE_ACCESS, grantable_scope
+from provider.services import Services
+from provider.tokens.one_time import StoredRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,17 @@ class AskedFor:
     @property
     def return_address(self) -> ReturnAddress:
         return ReturnAddress(self.parameters.redirect_uri, self.parameters.state, self.parameters.response_mode)
+
+
+def asked_by(services: Services, tx: Transaction, now: datetime.datetime, stored: StoredRequest) -> AskedFor | None:
+    """What a stored request asks for, None when its client or redirect URI is gone."""
+    client = services.clients.get_by_row(tx, stored.client_row_id)
+    if client is None or not client.is_usable(now):
+        return None
+    parameters = AuthorizationParameters.from_dict(stored.parameters)
+    if not is_redirect_uri_of(client, parameters.redirect_uri):
+        return None
+    return AskedFor(client, parameters, stored.created_at, stored.consented_session_id, stored.consented_digest)
 
 
 def digest_of_request(asked: AskedFor, resource: Resource, scope: tuple[str, ...]) -> str:

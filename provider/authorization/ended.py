@@ -6,9 +6,8 @@ import datetime
 
 from database.transaction import Transaction
 from provider.authorization.answers import AuthorizationAnswers
-from provider.authorization.asked import AskedFor
+from provider.authorization.asked import AskedFor, asked_by
 from provider.protocol.messages import ProtocolResponse
-from provider.protocol.request_rules import AuthorizationParameters, is_redirect_uri_of
 from provider.services import Services
 from provider.sign_in.sessions import Session
 
@@ -47,10 +46,7 @@ class EndedRequests:
     def _find(self, tx: Transaction, now: datetime.datetime, handle: str, browser: str) -> tuple[AskedFor, bool] | None:
         """A request of this browser in whatever state, and whether it was used. None where its client is gone."""
         stored = self._services.authorization_requests.find_ended(tx, handle, browser)
-        client = None if stored is None else self._services.clients.get_by_row(tx, stored.client_row_id)
-        if stored is None or client is None or not client.is_usable(now):
+        if stored is None:
             return None
-        parameters = AuthorizationParameters.from_dict(stored.parameters)
-        if not is_redirect_uri_of(client, parameters.redirect_uri):
-            return None
-        return AskedFor(client, parameters, stored.created_at), stored.used_at is not None
+        asked = asked_by(self._services, tx, now, stored)
+        return None if asked is None else (asked, stored.used_at is not None)

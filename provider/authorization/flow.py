@@ -13,7 +13,14 @@ from database.transaction import Transaction
 from provider.accounts.users import User
 from provider.audit import AuditEvent
 from provider.authorization.answers import AuthorizationAnswers
-from provider.authorization.asked import AskedFor, consented_scope, digest_of_request, scope_of_request, withheld_scope
+from provider.authorization.asked import (
+    AskedFor,
+    asked_by,
+    consented_scope,
+    digest_of_request,
+    scope_of_request,
+    withheld_scope,
+)
 from provider.authorization.descriptions import RequestDescription, describe_request
 from provider.authorization.ended import EndedRequests
 from provider.authorization.levels import needs_step_up, wanted_levels
@@ -22,7 +29,7 @@ from provider.protocol.errors import OAuthError
 from provider.protocol.groups import NOBODY
 from provider.protocol.messages import Origin, ProtocolResponse
 from provider.protocol.redirect_uris import goes_to_a_device
-from provider.protocol.request_rules import AuthorizationParameters, is_redirect_uri_of
+from provider.protocol.request_rules import AuthorizationParameters
 from provider.protocol.scopes import IDENTITY_SCOPES, OFFLINE_ACCESS
 from provider.services import Services
 from provider.sign_in.assurance import answered
@@ -165,13 +172,7 @@ class AuthorizationFlow:
     def find(self, tx: Transaction, now: datetime.datetime, handle: str, browser: str) -> AskedFor | None:
         """The waiting request of a handle in this browser, None when it is gone, or its client or redirect URI is."""
         stored = self._services.authorization_requests.find(tx, now, handle, browser)
-        client = None if stored is None else self._services.clients.get_by_row(tx, stored.client_row_id)
-        if stored is None or client is None or not client.is_usable(now):
-            return None
-        parameters = AuthorizationParameters.from_dict(stored.parameters)
-        if not is_redirect_uri_of(client, parameters.redirect_uri):
-            return None
-        return AskedFor(client, parameters, stored.created_at, stored.consented_session_id, stored.consented_digest)
+        return None if stored is None else asked_by(self._services, tx, now, stored)
 
     def describe(
         self,

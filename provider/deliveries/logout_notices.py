@@ -149,7 +149,7 @@ class LogoutNotices:
         self._audit.record(
             tx,
             AuditEvent.LOGOUT_NOTICE_FAILED,
-            Origin(source="", user_agent="", request_id="", now=now),
+            Origin.of_server(now),
             outcome="failed",
             resource_type="oauth_clients",
             resource_id=tx.execute(client_id).scalar(),

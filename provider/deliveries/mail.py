@@ -132,7 +132,7 @@ class Mail:
         self._audit.record(
             tx,
             AuditEvent.MAIL_FAILED,
-            Origin(source="", user_agent="", request_id="", now=now),
+            Origin.of_server(now),
             user_id=letter.user_id,
             outcome="failed",
             resource_type="mail_messages",

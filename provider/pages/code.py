@@ -8,8 +8,8 @@ from werkzeug.wrappers import Response
 
 from provider.accounts.users import User
 from provider.pages import passkey_forms, waiting
-from provider.pages.refusals import codes_closed, throttled, too_many_attempts, wrong_code
-from provider.pages.signing_in import by_passkey, sign_in, start_again
+from provider.pages.refusals import codes_closed, throttled, wrong_code
+from provider.pages.signing_in import by_passkey, sign_in, sign_in_by_passkey, start_again
 from provider.sign_in.attempts import CodesClosed, Throttled
 from provider.sign_in.login import StepExpired, WrongCode
 from provider.web import cookies, current, forms, locale
@@ -41,6 +41,7 @@ def check_code() -> Response:
                 current.tx(), current.origin(), step, bound_to, answer
             ),
             lambda problems: _code_page(problems, user),
+            sign_in_by_passkey,
         )
     code = forms.text("code", limit=64)
     problems = forms.Problems()
@@ -61,8 +62,7 @@ def check_code() -> Response:
         problems.add("", codes_closed())
         return _code_page(problems, user)
     except Throttled as refusal:
-        problems.add("", too_many_attempts(refusal.until))
-        return throttled(_code_page(problems, user), refusal.until)
+        return throttled(refusal.until, problems, lambda: _code_page(problems, user))
     notice = "" if completed.recovery_codes_left is None else "recovery-code-used"
     response = sign_in(completed.user, completed.amr, notice=notice)
     if "remember" in request.form:

@@ -11,7 +11,7 @@ from provider.accounts.mailed_links import LinkOver
 from provider.accounts.renaming import NameIsAnother
 from provider.accounts.users import NameTaken
 from provider.pages.mailed_links import link_over
-from provider.pages.refusals import throttled, too_many_attempts
+from provider.pages.refusals import throttled
 from provider.sign_in.address_changes import AddressChange, SameAddress, TooManyLetters
 from provider.web import cookies, current, forms
 from provider.web.guards import here, signed_in_only
@@ -43,8 +43,7 @@ def change() -> Response:
     except SameAddress:
         problems.add("email", _("That is your address already."))
     except TooManyLetters as refusal:
-        problems.add("", too_many_attempts(refusal.until))
-        return throttled(_page(problems, email), refusal.until)
+        return throttled(refusal.until, problems, lambda: _page(problems, email))
     return _page(problems, email) if problems else see_other(_PAGE, notice="address-asked")
 
 

@@ -10,7 +10,7 @@ from provider.accounts.mailed_links import LinkOver
 from provider.accounts.users import User
 from provider.pages import passkey_forms, waiting
 from provider.pages.mailed_links import link_over
-from provider.pages.refusals import codes_closed, throttled, too_many_attempts
+from provider.pages.refusals import codes_closed, throttled
 from provider.pages.words import weak_password
 from provider.sign_in.attempts import CodesClosed, Throttled
 from provider.sign_in.login import WrongCode
@@ -95,8 +95,7 @@ def reset(token: str) -> Response:
     except (LinkOver, PasswordIsAnother):
         return _over()
     except Throttled as refusal:
-        problems.add("", too_many_attempts(refusal.until))
-        return throttled(_reset_page(problems, user, token), refusal.until)
+        return throttled(refusal.until, problems, lambda: _reset_page(problems, user, token))
     if problems:
         return _reset_page(problems, user, token)
     response = see_other("/login", notice="password-reset")

@@ -9,8 +9,8 @@ from werkzeug.wrappers import Response
 from provider.accounts.users import User
 from provider.authorization.descriptions import RequestDescription
 from provider.pages import passkey_forms, waiting
-from provider.pages.refusals import throttled, too_many_attempts
-from provider.pages.signing_in import by_passkey, new_password_needed, sign_in
+from provider.pages.refusals import throttled
+from provider.pages.signing_in import by_passkey, new_password_needed, sign_in, sign_in_by_passkey
 from provider.sign_in.attempts import Throttled
 from provider.sign_in.login import WrongCredentials
 from provider.sign_in.second_factors import has_second_factor
@@ -51,6 +51,7 @@ def check_password() -> Response:
         return by_passkey(
             lambda answer: services.passkey_proofs.sign_in(current.tx(), current.origin(), bound_to, answer),
             lambda problems: _login_page(problems, ""),
+            sign_in_by_passkey,
         )
     if not name:
         problems.add("username", _("Enter your e-mail address or user name."))
@@ -65,8 +66,7 @@ def check_password() -> Response:
     except WrongCredentials:
         problems.add("username", _("Wrong e-mail or password."))
     except Throttled as refusal:
-        problems.add("", too_many_attempts(refusal.until))
-        return throttled(_login_page(problems, name), refusal.until)
+        return throttled(refusal.until, problems, lambda: _login_page(problems, name))
     else:
         return _after_password(user)
     return _login_page(problems, name)

@@ -6,7 +6,7 @@ from flask import Blueprint
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
-from provider.pages.refusals import throttled, too_many_attempts
+from provider.pages.refusals import throttled
 from provider.pages.words import weak_password
 from provider.sign_in.attempts import Throttled
 from provider.sign_in.login import WrongCredentials
@@ -69,8 +69,7 @@ def change() -> Response:
     except PasswordIsAnother:
         problems.add("", _("Your password was changed in another window a moment ago. Nothing was done here."))
     except Throttled as refusal:
-        problems.add("", too_many_attempts(refusal.until))
-        return throttled(_page(problems), refusal.until)
+        return throttled(refusal.until, problems, lambda: _page(problems))
     if problems:
         return _page(problems)
     response = see_other("/account", notice="password-changed")

@@ -11,13 +11,12 @@ from werkzeug.wrappers import Response
 
 from provider.accounts.users import User
 from provider.pages import passkey_forms, waiting
-from provider.pages.refusals import codes_closed, throttled, too_many_attempts, wrong_code
+from provider.pages.refusals import codes_closed, throttled, wrong_code
+from provider.pages.signing_in import by_passkey
 from provider.sign_in.assurance import together
 from provider.sign_in.attempts import CodesClosed, Throttled
 from provider.sign_in.consecutive_failures import Way
 from provider.sign_in.login import WrongCode, WrongCredentials
-from provider.sign_in.passkey_challenges import ChallengeOver
-from provider.sign_in.passkey_proofs import WrongPasskey
 from provider.sign_in.proofs import Proof, proofs_of
 from provider.web import cookies, current, forms, locale
 from provider.web.guards import here, is_recent
@@ -50,7 +49,12 @@ def check() -> Response:
     if locale.is_chosen_here():
         return _page(forms.Problems(), user)
     if passkey_forms.answer():
-        return _by_passkey(user)
+        proofs, bound_to = current.services().passkey_proofs, passkey_forms.in_session()
+        return by_passkey(
+            lambda answer: proofs.again(current.tx(), current.origin(), user, bound_to, answer),
+            lambda problems: _page(problems, user),
+            confirmed,
+        )
     problems = _what_is_missing(user)
     if problems:
         return _page(problems, user)
@@ -64,25 +68,8 @@ def check() -> Response:
     except CodesClosed:
         problems.add("code", codes_closed())
     except Throttled as refusal:
-        problems.add("", too_many_attempts(refusal.until))
-        return throttled(_page(problems, user), refusal.until)
+        return throttled(refusal.until, problems, lambda: _page(problems, user))
     return _page(problems, user) if problems else confirmed(amr)
-
-
-def _by_passkey(user: User) -> Response:
-    problems, proofs = forms.Problems(), current.services().passkey_proofs
-    try:
-        amr = proofs.again(current.tx(), current.origin(), user, passkey_forms.in_session(), passkey_forms.answer())
-    except WrongPasskey:
-        problems.add("passkey", passkey_forms.wrong_passkey())
-    except ChallengeOver:
-        problems.add("passkey", passkey_forms.took_too_long())
-    except Throttled as refusal:
-        problems.add("", too_many_attempts(refusal.until))
-        return throttled(_page(problems, user), refusal.until)
-    else:
-        return confirmed(amr)
-    return _page(problems, user)
 
 
 def confirmed(amr: tuple[str, ...]) -> Response:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Callable
 
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from provider.sign_in.consecutive_failures import MOST
-from provider.web import current
+from provider.web import current, forms
 from provider.web.times import clock_time
 
 
@@ -30,12 +31,11 @@ def codes_closed() -> str:
     )
 
 
-def too_many_attempts(until: datetime.datetime) -> str:
-    return str(_("Too many attempts. Try again at %(time)s.", time=clock_time(until + datetime.timedelta(seconds=59))))
-
-
-def throttled(response: Response, until: datetime.datetime) -> Response:
-    """The same page as 429, saying when to come back."""
+def throttled(until: datetime.datetime, problems: forms.Problems, page: Callable[[], Response]) -> Response:
+    """The page with its problems as 429, saying when to come back, to people and to programs."""
+    time = clock_time(until + datetime.timedelta(seconds=59))
+    problems.add("", _("Too many attempts. Try again at %(time)s.", time=time))
+    response = page()
     response.status_code = 429
     response.headers["Retry-After"] = str(max(1, int((until - current.now()).total_seconds()) + 1))
     return response

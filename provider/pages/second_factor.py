@@ -15,7 +15,7 @@ from markupsafe import Markup
 from werkzeug.wrappers import Response
 
 from provider.pages import passkey_forms, waiting
-from provider.pages.refusals import codes_closed, throttled, too_many_attempts, wrong_code
+from provider.pages.refusals import codes_closed, throttled, wrong_code
 from provider.pages.words import noticed
 from provider.security.crypto import new_secret
 from provider.sign_in.assurance import together
@@ -167,8 +167,7 @@ def _with_code(action: str) -> Response:
         problems.add(field, codes_closed())
         return _page(problems)
     except Throttled as refusal:
-        problems.add("", too_many_attempts(refusal.until))
-        return throttled(_page(problems), refusal.until)
+        return throttled(refusal.until, problems, lambda: _page(problems))
     if action == "new-codes":
         return make_recovery_codes(together(known.session.amr, methods))
     if not _can_turn_off():

@@ -9,7 +9,7 @@ from provider.accounts.sign_ups import TooManySignUps
 from provider.accounts.users import NameTaken
 from provider.pages import passkey_forms, waiting
 from provider.pages.account_form import AccountForm, begin_session, chosen_key, username_taken
-from provider.pages.refusals import throttled, too_many_attempts
+from provider.pages.refusals import throttled
 from provider.sign_in.passkeys import PasskeyTaken
 from provider.web import current, error_pages, forms, locale
 from provider.web.rendering import render, see_other
@@ -75,8 +75,7 @@ def create() -> Response:
 
 def _refused(form: AccountForm, refusal: TooManySignUps) -> Response:
     problems = forms.Problems()
-    problems.add("", too_many_attempts(refusal.until))
-    return throttled(_page(problems, form), refusal.until)
+    return throttled(refusal.until, problems, lambda: _page(problems, form))
 
 
 def _page(problems: forms.Problems, form: AccountForm) -> Response:

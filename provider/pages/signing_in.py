@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 from werkzeug.wrappers import Response
 
 from provider.accounts.users import User
 from provider.pages import passkey_forms, waiting
-from provider.pages.refusals import throttled, too_many_attempts
+from provider.pages.refusals import throttled
 from provider.sign_in.attempts import Throttled
 from provider.sign_in.consecutive_failures import MOST, Closing
 from provider.sign_in.login import CompletedLogin, StepExpired
@@ -17,12 +18,16 @@ from provider.sign_in.passkey_proofs import WrongPasskey
 from provider.web import cookies, current, forms
 from provider.web.rendering import render, see_other
 
+Proved = TypeVar("Proved")
 
-def by_passkey(prove: Callable[[str], CompletedLogin], page: Callable[[forms.Problems], Response]) -> Response:
-    """Signs in whoever ``prove`` finds behind the answer of the page's script, or shows ``page`` with what was wrong."""
+
+def by_passkey(
+    prove: Callable[[str], Proved], page: Callable[[forms.Problems], Response], then: Callable[[Proved], Response]
+) -> Response:
+    """Goes on to ``then`` with what the answer of the page's script proves, or shows ``page`` with what was wrong."""
     problems = forms.Problems()
     try:
-        completed = prove(passkey_forms.answer())
+        proved = prove(passkey_forms.answer())
     except StepExpired:
         return start_again()
     except WrongPasskey:
@@ -30,12 +35,16 @@ def by_passkey(prove: Callable[[str], CompletedLogin], page: Callable[[forms.Pro
     except ChallengeOver:
         problems.add("passkey", passkey_forms.took_too_long())
     except Throttled as refusal:
-        problems.add("", too_many_attempts(refusal.until))
-        return throttled(page(problems), refusal.until)
+        return throttled(refusal.until, problems, lambda: page(problems))
     else:
-        user = completed.user
-        return new_password_needed(user) if user.password_reset_required else sign_in(user, completed.amr)
+        return then(proved)
     return page(problems)
+
+
+def sign_in_by_passkey(completed: CompletedLogin) -> Response:
+    """After the last step, which no password was typed in."""
+    user = completed.user
+    return new_password_needed(user) if user.password_reset_required else sign_in(user, completed.amr)
 
 
 def sign_in(user: User, amr: tuple[str, ...], *, notice: str = "") -> Response:

@@ -125,6 +125,11 @@ class Origin:
     request_id: str
     now: datetime.datetime
 
+    @classmethod
+    def of_server(cls, now: datetime.datetime) -> Origin:
+        """Of what a server does unasked."""
+        return cls(source="", user_agent="", request_id="", now=now)
+
     @property
     def networks(self) -> tuple[Network, ...]:
         """What is counted under that strangers may leave here, from the household to the widest."""

@@ -10,6 +10,7 @@ from sqlalchemy import delete, select
 
 from database.models import EmailChange, EmailVerificationToken
 from database.transaction import Transaction
+from provider.accounts.letters import write_to
 from provider.accounts.login_names import canonical_email, written_email
 from provider.accounts.mailed_links import LinkOver, MailedLinks
 from provider.accounts.renaming import Renaming
@@ -27,7 +28,6 @@ CONFIRM_SECONDS = 6 * 3600
 UNDO_SECONDS = 7 * 86400
 PER_ACCOUNT = Limit("addresses to be confirmed per account", 3, 6 * 3600)
 PER_ADDRESS = Limit("letters to an address to be confirmed", 3, 6 * 3600)
-PAUSE = datetime.timedelta(minutes=1)
 _PENDING = EmailVerificationToken.__table__
 _GIVEN_UP = EmailChange.__table__
 
@@ -94,9 +94,7 @@ class AddressChanges:
         canonical, written = canonical_email(email), written_email(email)
         if written == user.email and user.is_verified:
             raise SameAddress
-        just_now = (_PENDING.c.user_id == user.id, _PENDING.c.email == written, _PENDING.c.verified_at.is_(None))
-        since = _PENDING.c.created_at > origin.now - PAUSE
-        if tx.execute(select(_PENDING.c.id).where(*just_now, since).limit(1)).first() is not None:
+        if self._confirm_links.issued_just_now(tx, origin.now, user.id, email=written):
             return written
         for limit, key in ((PER_ACCOUNT, user.id), (PER_ADDRESS, canonical)):
             until = self._rate_limits.hit(tx, limit, key, origin.now)
@@ -149,15 +147,8 @@ class AddressChanges:
         self._reset_links.void(tx, origin.now, user.id)
         if user.is_verified and canonical_email(user.email) != canonical_email(change.email):
             undo = self._undo_links.issue(tx, origin, user.id, old_email=user.email)
-            self._mail.post(
-                tx,
-                origin,
-                to=user.email,
-                letter="address_changed",
-                language=user.locale,
-                values={"username": user.username, "link": f"{self._site}/email/undo/{undo}"},
-                user_id=user.id,
-            )
+            said = {"link": f"{self._site}/email/undo/{undo}"}
+            write_to(self._mail, tx, origin, user, "address_changed", said)
         ended = self._session_ends.end_all(tx, origin, user.id, except_id=kept_session, reason="address_changed")
         self._record(tx, origin, AuditEvent.EMAIL_CHANGED, user.id, sessions=ended)
         return change

@@ -82,7 +82,11 @@ class Closing:
             if tx.execute(mine.values(closing_told_at=now)).rowcount != 1 or user is None or user.closed_at is None:
                 continue  # somebody else has told them, or they are back
             self._tell(
-                tx, unasked(now), user, Alert.ERASED_SOON, max(user.closed_at + DAYS_TO_RETURN, now + TOLD_BEFORE)
+                tx,
+                Origin.of_server(now),
+                user,
+                Alert.ERASED_SOON,
+                max(user.closed_at + DAYS_TO_RETURN, now + TOLD_BEFORE),
             )
             told += 1
         return told
@@ -97,7 +101,7 @@ class Closing:
         for user_id in tx.execute(select(_USERS.c.id).where(*over).limit(limit)).scalars().all():
             if not self._cleaned(tx, user_id, limit):
                 return limit
-            self._erase(tx, unasked(now), user_id, None)
+            self._erase(tx, Origin.of_server(now), user_id, None)
             done += 1
         return done
 
@@ -146,8 +150,3 @@ class Closing:
         self._audit.record(
             tx, event, origin, user_id=user_id, actor=actor, resource_type="users", resource_id=user_id, **details
         )
-
-
-def unasked(now: datetime.datetime) -> Origin:
-    """Where from something comes that the server does by itself."""
-    return Origin(source="", user_agent="", request_id="", now=now)

@@ -24,7 +24,6 @@ PER_SOURCE = Limit("forgotten passwords per source", 20, 3600)
 PER_NAME = Limit("forgotten passwords per name", 5, 3600)
 # What nobody has answered by then is asked for again by whoever still waits.
 KEPT = datetime.timedelta(hours=1)
-PAUSE = datetime.timedelta(minutes=1)
 _TABLE = ResetRequest.__table__
 
 
@@ -87,7 +86,7 @@ class ForgottenPasswords:
         user = self._users.find_by_login(tx, name)
         if user is None or not user.is_active or user.is_unconfirmed or now - row["created_at"] > KEPT:
             return True
-        if self._links.issued_since(tx, user.id, now - PAUSE):
+        if self._links.issued_just_now(tx, now, user.id):
             return True  # asked for twice in a row: a second link would end the first
         if self._rate_limits.hit(tx, LETTERS_PER_ACCOUNT, user.id, now) is not None:
             return True

@@ -14,6 +14,7 @@ from database.models import EmailChange
 from database.models import User as UserRow
 from database.transaction import Transaction
 from provider.accounts.alerts import Alert, Alerts
+from provider.accounts.letters import write_to
 from provider.accounts.mailed_links import MailedLinks
 from provider.accounts.users import User, Users
 from provider.audit import AuditEvent, AuditRecorder
@@ -185,15 +186,8 @@ class NewPasswords:
         """
         self._reset_links.void(tx, origin.now, user.id)
         link = f"{self._site}/reset/{self._reset_links.issue(tx, origin, user.id)}"
-        self._mail.post(
-            tx,
-            origin,
-            to=self.oldest_address(tx, origin.now, user) if letter == "password_required" else user.email,
-            letter=letter,
-            language=user.locale or language,
-            values={"username": user.username, "link": link},
-            user_id=user.id,
-        )
+        to = self.oldest_address(tx, origin.now, user) if letter == "password_required" else None
+        write_to(self._mail, tx, origin, user, letter, {"link": link}, to=to, language=language)
         return link
 
     def oldest_address(self, tx: Transaction, now: datetime.datetime, user: User) -> str:

@@ -15,6 +15,8 @@ from sqlalchemy import bindparam, delete, insert, select, update
 from database.models import SecondFactorWait
 from database.models.columns import new_id
 from database.transaction import Transaction
+from provider.accounts.letters import write_to
+from provider.accounts.mailed_links import PAUSE
 from provider.accounts.users import User, Users
 from provider.audit import AuditEvent, AuditRecorder
 from provider.deliveries.mail import Mail
@@ -29,7 +31,6 @@ BEGIN_SECONDS = 3600
 USABLE = datetime.timedelta(days=14)
 ASKED_PER_ACCOUNT = Limit("waits without a second factor", 3, 86400)
 Kind = Literal["wait", "stop"]
-PAUSE = datetime.timedelta(minutes=1)
 _TABLE = SecondFactorWait.__table__
 _RUNNING = (_TABLE.c.begun_at.is_not(None), _TABLE.c.ended_at.is_(None))
 _FIND = select(_TABLE).where(
@@ -101,7 +102,8 @@ class SecondFactorWaits:
         }
         tx.execute(insert(SecondFactorWait), row)
         link = f"{self._site}/second-factor-wait/{self._token('wait', wait_id)}"
-        self._post(tx, origin, user, "second_factor_wait_asked", link=link, days=str(self.days))
+        said = {"link": link, "days": str(self.days)}
+        write_to(self._mail, tx, origin, user, "second_factor_wait_asked", said)
         self._record(tx, origin, AuditEvent.SECOND_FACTOR_WAIT_ASKED, user.id, wait_id)
 
     def find_asked(self, tx: Transaction, now: datetime.datetime, token: str) -> User | None:
@@ -178,7 +180,7 @@ class SecondFactorWaits:
             following = _next_letter(row.begun_at, row.over_at, now)
             user = self._users.find(tx, row.user_id)
             if tx.execute(mine.values(next_letter_at=following)).rowcount == 1 and user is not None and user.is_active:
-                origin = Origin(source="", user_agent="", request_id="", now=now)
+                origin = Origin.of_server(now)
                 self._post_stop(tx, origin, user, "second_factor_wait_runs", row.id, row.over_at)
         return len(rows)
 
@@ -206,18 +208,7 @@ class SecondFactorWaits:
         self, tx: Transaction, origin: Origin, user: User, letter: str, wait_id: str, over_at: datetime.datetime
     ) -> None:
         link = f"{self._site}/second-factor-wait/stop/{self._token('stop', wait_id)}"
-        self._post(tx, origin, user, letter, link=link, day=f"{over_at:%Y-%m-%d}")
-
-    def _post(self, tx: Transaction, origin: Origin, user: User, letter: str, **values: str) -> None:
-        self._mail.post(
-            tx,
-            origin,
-            to=user.email,
-            letter=letter,
-            language=user.locale,
-            values={"username": user.username, **values},
-            user_id=user.id,
-        )
+        write_to(self._mail, tx, origin, user, letter, {"link": link, "day": f"{over_at:%Y-%m-%d}"})
 
     def _record(
         self, tx: Transaction, origin: Origin, event: AuditEvent, user_id: str, wait_id: str | None, **details: str

@@ -108,7 +108,7 @@ class SigningKeys:
         begun = self._begun(tx, now)
         made = [self._create(tx, name, now, now) for name in self.algorithms if name not in begun]
         if made:
-            origin = Origin("", "", "", now)
+            origin = Origin.of_server(now)
             self._audit.record(tx, AuditEvent.KEYS_CREATED, origin, resource_type="signing_keys", kids=made)
             self._loaded = None
         return made

@@ -8,25 +8,23 @@ answers it, and is there for the next process if this one dies.
 
 from __future__ import annotations
 
-import atexit
 import datetime
 import logging
 import secrets
-import threading
 from collections.abc import Callable
 
 from sqlalchemy import Engine
 
 from database.transaction import Transaction
 from provider.sign_in.forgotten_passwords import ForgottenPasswords
+from provider.upkeep.background import Background
 
 log = logging.getLogger("mcp_core.recovery")
 PAUSE_SECONDS = 1.5
 BATCH = 50
-STOP_SECONDS = 6.0
 
 
-class ResetAnswers:
+class ResetAnswers(Background):
     def __init__(
         self,
         engine: Engine,
@@ -35,26 +33,19 @@ class ResetAnswers:
         *,
         pause_seconds: float = PAUSE_SECONDS,
     ) -> None:
+        super().__init__("reset answers", log, "cannot answer forgotten passwords")
         self._engine = engine
         self._clock = clock
         self._forgotten = forgotten
         self._pause_seconds = pause_seconds
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._is_cut_off = False
 
-    def start(self) -> None:
-        """Answers what is asked, from now to ``stop`` or the end of the process."""
-        self._thread = threading.Thread(target=self._run, name="reset answers", daemon=True)
-        self._thread.start()
-        atexit.register(self.stop)
+    def turn(self) -> bool:
+        self.answer_waiting()
+        return True
 
-    def stop(self) -> None:
-        """Begins no other answer, and waits a moment for the one at hand."""
-        atexit.unregister(self.stop)
-        self._stopping.set()
-        if self._thread is not None:
-            self._thread.join(STOP_SECONDS)
+    def pause(self) -> float:
+        """From a half to one and a half times the pause."""
+        return self._pause_seconds * (500 + secrets.randbelow(1000)) / 1000
 
     def answer_waiting(self) -> int:
         """Answers a batch, each request in a transaction of its own. Returns how many. Raises what the database raises."""
@@ -67,17 +58,3 @@ class ResetAnswers:
             with Transaction(self._engine) as tx:
                 answered += self._forgotten.answer(tx, self._clock(), request_id)
         return answered
-
-    def _run(self) -> None:
-        while not self._stopping.wait(self._pause()):
-            try:
-                self.answer_waiting()
-                self._is_cut_off = False
-            except Exception as error:  # whatever it is, it must not end the thread
-                if not self._is_cut_off:  # said once, not every few seconds
-                    log.error("cannot answer forgotten passwords: %s", type(error).__name__)
-                self._is_cut_off = True
-
-    def _pause(self) -> float:
-        """From a half to one and a half times the pause."""
-        return self._pause_seconds * (500 + secrets.randbelow(1000)) / 1000

@@ -6,17 +6,16 @@ refused by its time, whether or not its row is still there.
 
 from __future__ import annotations
 
-import atexit
 import datetime
 import logging
 import secrets
-import threading
 import time
 from collections.abc import Callable
 
 from database.faults import is_database_fault, is_passing_fault
 from database.transaction import Transaction
 from provider.services import Services
+from provider.upkeep.background import Background
 from provider.upkeep.purges import Purge, purges
 
 log = logging.getLogger("mcp_core.sweeper")
@@ -26,10 +25,9 @@ BUDGET_SECONDS = 20
 # Small transactions with pauses: no request waits long for a row, or for its turn to write to SQLite.
 BATCH = 200
 PAUSE_SECONDS = 0.05
-STOP_SECONDS = 6.0
 
 
-class Sweeper:
+class Sweeper(Background):
     def __init__(
         self,
         services: Services,
@@ -38,26 +36,18 @@ class Sweeper:
         interval_seconds: float = INTERVAL_SECONDS,
         budget_seconds: float = BUDGET_SECONDS,
     ) -> None:
+        super().__init__("sweeper", log, "cannot sweep")
         self._services = services
         self._clock = clock
         self._interval = interval_seconds
         self._budget = budget_seconds
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._is_cut_off = False
 
-    def start(self) -> None:
-        """Sweeps now and then, from soon to ``stop`` or the end of the process."""
-        self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
-        self._thread.start()
-        atexit.register(self.stop)
+    def turn(self) -> bool:
+        return self.sweep() is not None
 
-    def stop(self) -> None:
-        """Begins no other batch, and waits a moment for the one at hand."""
-        atexit.unregister(self.stop)
-        self._stopping.set()
-        if self._thread is not None:
-            self._thread.join(STOP_SECONDS)
+    def pause(self) -> float:
+        """A quarter to three quarters of the interval: processes that were started together part."""
+        return self._interval * (250 + secrets.randbelow(500)) / 1000
 
     def sweep(self) -> int | None:
         """Sweeps once. Returns how many rows went, None if it is another's turn. Raises what the database raises."""
@@ -101,17 +91,3 @@ class Sweeper:
             else:
                 log.exception("%s cannot be swept", name)
             return 0
-
-    def _run(self) -> None:
-        while not self._stopping.wait(self._pause()):
-            try:
-                if self.sweep() is not None:
-                    self._is_cut_off = False
-            except Exception as error:  # whatever it is, it must not end the thread
-                if not self._is_cut_off:  # said once, not every few minutes
-                    log.error("cannot sweep: %s", type(error).__name__)
-                self._is_cut_off = True
-
-    def _pause(self) -> float:
-        """A quarter to three quarters of the interval: processes that were started together part."""
-        return self._interval * (250 + secrets.randbelow(500)) / 1000

@@ -16,7 +16,8 @@ from database.models import AuditRecord, EmailVerificationToken, RateCounter
 from database.models import User as UserRow
 from database.transaction import Transaction
 from provider.accounts import sign_ups
-from provider.accounts.confirmations import LETTERS_PER_ADDRESS, LINK_SECONDS, PAUSE_SECONDS
+from provider.accounts.confirmations import LETTERS_PER_ADDRESS, LINK_SECONDS
+from provider.accounts.mailed_links import PAUSE
 from provider.accounts.sign_ups import MADE_PER_SOURCE, UNCONFIRMED_FOR
 from provider.accounts.users import NameTaken
 from tests.authenticator import Authenticator
@@ -351,7 +352,7 @@ def test_a_link_that_is_asked_for_twice_in_a_minute_is_sent_once(site: Site, vis
     sign_up(visitor)
     visitor.post("/signup/address", {"action": "send"})
     assert len(posted(site)) == 1
-    site.later(seconds=PAUSE_SECONDS)
+    site.later(seconds=PAUSE.seconds)
     for _ in range(2):
         visitor.post("/signup/address", {"action": "send"})
         assert (visitor.page.status, visitor.to) == (303, "/signup/address")
@@ -361,7 +362,7 @@ def test_a_link_that_is_asked_for_twice_in_a_minute_is_sent_once(site: Site, vis
 def test_the_page_that_waits_sends_another_link_within_limits(
     site: Site, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("provider.accounts.confirmations.PAUSE_SECONDS", 0)
+    monkeypatch.setattr("provider.accounts.confirmations.PAUSE", PAUSE * 0)
     sign_up(visitor)
     for _ in range(LETTERS_PER_ADDRESS.times + 2):
         visitor.post("/signup/address", {"action": "send"})
