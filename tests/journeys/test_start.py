@@ -14,7 +14,7 @@ from tests.journeys.person import Person
 from tests.serving import Server, serving
 from tests.waiting import HANG_SECONDS
 
-RESIDENT_MIB = 120
+RESIDENT_MIB = 130
 REQUESTS = 200
 # What a start loads, of all that is installed. The time of a start is mostly theirs: bench/start.py.
 # granian loads watchfiles, and that anyio, where tests have brought them along.
