@@ -10,7 +10,7 @@ from database.models import User as UserRow
 from database.models import metadata
 from database.transaction import Transaction
 from provider.accounts.login_names import canonical_email, written_email
-from provider.accounts.mailed_links import PAUSE, LinkOver, MailedLinks
+from provider.accounts.mailed_links import LinkOver, MailedLinks
 from provider.accounts.users import User, Users
 from provider.audit import AuditEvent, AuditRecorder
 from provider.deliveries.mail import Mail
@@ -45,9 +45,7 @@ class Confirmations:
         A link to confirm, or, where somebody else has the address, that they have an account: nobody but the mailbox is
         told which. Everything else is done in either case. Asked for twice within a minute, it is written once.
         """
-        mine = (_LINKS.c.user_id == user.id, _LINKS.c.email == user.email)
-        just_now = _LINKS.c.created_at > origin.now - PAUSE
-        if tx.execute(select(_LINKS.c.id).where(*mine, just_now)).first() is not None:
+        if self._links.issued_just_now(tx, origin.now, user.id, email=user.email):
             return
         address = canonical_email(user.email)
         for limit, key in ((LETTERS_PER_ACCOUNT, user.id), (LETTERS_PER_ADDRESS, address)):

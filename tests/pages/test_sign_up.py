@@ -362,7 +362,7 @@ def test_a_link_that_is_asked_for_twice_in_a_minute_is_sent_once(site: Site, vis
 def test_the_page_that_waits_sends_another_link_within_limits(
     site: Site, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("provider.accounts.confirmations.PAUSE", PAUSE * 0)
+    monkeypatch.setattr("provider.accounts.mailed_links.PAUSE", PAUSE * 0)
     sign_up(visitor)
     for _ in range(LETTERS_PER_ADDRESS.times + 2):
         visitor.post("/signup/address", {"action": "send"})
@@ -391,6 +391,16 @@ def test_a_mistyped_address_is_changed_and_its_link_is_void(site: Site, visitor:
     stranger.get(path_of(wrong))
     assert stranger.page.status == 404
     visitor.post(path_of(right), {"action": "confirm"})
+    assert user_row(site, "dana")["email_canonical"] == "dana@example.com"
+
+
+def test_an_address_that_is_changed_there_and_back_gets_another_link(site: Site, visitor: Visitor) -> None:
+    sign_up(visitor, email="dana@example.com")
+    for email in ("dana@elsewhere.example", "dana@example.com"):
+        visitor.post("/signup/address", {"action": "change", "email": email})
+    first, _other, last = posted(site)
+    assert first.to == last.to == "dana@example.com"
+    visitor.post(path_of(last), {"action": "confirm"})
     assert user_row(site, "dana")["email_canonical"] == "dana@example.com"
 
 
