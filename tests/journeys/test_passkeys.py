@@ -146,6 +146,9 @@ def test_an_account_is_made_with_a_passkey_and_no_password(server: Server, open_
     heading(page, "Save your recovery codes")
     made = devtools.send("WebAuthn.getCredentials", {"authenticatorId": name})["credentials"]
     assert {it["userName"] for it in made} == {"ERIN", person.username}
+    for it in made:  # or the field of the user name may offer the one that opens nothing
+        if it["userName"] != person.username:
+            devtools.send("WebAuthn.removeCredential", {"authenticatorId": name, "credentialId": it["credentialId"]})
     page.get_by_label("Type one of them").fill(page.locator(".codes li").first.inner_text())
     page.get_by_role("button", name="I have saved these codes").click()
     heading(page, "Check your mail")
