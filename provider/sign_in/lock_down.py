@@ -18,7 +18,6 @@ from provider.sign_in.closing import Closing
 from provider.sign_in.new_passwords import NewPasswords
 from provider.sign_in.passkeys import Passkeys
 from provider.sign_in.user_ends import Ended, UserEnds
-from provider.sign_in.wait_ends import end_waits
 
 _USERS = UserRow.__table__
 REASON = "locked_down"
@@ -59,7 +58,6 @@ class LockDown:
         for consent in self._consents.list(tx, user.id):
             self._consents.withdraw(tx, origin, user.id, consent.id)
         self._passkeys.remove_added_since(tx, origin, user.id, origin.now - NEW_PASSKEYS)
-        end_waits(tx, origin, self._audit, user.id, reason=REASON)
         self._alerts.forget_links(tx, origin.now, user.id)
         if is_first or ended != Ended():
             self._audit.record(

@@ -76,6 +76,19 @@ def test_a_table_may_call_the_moment_of_use_otherwise(services: Services, origin
             links.use(tx, origin.now, token)
 
 
+def test_who_has_read_a_link_that_is_used_meanwhile_comes_too_late(
+    services: Services, origin: Origin, ana: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The update decides, whatever was read before it."""
+    token, quick, slow = issued(services, origin, ana), resets(services), resets(services)
+    with Transaction(services.engine) as tx:
+        read = slow.find(tx, origin.now, token)
+        quick.use(tx, origin.now, token)
+        monkeypatch.setattr(slow, "find", lambda *_given: read)
+        with pytest.raises(LinkOver):
+            slow.use(tx, origin.now, token)
+
+
 def test_of_eight_that_use_a_link_at_once_one_does(on_server: Services, origin: Origin) -> None:
     with Transaction(on_server.engine) as tx:
         user = on_server.users.create(tx, origin, username="ana", email="ana@example.com", password_hash=None)

@@ -55,7 +55,7 @@ def test_a_check_sends_nothing(secured: MailServer) -> None:
 
 def test_a_certificate_of_somebody_else_is_refused_before_the_login(secured: MailServer) -> None:
     if secured.scheme == "smtp+plain":
-        pytest.skip("there is none")
+        pytest.skip("this server speaks no TLS")
     refused = failure(to(secured, secured.other_authority))
     assert (refused.about, refused.step) == (About.SERVER, "tls")
     assert "certificate" in str(refused)
@@ -63,7 +63,7 @@ def test_a_certificate_of_somebody_else_is_refused_before_the_login(secured: Mai
 
 def test_a_wrong_password_is_about_the_server(secured: MailServer) -> None:
     if not secured.user:
-        pytest.skip("there is none")
+        pytest.skip("this server asks for no login")
     url = secured.url.replace("mcp%40core", "nobody")
     refused = failure(Smtp(Address.from_url(url), helo="id.example", ca_file=secured.authority))
     assert (refused.about, refused.step) == (About.SERVER, "login")
