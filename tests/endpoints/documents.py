@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import Engine
 
 from provider.protocol.client import Client
+from provider.security.backoff import LONGEST_SECONDS
 from tests.endpoints.browsing import Browser
 from tests.endpoints.provider import KnownClient, Provider, ProviderFactory
 from tests.endpoints.registering import stored
@@ -32,6 +33,9 @@ class Application:
         self.server, self.browser, self.provider = server, browser, browser.provider
         self.url = server.url + PATH
         self._stand_in = browser.provider.client()
+        self._now = 0.0
+        # A pause is one second at first: on a slow machine it would be over before the next request.
+        self.provider.services.outbound._pauses._clock = lambda: self._now
 
     def say(self, *, path: str = PATH, **members: Any) -> None:
         """A document with a name and one redirect URI, but for ``members``; ``...`` leaves one out."""
@@ -56,8 +60,8 @@ class Application:
         return KnownClient(self.client, "")
 
     def wait_for_another_try(self) -> None:
-        """As if the pause after a failure were over."""
-        self.provider.services.outbound._pauses._pauses.clear()
+        """The pause after a failure is over."""
+        self._now += LONGEST_SECONDS
 
 
 @pytest.fixture(scope="module")
