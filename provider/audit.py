@@ -116,6 +116,13 @@ class AuditEvent(StrEnum):
     MAIL_RETRIED = "mail.retried"
     KEYS_CREATED = "keys.created"
     KEYS_ROTATED = "keys.rotated"
+    CLOUD_CONNECTED = "cloud.connected"
+    CLOUD_CHANGED = "cloud.changed"
+    CLOUD_MADE_PRIMARY = "cloud.made_primary"
+    CLOUD_REMOVED = "cloud.removed"
+    CLOUD_TESTED = "cloud.tested"
+    CLOUD_CREDENTIALS_GIVEN = "cloud.credentials_given"
+    CLOUD_CREDENTIALS_REFUSED = "cloud.credentials_refused"
     DECRYPTION_FAILED = "decryption.failed"
 
 

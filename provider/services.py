@@ -85,6 +85,7 @@ from provider.tokens.refusals import Refusals
 from provider.tokens.signing_keys import SigningKeys
 from provider.tokens.subjects import Subjects
 from provider.tokens.verifier import TokenVerifier
+from provider.vault.cloud_accounts import CloudAccounts
 
 
 class Services:
@@ -313,6 +314,7 @@ class Services:
             self.session_ends,
             self.alerts,
         )
+        self.cloud_accounts = CloudAccounts(keyring, self.audit)
         self.activity = Activity(days=settings.audit_days)
         self.data_exports = DataExports(
             keyring, self.audit, self.users, self.mail, page=f"{settings.origin}/account/data"

@@ -2,6 +2,7 @@
 
 from database.models.base import Base, metadata
 from database.models.clients import Client, Consent, Resource
+from database.models.clouds import CloudAccount
 from database.models.grants import (
     AuthorizationCode,
     AuthorizationRequest,
@@ -41,6 +42,7 @@ __all__ = [
     "AuthorizationRequest",
     "Base",
     "Client",
+    "CloudAccount",
     "ConsecutiveFailures",
     "Consent",
     "DataExport",

@@ -79,6 +79,14 @@ PARTS: Mapping[str, Part] = {
         "owner_user_id",
         ("client_id", "name", "scope", "resource", "created_at", "last_used_at", "expires_at", "revoked_at"),
     ),
+    "cloud_accounts": Part(
+        "cloud_accounts",
+        "user_id",
+        (
+            *("label", "provider", "mode", "is_primary", "account_id", "region", "tenant_id", "project_id", "options"),
+            *("last_used_at", "tested_at", "created_at", "updated_at"),
+        ),
+    ),
     "passkeys": Part(
         "passkeys", "user_id", ("name", "aaguid", "backup_eligible", "backed_up", "created_at", "last_used_at")
     ),

@@ -17,6 +17,7 @@ class Kind(StrEnum):
     SECURITY = "security"
     APPS = "apps"
     KEYS = "keys"
+    CLOUDS = "clouds"
     ACCOUNT = "account"
 
 
@@ -71,6 +72,7 @@ def kinds() -> dict[Kind, str]:
         Kind.SECURITY: _("Security"),
         Kind.APPS: _("Apps"),
         Kind.KEYS: _("API keys"),
+        Kind.CLOUDS: _("Cloud accounts"),
         Kind.ACCOUNT: _("Account"),
     }
 
@@ -84,6 +86,7 @@ def words() -> dict[AuditEvent, Words]:
             (Kind.SECURITY, _security()),
             (Kind.APPS, _apps()),
             (Kind.KEYS, _keys()),
+            (Kind.CLOUDS, _clouds()),
             (Kind.ACCOUNT, _account()),
         )
         for event, sentence in sentences.items()
@@ -153,6 +156,18 @@ def _keys() -> dict[AuditEvent, str]:
         AuditEvent.API_KEY_CREATED: _("An API key was made"),
         AuditEvent.API_KEY_ROTATED: _("An API key got a new secret"),
         AuditEvent.API_KEY_REVOKED: _("An API key was ended"),
+    }
+
+
+def _clouds() -> dict[AuditEvent, str]:
+    return {
+        AuditEvent.CLOUD_CONNECTED: _("A cloud account was connected"),
+        AuditEvent.CLOUD_CHANGED: _("A cloud account was changed"),
+        AuditEvent.CLOUD_MADE_PRIMARY: _("A cloud account became the primary one"),
+        AuditEvent.CLOUD_REMOVED: _("A cloud account was removed"),
+        AuditEvent.CLOUD_TESTED: _("A cloud account was tested"),
+        AuditEvent.CLOUD_CREDENTIALS_GIVEN: _("A program got credentials of a cloud account"),
+        AuditEvent.CLOUD_CREDENTIALS_REFUSED: _("A program asked for credentials of a cloud account and got none"),
     }
 
 

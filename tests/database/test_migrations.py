@@ -44,6 +44,7 @@ FILES = [
     "migrations/20261129_0100_profiles.sql",
     "migrations/20261129_0110_alerts.sql",
     "migrations/20261129_0120_groups.sql",
+    "migrations/20261129_0130_cloud_accounts.sql",
 ]
 FIRST = "CREATE TABLE one (\n  id INTEGER NOT NULL\n);\nCREATE INDEX ix_one ON one (id);\n"
 SECOND = "ALTER TABLE one ADD COLUMN name VARCHAR(9);\nINSERT INTO one (id, name) VALUES (1, '100%');\n"

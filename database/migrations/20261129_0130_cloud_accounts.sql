@@ -1,0 +1,30 @@
+-- Cloud accounts: any number for a person. The columns cloud_* of users hold the primary one, as they always have
+
+CREATE TABLE cloud_accounts (
+  id                    CHAR(36) NOT NULL,
+  user_id               CHAR(36) NOT NULL,
+  label                 VARCHAR(63) NOT NULL,
+  provider              VARCHAR(16) NOT NULL,
+  mode                  VARCHAR(16) NOT NULL,
+  is_primary            BOOLEAN,
+  account_id            VARCHAR(255),
+  access_key_encrypted  TEXT,
+  secret_key_encrypted  TEXT,
+  region                VARCHAR(64),
+  tenant_id             VARCHAR(255),
+  project_id            VARCHAR(255),
+  config_json_encrypted TEXT,
+  options               JSON,
+  version               INTEGER NOT NULL,
+  secrets_changed_at    DATETIME/*!(6)*/,
+  last_used_at          DATETIME/*!(6)*/,
+  tested_at             DATETIME/*!(6)*/,
+  created_at            DATETIME/*!(6)*/ NOT NULL,
+  updated_at            DATETIME/*!(6)*/ NOT NULL,
+  CONSTRAINT pk_cloud_accounts PRIMARY KEY (id),
+  CONSTRAINT uq_cloud_accounts_user_id_label UNIQUE (user_id, label),
+  CONSTRAINT uq_cloud_accounts_user_id_is_primary UNIQUE (user_id, is_primary),
+  CONSTRAINT fk_cloud_accounts_user_id FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE,
+  CONSTRAINT ck_cloud_accounts_provider CHECK (provider IN ('aws', 'azure', 'gcp', 'alibaba', 'oracle', 'ibm', 'other')),
+  CONSTRAINT ck_cloud_accounts_mode CHECK (mode IN ('secret', 'keyless'))
+) /*! ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 */ /*M! COLLATE=utf8mb4_nopad_bin */ /*!80017 COLLATE=utf8mb4_0900_bin */;

@@ -1,0 +1,75 @@
+"""One connected cloud, as services and pages see it, and what its sealed values are bound to."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from database.models import CloudAccount as Row
+from provider.vault.fields import SEALED_COLUMNS, CloudField
+from provider.vault.providers import PROVIDERS
+from provider.vault.providers.cloud import CloudProvider, Mode
+
+_TABLE = Row.__table__
+
+
+@dataclass(frozen=True, slots=True)
+class CloudAccount:
+    """One connected cloud, without its secrets. ``options`` and the plain columns hold what may be shown."""
+
+    id: str
+    user_id: str
+    label: str
+    provider: str
+    mode: Mode
+    is_primary: bool
+    account_id: str | None
+    region: str | None
+    tenant_id: str | None
+    project_id: str | None
+    options: Mapping[str, str]
+    sealed: Mapping[str, str]
+    version: int
+    secrets_changed_at: datetime.datetime | None
+    last_used_at: datetime.datetime | None
+    tested_at: datetime.datetime | None
+    created_at: datetime.datetime
+    updated_at: datetime.datetime
+
+    @property
+    def cloud(self) -> CloudProvider:
+        return PROVIDERS[self.provider]
+
+    @property
+    def fields(self) -> Sequence[CloudField]:
+        return self.cloud.fields(self.mode)
+
+    def shown(self) -> dict[str, str]:
+        """The fields that are kept in clear, by name."""
+        values = {field.name: self._plain(field) for field in self.fields if not field.is_sealed}
+        return {name: value for name, value in values.items() if value}
+
+    def _plain(self, field: CloudField) -> str | None:
+        return self.options.get(field.name) if field.column is None else getattr(self, field.column)
+
+
+def context_of(row_id: str, user_id: str, version: int, column: str) -> dict[str, str]:
+    """What a sealed value is bound to."""
+    return {
+        "table": "cloud_accounts",
+        "column": f"{column}_encrypted",
+        "id": row_id,
+        "owner": user_id,
+        "version": str(version),
+    }
+
+
+def account_of(row: Mapping[Any, Any]) -> CloudAccount:
+    """The account that a row of ``cloud_accounts`` is."""
+    named = {column.name: row[column.name] for column in _TABLE.c if not column.name.endswith("_encrypted")}
+    sealed = {name: row[f"{name}_encrypted"] for name in SEALED_COLUMNS if row[f"{name}_encrypted"] is not None}
+    return CloudAccount(
+        **{**named, "is_primary": bool(row["is_primary"]), "options": row["options"] or {}, "sealed": sealed}
+    )

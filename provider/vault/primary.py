@@ -1,0 +1,48 @@
+"""The seed document's columns ``users.cloud_*``: always those of the primary account, sealed where the document says so."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import update
+
+from database.models import User as UserRow
+from database.transaction import Transaction
+from provider.security.crypto import Keyring
+from provider.vault.account import CloudAccount
+from provider.vault.fields import PLAIN_COLUMNS, SEALED_COLUMNS
+
+_TABLE = UserRow.__table__
+_COLUMNS = (*PLAIN_COLUMNS, *SEALED_COLUMNS)
+
+
+class PrimaryAccount:
+    def __init__(self, keyring: Keyring) -> None:
+        self._keyring = keyring
+
+    def mirror(self, tx: Transaction, now: datetime.datetime, account: CloudAccount, values: Mapping[str, str]) -> None:
+        """Writes ``account`` into its owner's row. ``values`` are all its fields in clear."""
+        row: dict[str, Any] = dict.fromkeys(f"cloud_{name}" for name in _COLUMNS)
+        for field in account.fields:
+            value = values.get(field.name)
+            if field.column is None or value is None:
+                continue
+            sealed = field.is_sealed and self._keyring.encrypt(
+                value.encode(), context_of(account.user_id, field.column)
+            )
+            row[f"cloud_{field.column}"] = sealed or value
+        self._write(tx, now, account.user_id, {**row, "cloud_provider": account.provider})
+
+    def clear(self, tx: Transaction, now: datetime.datetime, user_id: str) -> None:
+        """No account is the primary one."""
+        self._write(tx, now, user_id, {"cloud_provider": None, **dict.fromkeys(f"cloud_{name}" for name in _COLUMNS)})
+
+    def _write(self, tx: Transaction, now: datetime.datetime, user_id: str, values: Mapping[str, Any]) -> None:
+        tx.execute(update(UserRow).where(_TABLE.c.id == user_id).values(**values, updated_at=now))
+
+
+def context_of(user_id: str, column: str) -> dict[str, str]:
+    """What a sealed column of a user is bound to."""
+    return {"table": "users", "column": f"cloud_{column}", "id": user_id}
