@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from sqlalchemy import Engine, select
 
 from database.models import MailMessage
-from provider.deliveries.mail import context_of
 from provider.security.crypto import SECRET_PATTERN, Keyring
+from provider.security.sealed_columns import LETTER_VALUES
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def letters(engine: Engine, keyring: Keyring, *, to: str | None = None, name: st
             row["recipient"],
             row["letter"],
             row["language"],
-            json.loads(keyring.decrypt(row["values_encrypted"], context_of(row["id"]))),
+            json.loads(keyring.decrypt(row["values_encrypted"], LETTER_VALUES.context(row["id"]))),
         )
         for row in rows
         if row["values_encrypted"] is not None

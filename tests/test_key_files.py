@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 
 from database import Transaction
 from database.connection import create_engine_for
+from provider.security.crypto import DecryptionFailed, Keyring
 from provider.services import Services
 from provider.settings import Settings, load_settings
 from provider.start.key_files import (
@@ -28,6 +29,11 @@ from provider.start.key_files import (
 
 RANDOM = bytes.fromhex("8f1c27d3a65be0947d10f2c83e6ab95104cd7f3291e8ba5c60d7f31942abce75")
 KEY = base64.b64encode(RANDOM).decode()
+
+
+def are_alike(one: Keyring, other: Keyring) -> bool:
+    opened = one.decrypt(other.encrypt(b"x", {"id": "1"}), {"id": "1"}) == b"x"
+    return opened and one.masters.ids == other.masters.ids and one.keyed_hash("p", "v") == other.keyed_hash("p", "v")
 
 
 @pytest.fixture
@@ -109,21 +115,22 @@ def test_missing_files_are_made_for_their_owner_alone_whatever_the_umask(setting
         "encryption.keys": 0o600,
     }
     again = load_keyring(settings, may_create=False)
-    assert (again.hashing_key, again.encryption_keys) == (made.hashing_key, made.encryption_keys)
+    assert are_alike(again, made)
 
 
 def test_each_installation_has_keys_of_its_own(tmp_path: Path) -> None:
     rings = [load_keyring(load_settings({"MCP_HOME": str(tmp_path / name)})) for name in ("a", "b")]
-    assert rings[0].hashing_key != rings[1].hashing_key
-    assert rings[0].encryption_keys != rings[1].encryption_keys
-    assert all(ring.hashing_key != ring.encryption_keys[0][1] for ring in rings), "one purpose, one key"
+    assert rings[0].keyed_hash("p", "v") != rings[1].keyed_hash("p", "v")
+    with pytest.raises(DecryptionFailed):
+        rings[0].decrypt(rings[1].encrypt(b"x", {}), {})
+    files = [(tmp_path / "a/keys" / name).read_text().strip() for name in ("hashing.key", "encryption.keys")]
+    assert files[0] not in files[1], "one purpose, one key"
 
 
 def test_processes_that_make_the_files_at_once_all_get_the_same_keys(settings: Settings) -> None:
     with ThreadPoolExecutor(8) as pool:
         rings = list(pool.map(lambda _: load_keyring(settings), range(8)))
-    assert len({ring.hashing_key for ring in rings}) == 1
-    assert len({tuple(ring.encryption_keys) for ring in rings}) == 1
+    assert all(are_alike(rings[0], ring) for ring in rings)
     assert sorted(path.name for path in keys_folder(settings).iterdir()) == ["encryption.keys", "hashing.key"]
 
 
@@ -133,7 +140,7 @@ def test_settings_come_before_files_and_make_none(tmp_path: Path) -> None:
     )
     assert keys_exist(settings)
     ring = load_keyring(settings)
-    assert (ring.hashing_key, ring.encryption_keys) == (RANDOM, (("k1", RANDOM),))
+    assert are_alike(ring, Keyring(RANDOM, [("k1", RANDOM)]))
     assert not (tmp_path / "home").exists()
 
 

@@ -21,6 +21,7 @@ from provider.audit import AuditEvent, AuditRecorder
 from provider.deliveries.mail import Mail
 from provider.protocol.messages import Origin
 from provider.security.crypto import DecryptionFailed, Keyring
+from provider.security.sealed_columns import DATA_EXPORT
 
 log = logging.getLogger("mcp_core.exports")
 KEPT = datetime.timedelta(days=7)
@@ -99,7 +100,7 @@ class DataExports:
         if sealed is None:
             return None
         try:
-            content = zlib.decompress(self._keyring.decrypt(sealed, _context(export_id, user_id)))
+            content = zlib.decompress(self._keyring.decrypt(sealed, DATA_EXPORT.context(export_id, owner=user_id)))
         except DecryptionFailed:
             self._audit.record(tx, AuditEvent.DECRYPTION_FAILED, origin, user_id=user_id, resource_type="data_exports")
             return None
@@ -145,11 +146,7 @@ class DataExports:
             log.error("an archive is too large [%s]", export_id)
             tx.execute(update(ExportRow).where(*is_open).values(next_attempt_at=None))
             return
-        sealed = self._keyring.encrypt(content, _context(export_id, user_id))
+        sealed = self._keyring.encrypt(content, DATA_EXPORT.context(export_id, owner=user_id))
         values = {"content_encrypted": sealed, "made_at": now, "next_attempt_at": None, "expires_at": now + KEPT}
         if tx.execute(update(ExportRow).where(*is_open).values(values)).rowcount == 1:
             write_to(self._mail, tx, Origin.of_server(now), user, "data_ready", {"page": self._page})
-
-
-def _context(export_id: str, user_id: str) -> dict[str, str]:
-    return {"table": "data_exports", "column": "content_encrypted", "id": export_id, "owner": user_id}

@@ -21,6 +21,7 @@ from provider.deliveries.mail_server import Way
 from provider.deliveries.outbox import Outbox, Outcome
 from provider.protocol.messages import Origin
 from provider.security.crypto import Keyring
+from provider.security.sealed_columns import LETTER_VALUES
 
 # How long after each failed attempt the next one follows. After the last of them, 17 hours later, a letter is given up.
 RETRY_SECONDS = (15, 60, 300, 900, 3600, 14_400, 43_200)
@@ -93,7 +94,7 @@ class Mail:
             "recipient": to,
             "letter": letter,
             "language": language,
-            "values_encrypted": self._keyring.encrypt(json.dumps(dict(values)).encode(), context_of(row_id)),
+            "values_encrypted": self._keyring.encrypt(json.dumps(dict(values)).encode(), LETTER_VALUES.context(row_id)),
             "attempts": 0,
             "created_at": origin.now,
             "next_attempt_at": origin.now if self._way == "server" else None,
@@ -118,7 +119,7 @@ class Mail:
         """What stands in a letter. Raises ``DecryptionFailed``; nothing stands in one that was sent."""
         if letter.sealed is None:
             return {}
-        values: dict[str, str] = json.loads(self._keyring.decrypt(letter.sealed, context_of(letter.id)))
+        values: dict[str, str] = json.loads(self._keyring.decrypt(letter.sealed, LETTER_VALUES.context(letter.id)))
         return values
 
     def delivered(self, tx: Transaction, now: datetime.datetime, letter: QueuedLetter) -> None:
@@ -146,8 +147,3 @@ class Mail:
     def purge(self, tx: Transaction, now: datetime.datetime, limit: int = 1000) -> int:
         """Deletes letters that were sent or given up, or had nowhere to go, a week after they were written."""
         return self._outbox.purge(tx, now, limit)
-
-
-def context_of(row_id: str) -> dict[str, str]:
-    """What the values of a letter are sealed to."""
-    return {"table": "mail_messages", "column": "values_encrypted", "id": row_id}

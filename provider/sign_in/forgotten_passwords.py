@@ -16,6 +16,7 @@ from provider.audit import AuditEvent, AuditRecorder, printable
 from provider.protocol.messages import Origin
 from provider.security.crypto import DecryptionFailed, Keyring
 from provider.security.rate_limit import Limit, RateLimiter
+from provider.security.sealed_columns import RESET_NAME
 from provider.sign_in.new_passwords import LETTERS_PER_ACCOUNT, EndedByPassword, How, NewPasswords
 
 LINK_SECONDS = 1800
@@ -56,7 +57,7 @@ class ForgottenPasswords:
         request_id = new_id(origin.now)
         row = {
             "id": request_id,
-            "login_name_encrypted": self._keyring.encrypt(login_name[:255].encode(), _context(request_id)),
+            "login_name_encrypted": self._keyring.encrypt(login_name[:255].encode(), RESET_NAME.context(request_id)),
             "language": language,
             "ip_address": printable(origin.source, 45),
             "user_agent": printable(origin.user_agent, 512, ascii_only=False),
@@ -80,7 +81,7 @@ class ForgottenPasswords:
             return False
         origin = Origin(row["ip_address"] or "", row["user_agent"] or "", row["request_id"] or "", now)
         try:
-            name = self._keyring.decrypt(row["login_name_encrypted"], _context(request_id)).decode()
+            name = self._keyring.decrypt(row["login_name_encrypted"], RESET_NAME.context(request_id)).decode()
         except DecryptionFailed:  # its key is gone
             return True
         user = self._users.find_by_login(tx, name)
@@ -124,7 +125,3 @@ class ForgottenPasswords:
         if ids:
             tx.execute(delete(ResetRequest).where(_TABLE.c.id.in_(ids)))
         return len(ids)
-
-
-def _context(request_id: str) -> dict[str, str]:
-    return {"table": "reset_requests", "column": "login_name_encrypted", "id": request_id}

@@ -16,6 +16,7 @@ from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.messages import Origin
 from provider.protocol.text import typed_code
 from provider.security.crypto import DecryptionFailed, Keyring, constant_time_equal
+from provider.security.sealed_columns import TOTP_ENROLMENT, TOTP_SECRET
 from provider.sign_in.remembered_devices import RememberedDevices
 from provider.sign_in.sessions import Session
 
@@ -49,7 +50,7 @@ class Totp:
     def begin(self, tx: Transaction, session: Session) -> str:
         """A fresh secret of 160 bits (base32), kept with the session until it is confirmed. Changes no sign-in yet."""
         secret = pyotp.random_base32(32)
-        sealed = self._keyring.encrypt(secret.encode(), _session_context(session.id))
+        sealed = self._keyring.encrypt(secret.encode(), TOTP_ENROLMENT.context(session.id))
         tx.execute(update(UserSession).where(_SESSIONS.c.id == session.id).values(totp_enrolment_encrypted=sealed))
         return secret
 
@@ -57,7 +58,7 @@ class Totp:
         statement = select(_SESSIONS.c.totp_enrolment_encrypted).where(_SESSIONS.c.id == session.id)
         sealed = tx.execute(statement).scalar()
         try:
-            return None if sealed is None else self._open(sealed, _session_context(session.id))
+            return None if sealed is None else self._open(sealed, TOTP_ENROLMENT.context(session.id))
         except DecryptionFailed:  # its key is gone: the enrolment has to begin again
             return None
 
@@ -79,7 +80,7 @@ class Totp:
             .where(_USERS.c.id == user.id, _USERS.c.two_factor_enabled.is_(False))
             .values(
                 two_factor_enabled=True,
-                two_factor_secret=self._keyring.encrypt(secret.encode(), _user_context(user.id)),
+                two_factor_secret=self._keyring.encrypt(secret.encode(), TOTP_SECRET.context(user.id)),
                 two_factor_last_step=step,
                 updated_at=origin.now,
             )
@@ -97,7 +98,7 @@ class Totp:
         if sealed is None:
             return False
         try:
-            secret = self._open(sealed, _user_context(user_id))
+            secret = self._open(sealed, TOTP_SECRET.context(user_id))
         except DecryptionFailed:
             self._record(tx, origin, AuditEvent.DECRYPTION_FAILED, user_id)
             return False
@@ -150,11 +151,3 @@ def _label(name: str) -> str:
     then find other parts of a URI in what a name has.
     """
     return " ".join(_STUMBLING_BLOCKS.sub(" ", name).split()) or "-"
-
-
-def _session_context(session_id: str) -> dict[str, str]:
-    return {"table": "user_sessions", "column": "totp_enrolment_encrypted", "id": session_id}
-
-
-def _user_context(user_id: str) -> dict[str, str]:
-    return {"table": "users", "column": "two_factor_secret", "id": user_id}

@@ -23,6 +23,7 @@ from database.transaction import Transaction
 from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.messages import Origin
 from provider.security.crypto import Keyring
+from provider.security.sealed_columns import SIGNING_KEY
 from provider.tokens.compact import CompactSigner
 from provider.tokens.jwks_document import JwksDocument
 from provider.tokens.key_pairs import AsymmetricKey, generate_key, import_key, key_id
@@ -257,7 +258,7 @@ class SigningKeys:
     def _parse(self, row: Mapping[Any, Any]) -> SigningKey:
         known = self._parsed.get(row["kid"])
         if known is None or known.retires_at != row["retires_at"]:
-            private = json.loads(self._keyring.decrypt(row["private_key_encrypted"], _context(row["kid"])))
+            private = json.loads(self._keyring.decrypt(row["private_key_encrypted"], SIGNING_KEY.context(row["kid"])))
             key = import_key(row["algorithm"], private)
             known = SigningKey(
                 kid=row["kid"],
@@ -281,7 +282,7 @@ class SigningKeys:
             "kid": kid,
             "algorithm": algorithm,
             "public_jwk": public,
-            "private_key_encrypted": self._keyring.encrypt(private, _context(kid)),
+            "private_key_encrypted": self._keyring.encrypt(private, SIGNING_KEY.context(kid)),
             "created_at": now,
             "activates_at": activates_at,
         }
@@ -291,7 +292,3 @@ class SigningKeys:
 
 def _seconds(one: datetime.datetime, other: datetime.datetime) -> float:
     return abs((one - other).total_seconds())  # a clock may be set back
-
-
-def _context(kid: str) -> dict[str, str]:
-    return {"table": "signing_keys", "column": "private_key_encrypted", "id": kid}

@@ -52,7 +52,7 @@ def test_a_secret_has_160_bits_and_is_stored_encrypted(
     assert len(base64.b32decode(secret)) == 20
     sealed = tx.execute(select(SESSIONS.c.totp_enrolment_encrypted)).scalar_one()
     assert secret not in sealed
-    assert sealed.startswith("v1.")
+    assert sealed.startswith("v2.")
     assert services.totp.pending_secret(tx, session) == secret
     assert services.totp.confirm(tx, origin, session, ana, pyotp.TOTP(secret).at(origin.now))
     kept = tx.execute(select(USERS.c.two_factor_secret)).scalar_one()

@@ -133,7 +133,7 @@ def test_only_the_algorithms_of_the_settings_get_keys(terminal: Terminal, monkey
 def test_private_keys_are_stored_sealed(terminal: Terminal) -> None:
     terminal.ok("keys", "rotate")
     for row in terminal.rows("SELECT private_key_encrypted, public_jwk FROM signing_keys"):
-        assert row["private_key_encrypted"].startswith("v1.")
+        assert row["private_key_encrypted"].startswith("v2.")
         assert '"d"' not in row["public_jwk"]
 
 

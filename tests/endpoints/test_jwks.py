@@ -55,7 +55,7 @@ def test_the_public_half_of_every_key_is_shown_and_nothing_of_the_private_one(pr
 
 def test_private_keys_are_stored_encrypted(provider: Provider) -> None:
     for row in provider.rows(SigningKey):
-        assert row["private_key_encrypted"].startswith("v1.test.")
+        assert row["private_key_encrypted"].startswith("v2.test.")
         assert not set(row["public_jwk"]) & PRIVATE_MEMBERS
 
 

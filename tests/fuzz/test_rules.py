@@ -247,6 +247,6 @@ def test_a_ciphertext_opens_as_it_was_sealed_or_not_at_all(
             assert keyring.decrypt(text, context) == plaintext
         except DecryptionFailed:
             continue
-        assert text[: sealed.rindex(".") + 1] == sealed[: sealed.rindex(".") + 1] or text.count(".") == 3
+        assert text == sealed, "one spelling alone"
     with pytest.raises(DecryptionFailed):
         keyring.decrypt(sealed, {**context, "elsewhere": "x"})

@@ -121,7 +121,7 @@ def test_it_is_sealed_to_its_row_and_owner(site: Site, ana: Account) -> None:
         asked(site, account)
     assert made(site) == 2
     sealed = {row["user_id"]: row for row in rows(site)}
-    assert all(row["content_encrypted"].startswith("v1.") for row in sealed.values())
+    assert all(row["content_encrypted"].startswith("v2.") for row in sealed.values())
     assert "ana@example.com" not in repr(rows(site))
     with Transaction(site.engine) as tx:
         swapped = update(DataExport).where(TABLE.c.user_id == erin.user.id)

@@ -1,0 +1,64 @@
+"""The ring of master keys: all of them read, the first one writes, and it can grow while the server runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+KEY_BYTES = 32
+# An id and 32 random bytes.
+NamedKey = tuple[str, bytes]
+# Called for an id that is not in the ring: brings in what is new, if there is anything.
+Renewal = Callable[[], None]
+
+
+@dataclass(frozen=True, repr=False, slots=True)
+class MasterKey:
+    """One of them, as the two keys that follow from it: for wrapping data keys, and for values of the first format."""
+
+    id: str
+    wrapping: AESGCM
+    first_format: AESGCM
+
+    @classmethod
+    def of(cls, name: str, key: bytes) -> MasterKey:
+        return cls(name, _derived(b"mcp-core key wrapping", key), _derived(b"mcp-core encryption", key))
+
+
+class MasterKeys:
+    """``renewal`` is asked for ids that are not known. Who replaces the ring does so at one stroke: no reader waits."""
+
+    def __init__(self, keys: Sequence[NamedKey], renewal: Renewal | None = None) -> None:
+        self._ring: dict[str, MasterKey] = {}
+        self.renewal = renewal
+        self.replace(keys)
+
+    @property
+    def first(self) -> MasterKey:
+        """The one that writes."""
+        return next(iter(self._ring.values()))
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        return tuple(self._ring)
+
+    def find(self, name: str) -> MasterKey | None:
+        found = self._ring.get(name)
+        if found is None and self.renewal is not None:
+            self.renewal()
+            found = self._ring.get(name)
+        return found
+
+    def replace(self, keys: Sequence[NamedKey]) -> None:
+        """Takes these keys in place of all there were. Raises ``ValueError``."""
+        if not keys or any(len(key) != KEY_BYTES for _, key in keys):
+            raise ValueError(f"a ring has at least one key, each of {KEY_BYTES} bytes")
+        self._ring = {name: MasterKey.of(name, key) for name, key in keys}
+
+
+def _derived(purpose: bytes, key: bytes) -> AESGCM:
+    return AESGCM(HKDF(SHA256(), KEY_BYTES, None, purpose).derive(key))
