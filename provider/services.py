@@ -53,6 +53,7 @@ from provider.sign_in.address_changes import UNDO_SECONDS, AddressChanges
 from provider.sign_in.attempts import Attempts
 from provider.sign_in.closing import Closing
 from provider.sign_in.consecutive_failures import ConsecutiveFailures
+from provider.sign_in.failures_of_nobody import FailuresOfNobody
 from provider.sign_in.forgotten_passwords import LINK_SECONDS as RESET_SECONDS
 from provider.sign_in.forgotten_passwords import ForgottenPasswords
 from provider.sign_in.lock_down import LockDown
@@ -200,7 +201,7 @@ class Services:
             grace_days=settings.second_factor_grace_days,
         )
         self.consecutive_failures = ConsecutiveFailures(self.audit)
-        self.attempts = Attempts(self.rate_limits, self.consecutive_failures, self.audit)
+        self.attempts = Attempts(self.rate_limits, self.consecutive_failures, FailuresOfNobody(keyring), self.audit)
         self.stand_ins = StandInHashes(self.users, keyring, parameters=self.passwords.parameters)
         self.codes = AuthorizationCodes(keyring, self.grants, self.refusals, settings.code_seconds)
         self.authorization_requests = AuthorizationRequests(keyring, settings.authorization_request_seconds)

@@ -51,11 +51,12 @@ class Confirmations:
         for limit, key in ((LETTERS_PER_ACCOUNT, user.id), (LETTERS_PER_ADDRESS, address)):
             if self._rate_limits.hit(tx, limit, key, origin.now) is not None:
                 return
-        owner = self._users.find_by_login(tx, user.email)
+        owner_id = self._users.id_by_login(tx, user.email)
+        named = self._users.find(tx, owner_id or user.id) or user  # either way one row is read
         self._links.void(tx, origin.now, user.id)
         token = self._links.issue(tx, origin, user.id, email=user.email)
         back = f"?request={request}" if request else ""
-        if owner is None:
+        if owner_id is None:
             letter, values = "confirm_address", {"link": f"{self._site}/confirm/{token}{back}"}
         else:
             letter, values = "account_exists", {"link": f"{self._site}/login"}
@@ -65,7 +66,7 @@ class Confirmations:
             to=user.email,
             letter=letter,
             language=user.locale,
-            values={"username": user.username if owner is None else owner.username, **values},
+            values={"username": named.username, **values},
         )
 
     def change_address(self, tx: Transaction, origin: Origin, user: User, email: str, *, request: str = "") -> None:

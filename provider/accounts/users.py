@@ -31,11 +31,14 @@ from provider.protocol.text import is_name, one_line
 
 _TABLE = UserRow.__table__
 _FIND = select(_TABLE).where(_TABLE.c.id == bindparam("user_id"))
-_FIND_USERNAME = select(_TABLE).where(_TABLE.c.username_canonical == bindparam("name"))
+_FIND_USERNAME = select(_TABLE.c.id).where(_TABLE.c.username_canonical == bindparam("name"))
 _IS_TAKEN = select(_TABLE.c.id).where(
     or_(_TABLE.c.username_canonical == bindparam("name"), _TABLE.c.username_skeleton == bindparam("skeleton"))
 )
-_FIND_EMAIL = select(_TABLE).where(_TABLE.c.email_canonical.in_(bindparam("names", expanding=True)))
+_FIND_EMAIL = select(_TABLE.c.id, _TABLE.c.email, _TABLE.c.email_canonical).where(
+    _TABLE.c.email_canonical.in_(bindparam("names", expanding=True))
+)
+_FIRST = select(func.min(_TABLE.c.id))
 # Behind the parameters stand "$", 16 bytes of salt, "$" and a hash of 32 bytes.
 _PARAMETERS = func.substr(_TABLE.c.password_hash, 1, func.length(_TABLE.c.password_hash) - 67).label("parameters")
 _COUNT_PARAMETERS = (
@@ -158,7 +161,7 @@ class Users:
         """Raises ``NameTaken`` for the first of the row's names that belongs to somebody."""
         if self.is_username_taken(tx, row["username"]):
             raise NameTaken("username")
-        if row["confirm_by"] is None and self.find_by_login(tx, row["email"]) is not None:
+        if row["confirm_by"] is None and self.id_by_login(tx, row["email"]) is not None:
             raise NameTaken("email")
 
     def is_username_taken(self, tx: Transaction, username: str) -> bool:
@@ -189,14 +192,23 @@ class Users:
 
     def find_by_login(self, tx: Transaction, text: str) -> User | None:
         """The user whom a person means by a user name or an e-mail address."""
+        user_id = self.id_by_login(tx, text)
+        return None if user_id is None else self.find(tx, user_id)
+
+    def id_by_login(self, tx: Transaction, text: str) -> str | None:
+        """The id of that user. Who must not show by their time whom they have found read another row where it is None."""
         forms = login_forms(text)
         if not is_address(text):
-            row = tx.execute(_FIND_USERNAME, {"name": forms[0]}).mappings().first() if forms else None
-            return None if row is None else parse_user(row)
-        rows = tx.execute(_FIND_EMAIL, {"names": forms}).mappings().all()
+            found: str | None = tx.execute(_FIND_USERNAME, {"name": forms[0] if forms else ""}).scalar()
+            return found
+        rows = tx.execute(_FIND_EMAIL, {"names": forms}).all()
         # Of an earlier form more than one address can be made (straße.de, strasse.de): what was written decides.
-        known = {row["email_canonical"]: row for row in rows if login_forms(row["email"])[:1] == forms[:1]}
-        return next((parse_user(known[form]) for form in forms if form in known), None)
+        known = {row.email_canonical: row.id for row in rows if login_forms(row.email)[:1] == forms[:1]}
+        return next((known[form] for form in forms if form in known), None)
+
+    def first_id(self, tx: Transaction) -> str:
+        """The id of the user who was there first, empty before there is one."""
+        return tx.execute(_FIRST).scalar() or ""
 
     def list(self, tx: Transaction) -> list[User]:
         """All but those who are erased."""
@@ -243,7 +255,7 @@ class Users:
         values: dict[str, Any] = {"is_verified": True, "updated_at": origin.now}
         if user.is_unconfirmed:
             address = canonical_email(user.email)
-            if self.find_by_login(tx, user.email) is not None or is_reserved(
+            if self.id_by_login(tx, user.email) is not None or is_reserved(
                 tx, origin.now, Kind.EMAIL, address, user_id
             ):
                 raise NameTaken("email")

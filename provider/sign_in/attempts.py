@@ -16,6 +16,7 @@ from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.messages import Origin
 from provider.security.rate_limit import Limit, RateLimiter
 from provider.sign_in.consecutive_failures import ConsecutiveFailures, Way, WayIn
+from provider.sign_in.failures_of_nobody import FailuresOfNobody
 
 # Three limits that stand together are for an address, or an IPv6 network of 64 bits, and for those of 56 and 48 bits.
 PASSWORD_PER_SOURCE = tuple(Limit("password per source", times, 900) for times in (50, 100, 200))
@@ -48,12 +49,14 @@ class Attempt:
     """One guess that has been counted. ``is_looked_at`` is whether it may decide anything.
 
     ``counters`` are in the order in which every transaction takes them; a success sets those of the ``own`` limits to
-    nothing. ``in_a_row`` is its number among the consecutive failures of ``way_in``, None where they are not counted.
+    nothing. ``in_a_row`` is its number among the consecutive failures of ``way_in``, or of a name that is ``nobodys``,
+    None where they are not counted.
     """
 
     counters: Sequence[Counter]
     own: Sequence[Limit] = ()
     way_in: WayIn | None = None
+    nobodys: str | None = None
     in_a_row: int | None = None
     is_looked_at: bool = True
 
@@ -61,9 +64,16 @@ class Attempt:
 class Attempts:
     """Attempts are counted before they are looked at, so that parallel guesses can't slip past a limit."""
 
-    def __init__(self, rate_limits: RateLimiter, failures: ConsecutiveFailures, audit: AuditRecorder) -> None:
+    def __init__(
+        self,
+        rate_limits: RateLimiter,
+        failures: ConsecutiveFailures,
+        failures_of_nobody: FailuresOfNobody,
+        audit: AuditRecorder,
+    ) -> None:
         self._rate_limits = rate_limits
         self._failures = failures
+        self._failures_of_nobody = failures_of_nobody
         self._audit = audit
 
     def count_password(
@@ -91,7 +101,8 @@ class Attempts:
             self._record_throttled(tx, origin, AuditEvent.LOGIN_THROTTLED, account, user_id)
             return Attempt((), is_looked_at=False)
         way_in = WayIn(user_id, Way.PASSWORD, is_known_device=False) if user_id else None
-        return self._in_a_row(tx, origin, Attempt([*typed, *meant], PASSWORD_PER_ACCOUNT_AND_SOURCE[:1], way_in))
+        own, nobodys = PASSWORD_PER_ACCOUNT_AND_SOURCE[:1], None if user_id else name
+        return self._in_a_row(tx, origin, Attempt([*typed, *meant], own, way_in, nobodys))
 
     def count_code(
         self, tx: Transaction, origin: Origin, user: User, *, is_recovery_code: bool, is_known_device: bool
@@ -142,8 +153,12 @@ class Attempts:
         """Nothing was decided: the guess counts for nothing."""
         for limit, key in attempt.counters:
             self._rate_limits.take_back(tx, limit, key, origin.now)
-        if attempt.way_in is not None and attempt.in_a_row is not None:
+        if attempt.in_a_row is None:
+            return
+        if attempt.way_in is not None:
             self._failures.take_back(tx, attempt.way_in)
+        elif attempt.nobodys is not None:
+            self._failures_of_nobody.take_back(tx, attempt.nobodys)
 
     def unlock(
         self, tx: Transaction, origin: Origin, user_id: str, ways: Iterable[Way] = Way, *, actor: str | None
@@ -162,13 +177,18 @@ class Attempts:
         return opened
 
     def _in_a_row(self, tx: Transaction, origin: Origin, attempt: Attempt) -> Attempt:
-        if attempt.way_in is None or not self._rate_limits.is_enabled:
+        if not self._rate_limits.is_enabled:
             return attempt
-        number = self._failures.count(tx, origin, attempt.way_in)
+        way_in = attempt.way_in
+        if way_in is not None:
+            number = self._failures.count(tx, origin, way_in)
+        else:
+            number = self._failures_of_nobody.count(tx, origin.now, attempt.nobodys or "")
         if number is None:
-            is_password = attempt.way_in.way is Way.PASSWORD
-            event = AuditEvent.LOGIN_THROTTLED if is_password else AuditEvent.SECOND_FACTOR_THROTTLED
-            self._record_throttled(tx, origin, event, attempt.way_in.user_id, attempt.way_in.user_id)
+            is_code = way_in is not None and way_in.way is Way.CODE
+            event = AuditEvent.SECOND_FACTOR_THROTTLED if is_code else AuditEvent.LOGIN_THROTTLED
+            user_id = way_in.user_id if way_in is not None else None
+            self._record_throttled(tx, origin, event, user_id or f"no account|{attempt.nobodys}", user_id)
         return replace(attempt, in_a_row=number, is_looked_at=number is not None)
 
     def _count(

@@ -91,12 +91,13 @@ class Login:
         as well while a limit is exceeded, so that the answer tells a guesser nothing. ``device`` is what ``device_token``
         gave this browser when the user signed in there.
         """
-        user = self._users.find_by_login(tx, login_name)
+        user_id = self._users.id_by_login(tx, login_name)
         name = _canonical(login_name)
-        attempt = self._attempts.count_password(
-            tx, origin, name, user, is_known_device=self._is_known_device(user, device)
-        )
-        stand_in = self._stand_ins.choose(tx, origin.now, user.id if user else name)
+        stand_in = self._stand_ins.choose(tx, origin.now, user_id or name)
+        found = self._users.find(tx, user_id or self._stand_ins.user_id)
+        user = found if user_id else None
+        is_known_device = self._is_known_device(user, device)
+        attempt = self._attempts.count_password(tx, origin, name, user, is_known_device=is_known_device)
         tx.commit()
         try:
             is_right = self._passwords.verify(user.password_hash if user else None, password, stand_in=stand_in)
@@ -108,7 +109,6 @@ class Login:
             raise WrongCredentials
         if user is None or not is_right or not user.may_prove:
             self._attempts.fail(tx, origin, attempt)
-            user_id = user.id if user else None
             self._audit.record(tx, AuditEvent.LOGIN_FAILED, origin, user_id=user_id, outcome="failed")
             raise WrongCredentials
         renewed = self._renewed(user, password)
@@ -133,10 +133,14 @@ class Login:
 
         A session is no less proof of that: what a signed-in person is asked for can be checked with it as well.
         """
-        return self._keyring.keyed_hash("known device", f"{user.id}|{user.password_changed_at}")
+        return self._device_token(f"{user.id}|{user.password_changed_at}")
 
     def _is_known_device(self, user: User | None, device: str) -> bool:
-        return user is not None and constant_time_equal(device, self.device_token(user))
+        whose = f"{user.id}|{user.password_changed_at}" if user is not None else "nobody"
+        return constant_time_equal(device, self._device_token(whose)) and user is not None
+
+    def _device_token(self, whose: str) -> str:
+        return self._keyring.keyed_hash("known device", whose)
 
     def begin_second_factor(self, tx: Transaction, origin: Origin, user: User) -> str:
         """Remembers that this browser knew the password. Returns the value of its step cookie, good for ten minutes."""

@@ -1,4 +1,4 @@
-"""What a guess is checked against where there is no hash: as costly as the hashes of the people who are there."""
+"""What a guess at nobody's password is checked against: a hash as costly as those that are there, a row like theirs."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ class StandInHashes:
         self._of_new_hashes = parameters
         self._hashes: dict[str, str] = {}
         self._stored: list[tuple[str, int]] = []
+        self._user_id = ""
         self._fresh_until = datetime.datetime.min.replace(tzinfo=datetime.UTC)
 
     def choose(self, tx: Transaction, now: datetime.datetime, name: str) -> str:
@@ -35,9 +36,15 @@ class StandInHashes:
         if now >= self._fresh_until:
             counted = self._users.count_hash_parameters(tx)
             self._stored = sorted((found, users) for found, users in counted.items() if _PARAMETERS.fullmatch(found))
+            self._user_id = self._users.first_id(tx)
             self._fresh_until = now + FRESH_FOR
         parameters = self._pick(int(self._keyring.keyed_hash("stand-in hash", name)[:13], 16) / _STEPS)
         return self._hashes.setdefault(parameters, hash_of_nobody(parameters))
+
+    @property
+    def user_id(self) -> str:
+        """Whose row is read where there is no user, so that as much is read. Empty while there are none."""
+        return self._user_id
 
     def _pick(self, point: float) -> str:
         """The cost at ``point`` (0 to 1) of all that are stored, laid end to end."""

@@ -1,0 +1,53 @@
+"""Wrong guesses in a row at a name that nobody has, counted as those at an account are: the time of answers is no other.
+
+The counters stand among the others (``rate_counters``) and end by themselves. What a real account does for good, a name
+without one does for thirty days: a guesser who comes back later has fifty answers a day to compare, and begins anew.
+"""
+
+from __future__ import annotations
+
+import datetime
+
+from sqlalchemy import bindparam, select, update
+from sqlalchemy.dialects import mysql, sqlite
+
+from database.models import RateCounter
+from database.transaction import Transaction
+from provider.security.crypto import Keyring
+from provider.sign_in.consecutive_failures import MOST
+
+KEPT = datetime.timedelta(days=30)
+_TABLE = RateCounter.__table__
+_THIS = _TABLE.c.bucket == bindparam("of_bucket")
+_COUNT = update(RateCounter).where(_THIS, _TABLE.c.count < MOST).values(count=_TABLE.c.count + 1)
+_AS_IT_IS = {"count": _TABLE.c.count}
+_BEGIN_SERVER = mysql.insert(RateCounter).on_duplicate_key_update(_AS_IT_IS)
+_BEGIN_SQLITE = sqlite.insert(RateCounter).on_conflict_do_update(index_elements=["bucket"], set_=_AS_IT_IS)
+_FAILURES = select(_TABLE.c.count).where(_THIS)
+_TAKE_BACK = update(RateCounter).where(_THIS, _TABLE.c.count.between(1, MOST)).values(count=_TABLE.c.count - 1)
+_CLOSE = update(RateCounter).where(_THIS, _TABLE.c.count == MOST).values(count=MOST + 1)
+
+
+class FailuresOfNobody:
+    """``name`` is the canonical form of what was typed. The statements are those of ``ConsecutiveFailures``, one by one."""
+
+    def __init__(self, keyring: Keyring) -> None:
+        self._keyring = keyring
+
+    def count(self, tx: Transaction, now: datetime.datetime, name: str) -> int | None:
+        """Which one in a row this guess is, None where a real account would be closed."""
+        this = self._this(name)
+        if tx.execute(_COUNT, this).rowcount != 1:
+            none = {"bucket": this["of_bucket"], "count": 0, "expires_at": now + KEPT}
+            tx.execute(_BEGIN_SQLITE if tx.is_sqlite else _BEGIN_SERVER, none)
+            if tx.execute(_COUNT, this).rowcount != 1:
+                tx.execute(_CLOSE, this)
+                return None
+        return int(tx.execute(_FAILURES, this).scalar_one())
+
+    def take_back(self, tx: Transaction, name: str) -> None:
+        """A counted guess was not looked at after all."""
+        tx.execute(_TAKE_BACK, self._this(name))
+
+    def _this(self, name: str) -> dict[str, str]:
+        return {"of_bucket": self._keyring.keyed_hash("failures of nobody", name)}
