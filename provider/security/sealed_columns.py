@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Column, Table
 
-from database.models import DataExport, MailMessage, ResetRequest, SigningKey, User, UserSession
+from database.models import CloudAccount, DataExport, MailMessage, ResetRequest, SigningKey, User, UserSession
 from database.models.base import Base
 
 
@@ -53,5 +53,16 @@ TOTP_ENROLMENT = SealedColumn(UserSession, "totp_enrolment_encrypted")
 LETTER_VALUES = SealedColumn(MailMessage, "values_encrypted")
 RESET_NAME = SealedColumn(ResetRequest, "login_name_encrypted")
 DATA_EXPORT = SealedColumn(DataExport, "content_encrypted", bound={"owner": "user_id"})
+_OF_CLOUDS = {"owner": "user_id", "version": "version"}
+CLOUD_ACCOUNTS = {
+    name: SealedColumn(CloudAccount, f"{name}_encrypted", bound=_OF_CLOUDS)
+    for name in ("access_key", "secret_key", "config_json")
+}
+# The seed document's columns for the primary account: sealed, and not named so.
+PRIMARY_CLOUD = {name: SealedColumn(User, f"cloud_{name}") for name in CLOUD_ACCOUNTS}
 
-ALL = (SIGNING_KEY, TOTP_SECRET, TOTP_ENROLMENT, LETTER_VALUES, RESET_NAME, DATA_EXPORT)
+ALL = (
+    *(SIGNING_KEY, TOTP_SECRET, TOTP_ENROLMENT, LETTER_VALUES, RESET_NAME, DATA_EXPORT),
+    *CLOUD_ACCOUNTS.values(),
+    *PRIMARY_CLOUD.values(),
+)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from database.models import CloudAccount as Row
+from provider.security.sealed_columns import CLOUD_ACCOUNTS
 from provider.vault.fields import SEALED_COLUMNS, CloudField
 from provider.vault.providers import PROVIDERS
 from provider.vault.providers.cloud import CloudProvider, Mode
@@ -57,13 +58,7 @@ class CloudAccount:
 
 def context_of(row_id: str, user_id: str, version: int, column: str) -> dict[str, str]:
     """What a sealed value is bound to."""
-    return {
-        "table": "cloud_accounts",
-        "column": f"{column}_encrypted",
-        "id": row_id,
-        "owner": user_id,
-        "version": str(version),
-    }
+    return CLOUD_ACCOUNTS[column].context(row_id, owner=user_id, version=str(version))
 
 
 def account_of(row: Mapping[Any, Any]) -> CloudAccount:

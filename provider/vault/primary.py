@@ -11,6 +11,7 @@ from sqlalchemy import update
 from database.models import User as UserRow
 from database.transaction import Transaction
 from provider.security.crypto import Keyring
+from provider.security.sealed_columns import PRIMARY_CLOUD
 from provider.vault.account import CloudAccount
 from provider.vault.fields import PLAIN_COLUMNS, SEALED_COLUMNS
 
@@ -45,4 +46,4 @@ class PrimaryAccount:
 
 def context_of(user_id: str, column: str) -> dict[str, str]:
     """What a sealed column of a user is bound to."""
-    return {"table": "users", "column": f"cloud_{column}", "id": user_id}
+    return PRIMARY_CLOUD[column].context(user_id)
