@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, insert, or_, select, true, update
 
 from database.models import Invitation as InvitationRow
 from database.models.columns import new_id
@@ -21,6 +21,7 @@ from provider.security.crypto import Keyring, is_secret, new_secret
 
 MOST_DAYS = 60
 KEPT_DAYS = 30
+PER_PAGE = 100
 _TABLE = InvitationRow.__table__
 
 
@@ -141,6 +142,18 @@ class Invitations:
         tx.execute(update(InvitationRow).where(_TABLE.c.id == invitation.id).values(user_id=user.id))
         self._record(tx, origin, AuditEvent.INVITATION_ACCEPTED, invitation.id, None, user_id=user.id)
         return user
+
+    def page(self, tx: Transaction, number: int, *, search: str = "") -> tuple[list[Invitation], int]:
+        """A page of them, counted from 1, and how many pages there are.
+
+        ``search`` finds them by address, proposed user name, and who invited.
+        """
+        named = (_TABLE.c.email, _TABLE.c.username, _TABLE.c.invited_by)
+        wanted = or_(*(column.icontains(search, autoescape=True) for column in named)) if search else true()
+        total = tx.execute(select(func.count()).select_from(_TABLE).where(wanted)).scalar_one()
+        found = select(_TABLE).where(wanted).order_by(_TABLE.c.id.desc())
+        rows = tx.execute(found.limit(PER_PAGE).offset((number - 1) * PER_PAGE)).mappings()
+        return [_parse(row) for row in rows], max(1, -(-total // PER_PAGE))
 
     def list(self, tx: Transaction) -> list[Invitation]:
         """All that are kept, the newest first."""

@@ -103,19 +103,25 @@ def invitation() -> None:
 
 
 @invitation.command("list")
+@click.option("--search", metavar="TEXT", default="", help="Those with this in address, user name or who invited.")
+@click.option("--page", metavar="N", type=click.IntRange(1, 1_000_000), default=1, help="A hundred are on a page.")
 @as_json
-def list_invitations(*, as_json: bool) -> None:
+def list_invitations(*, search: str, page: int, as_json: bool) -> None:
     """List invitations, the newest first. Those that are over are kept for a month.
 
     \b
-    Example:   mcp-core invitation list
+    Example:   mcp-core invitation list --search example.org
     """
     with opened() as terminal:
-        rows = [_fields(it, terminal.origin.now) for it in terminal.services.invitations.list(terminal.tx)]
+        found, pages = terminal.services.invitations.page(terminal.tx, page, search=search)
+        rows = [_fields(it, terminal.origin.now) for it in found]
     if as_json:
         show_json(rows)
-    else:
-        show_table(_COLUMNS, rows, nothing=f"Nobody is invited. Invite somebody with: {command('invite')} ADDRESS")
+        return
+    none = f"Nobody is invited. Invite somebody with: {command('invite')} ADDRESS"
+    show_table(_COLUMNS, rows, nothing="No invitation is like that." if search or page > 1 else none)
+    if pages > 1:
+        click.echo(f"Page {page} of {pages}. Another with: --page N")
 
 
 @invitation.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from provider.accounts import invitations
 from tests.cli.conftest import Terminal
 
 FIELDS = {
@@ -84,3 +85,24 @@ def test_invitations_are_listed_and_withdrawn_by_address_or_id(terminal: Termina
     for which in (bob["id"], "bob@example.org", "nobody@example.org", "x"):
         assert "There is no open invitation of" in terminal.refused("invitation", "withdraw", which)
     assert len(terminal.audit("invitation.withdrawn")) == 2
+
+
+def test_a_long_list_is_shown_a_page_at_a_time_and_searched(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(invitations, "PER_PAGE", 2)
+    names = ["anna@example.org", "bob@example.org", "cy_us@example.net", "dora@example.org", "eve@example.org"]
+    for name in names:
+        terminal.json("invite", name, "--username", name[:3])
+    pages = [terminal.json("invitation", "list", "--page", str(number)) for number in (1, 2, 3, 4)]
+    assert [it["email"] for page in pages for it in page] == names[::-1]
+    assert [len(page) for page in pages] == [2, 2, 1, 0]
+    for word, found in (("EXAMPLE.NET", 1), ("bob", 1), ("_", 1), ("%", 0), ("example.org", 2), ("cli:", 2)):
+        assert len(terminal.json("invitation", "list", "--search", word)) == found, word
+    assert "No invitation is like that." in terminal.ok("invitation", "list", "--search", "zoe")
+    told = terminal.ok("invitation", "list", "--search", "example.org", "--page", "2")
+    assert told.endswith("\nPage 2 of 2. Another with: --page N\n")
+    assert "anna@example.org" in told
+    assert "bob@example.org" in told
+    for wrong in ("0", "-1", "x", "1000001"):
+        terminal.misused("invitation", "list", "--page", wrong)

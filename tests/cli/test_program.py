@@ -37,7 +37,7 @@ user close USER --yes --json
 user reopen USER --json
 user erase USER --yes --json
 invite ADDRESS --admin --username --expires-in-days --language --json
-invitation list --json
+invitation list --search --page --json
 invitation withdraw ADDRESS --json
 client create --for --name --public --native --redirect-uri --post-logout-redirect-uri --grant --scope --auth-method
   --resource --jwks-uri --metadata --pkce --no-pkce --claims-in-id-token --only-group --trusted --json
