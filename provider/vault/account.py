@@ -13,6 +13,8 @@ from provider.vault.fields import SEALED_COLUMNS, CloudField
 from provider.vault.providers import PROVIDERS
 from provider.vault.providers.cloud import CloudProvider, Mode
 
+# What CIS benchmarks for AWS and Google's own advice on service account keys say: another key every 90 days.
+OLD_SECRET_DAYS = 90
 _TABLE = Row.__table__
 
 
@@ -45,12 +47,27 @@ class CloudAccount:
 
     @property
     def fields(self) -> Sequence[CloudField]:
+        """What its owner typed, in the order of forms."""
         return self.cloud.fields(self.mode)
+
+    @property
+    def kept_fields(self) -> Sequence[CloudField]:
+        """The same, and what followed from it."""
+        return self.cloud.kept_fields(self.mode)
 
     def shown(self) -> dict[str, str]:
         """The fields that are kept in clear, by name."""
-        values = {field.name: self._plain(field) for field in self.fields if not field.is_sealed}
+        values = {field.name: self._plain(field) for field in self.kept_fields if not field.is_sealed}
         return {name: value for name, value in values.items() if value}
+
+    def secret_age_days(self, now: datetime.datetime) -> int | None:
+        """Whole days since a secret was last replaced. None where there is none."""
+        return None if self.secrets_changed_at is None else max(0, (now - self.secrets_changed_at).days)
+
+    def is_secret_old(self, now: datetime.datetime) -> bool:
+        """Whether its owner should be asked for another secret."""
+        age = self.secret_age_days(now)
+        return age is not None and age >= OLD_SECRET_DAYS
 
     def _plain(self, field: CloudField) -> str | None:
         return self.options.get(field.name) if field.column is None else getattr(self, field.column)

@@ -17,7 +17,7 @@ from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.messages import Origin
 from provider.security.crypto import Keyring
 from provider.vault.account import CloudAccount, account_of, context_of
-from provider.vault.fields import PLAIN_COLUMNS, SEALED_COLUMNS, CloudField, InvalidCloudField, checked
+from provider.vault.fields import PLAIN_COLUMNS, SEALED_COLUMNS, CloudField, InvalidCloudField
 from provider.vault.primary import PrimaryAccount
 from provider.vault.providers import PROVIDERS
 from provider.vault.providers.cloud import Mode
@@ -80,9 +80,7 @@ class CloudAccounts:
             raise InvalidCloudField("provider", "unknown")
         if not _LABEL.fullmatch(label):
             raise InvalidCloudField("label", "form")
-        values, problems = checked(cloud.fields(mode), said)
-        if problems:
-            raise problems[0]
+        values, secrets = cloud.read(mode, said)
         self._wait_for_turn(tx, user_id)
         of_user = select(func.count()).select_from(_TABLE).where(_TABLE.c.user_id == user_id)
         known = int(tx.execute(of_user).scalar_one())
@@ -96,9 +94,9 @@ class CloudAccounts:
             "provider": provider,
             "mode": mode,
             "is_primary": None if known else True,
-            **self._columns(cloud.fields(mode), values, row_id, user_id, 1),
+            **self._columns(cloud.kept_fields(mode), values, row_id, user_id, 1),
             "version": 1,
-            "secrets_changed_at": origin.now if mode == "secret" else None,
+            "secrets_changed_at": origin.now if secrets else None,
             "created_at": origin.now,
             "updated_at": origin.now,
         }
@@ -132,17 +130,11 @@ class CloudAccounts:
 
         Raises ``InvalidCloudField``, ``ChangedMeanwhile``.
         """
-        kept = self.opened(account)
-        secret = {field.name for field in account.fields if field.is_secret and field.name in kept}
-        values, problems = checked(account.fields, said, secret)
-        if problems:
-            raise problems[0]
-        new_secrets = {name for name in secret if name in values}
-        values |= {name: kept[name] for name in secret - new_secrets}
+        values, new_secrets = account.cloud.read(account.mode, said, self.opened(account))
         version = account.version + 1
         changed = update(Row).where(_TABLE.c.id == account.id, _TABLE.c.version == account.version)
         changed = changed.values(
-            **self._columns(account.fields, values, account.id, account.user_id, version),
+            **self._columns(account.kept_fields, values, account.id, account.user_id, version),
             version=version,
             secrets_changed_at=origin.now if new_secrets else account.secrets_changed_at,
             updated_at=origin.now,
@@ -184,7 +176,7 @@ class CloudAccounts:
     def opened(self, account: CloudAccount) -> dict[str, str]:
         """All fields in clear, by name. Raises ``DecryptionFailed``. Whoever calls this says so in the audit."""
         values = account.shown()
-        for field in account.fields:
+        for field in account.kept_fields:
             sealed = account.sealed.get(field.column or "")
             if field.is_sealed and sealed is not None and field.column is not None:
                 context = context_of(account.id, account.user_id, account.version, field.column)

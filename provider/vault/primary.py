@@ -26,7 +26,7 @@ class PrimaryAccount:
     def mirror(self, tx: Transaction, now: datetime.datetime, account: CloudAccount, values: Mapping[str, str]) -> None:
         """Writes ``account`` into its owner's row. ``values`` are all its fields in clear."""
         row: dict[str, Any] = dict.fromkeys(f"cloud_{name}" for name in _COLUMNS)
-        for field in account.fields:
+        for field in account.kept_fields:
             value = values.get(field.name)
             if field.column is None or value is None:
                 continue
