@@ -116,13 +116,13 @@ def https_url(text: str) -> str:
         raise ValueError("form") from None
     if parts.scheme != "https":
         raise ValueError("not_https")
-    if "@" in parts.netloc or "?" in value or "#" in value or port == 0 or not _is_host(host):
+    if "@" in parts.netloc or "?" in value or "#" in value or port == 0 or not _is_host(parts.netloc, host):
         raise ValueError("form")
     return value.rstrip("/")
 
 
-def _is_host(host: str) -> bool:
-    if ":" not in host:
+def _is_host(written: str, host: str) -> bool:
+    if "[" not in written:
         return bool(_HOST_NAME.fullmatch(host))
     try:
         ipaddress.IPv6Address(host)

@@ -1,4 +1,4 @@
-"""Cloud accounts: connected, replaced, removed by their owner. What is secret is sealed, and opened in one place."""
+"""Cloud accounts: connected, replaced, removed by their owner. One of each person is the primary one."""
 
 from __future__ import annotations
 
@@ -6,23 +6,26 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, select, true, update
 from sqlalchemy.exc import IntegrityError
 
 from database.models import CloudAccount as Row
 from database.models import User as UserRow
 from database.models.columns import new_id
+from database.reading import Listed, row_of
 from database.transaction import Transaction
 from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.messages import Origin
 from provider.security.crypto import Keyring
-from provider.vault.account import CloudAccount, account_of, context_of
-from provider.vault.fields import PLAIN_COLUMNS, SEALED_COLUMNS, CloudField, InvalidCloudField
+from provider.vault.account import CloudAccount, account_of
+from provider.vault.fields import InvalidCloudField
 from provider.vault.primary import PrimaryAccount
 from provider.vault.providers import PROVIDERS
 from provider.vault.providers.cloud import Mode
+from provider.vault.sealed_fields import SealedFields
 
 MAX_ACCOUNTS = 50
+# A part of the subject that trust policies name, so nothing in it means anything to any of their languages.
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _TABLE = Row.__table__
 _USERS = UserRow.__table__
@@ -36,15 +39,31 @@ class TooManyAccounts(ValueError):
     """The person has as many accounts as a person can have."""
 
 
+class OwnerNotReady(ValueError):
+    """The person has yet to confirm their address, or is disabled, closed or gone: nothing is kept for them."""
+
+
 class ChangedMeanwhile(Exception):
     """The account was changed or removed since it was read."""
 
 
+class SecretUnreadable(Exception):
+    """A sealed value was damaged, moved or truncated, or its key is gone. Nothing of the account is given out.
+
+    Its owner repairs it by typing the secrets again (``CloudAccounts.replace``). ``names`` are the fields.
+    """
+
+    def __init__(self, account: CloudAccount, names: Sequence[str]) -> None:
+        super().__init__(f"{', '.join(names)} of the cloud account {account.id} cannot be read")
+        self.account = account
+        self.names = tuple(names)
+
+
 class CloudAccounts:
-    """``primary`` keeps the columns of ``users`` as the primary account says."""
+    """A label is for good: the subject of our tokens has it in it. Who wants another one connects the cloud again."""
 
     def __init__(self, keyring: Keyring, audit: AuditRecorder) -> None:
-        self._keyring = keyring
+        self._sealed = SealedFields(keyring)
         self._audit = audit
         self._primary = PrimaryAccount(keyring)
 
@@ -53,11 +72,25 @@ class CloudAccounts:
         rows = tx.execute(select(_TABLE).where(_TABLE.c.user_id == user_id).order_by(_TABLE.c.label)).mappings()
         return [account_of(row) for row in rows]
 
+    def listed(self, user_id: str, search: str = "") -> Listed[CloudAccount]:
+        """The same for a page of a list: all, or those with ``search`` in their label."""
+        statement = select(Row).where(_TABLE.c.user_id == user_id)
+        if search:
+            statement = statement.where(_TABLE.c.label.contains(search.lower(), autoescape=True))
+        return Listed(statement.order_by(_TABLE.c.label), lambda entity: account_of(row_of(entity)))
+
     def find(self, tx: Transaction, user_id: str, account_id: str) -> CloudAccount | None:
         """One account, if it is this person's own."""
         found = select(_TABLE).where(_TABLE.c.id == account_id, _TABLE.c.user_id == user_id)
         row = tx.execute(found).mappings().first()
         return None if row is None else account_of(row)
+
+    def get(self, tx: Transaction, user_id: str, account_id: str) -> CloudAccount:
+        """Like ``find``; raises ``LookupError``."""
+        found = self.find(tx, user_id, account_id)
+        if found is None:
+            raise LookupError("there is no such cloud account")
+        return found
 
     def connect(
         self,
@@ -73,7 +106,8 @@ class CloudAccounts:
     ) -> CloudAccount:
         """Keeps an account; the first one of a person is their primary one.
 
-        Raises ``InvalidCloudField`` for the first wrong field, ``LabelTaken``, ``TooManyAccounts``.
+        Raises ``InvalidCloudField`` (of ``provider``, ``label`` or a field), ``LabelTaken``, ``TooManyAccounts``,
+        ``OwnerNotReady``.
         """
         cloud = PROVIDERS.get(provider)
         if cloud is None or not cloud.fields(mode):
@@ -81,10 +115,10 @@ class CloudAccounts:
         if not _LABEL.fullmatch(label):
             raise InvalidCloudField("label", "form")
         values, secrets = cloud.read(mode, said)
-        self._wait_for_turn(tx, user_id)
-        of_user = select(func.count()).select_from(_TABLE).where(_TABLE.c.user_id == user_id)
-        known = int(tx.execute(of_user).scalar_one())
-        if known >= MAX_ACCOUNTS:
+        self._take_turn(tx, user_id, is_change=True)
+        counts = (func.count().label("all"), func.count(_TABLE.c.is_primary).label("primary"))
+        known = tx.execute(select(*counts).where(_TABLE.c.user_id == user_id)).mappings().one()
+        if known["all"] >= MAX_ACCOUNTS:
             raise TooManyAccounts
         row_id = new_id(origin.now)
         row = {
@@ -93,8 +127,8 @@ class CloudAccounts:
             "label": label,
             "provider": provider,
             "mode": mode,
-            "is_primary": None if known else True,
-            **self._columns(cloud.kept_fields(mode), values, row_id, user_id, 1),
+            "is_primary": None if known["primary"] else True,
+            **self._sealed.columns(cloud, mode, values, row_id=row_id, user_id=user_id, version=1),
             "version": 1,
             "secrets_changed_at": origin.now if secrets else None,
             "created_at": origin.now,
@@ -107,15 +141,8 @@ class CloudAccounts:
         made = self.get(tx, user_id, row_id)
         self._changed(tx, origin, AuditEvent.CLOUD_CONNECTED, made, actor)
         if made.is_primary:
-            self._primary.mirror(tx, origin.now, made, self.opened(made))
+            self._primary.mirror(tx, origin.now, made, values)
         return made
-
-    def get(self, tx: Transaction, user_id: str, account_id: str) -> CloudAccount:
-        """Like ``find``; raises ``LookupError``."""
-        found = self.find(tx, user_id, account_id)
-        if found is None:
-            raise LookupError("there is no such cloud account")
-        return found
 
     def replace(
         self,
@@ -124,17 +151,29 @@ class CloudAccounts:
         account: CloudAccount,
         said: Mapping[str, str],
         *,
+        seen: int | None = None,
         actor: str | None = None,
     ) -> CloudAccount:
-        """Other values for an account as it was read. A secret that is left empty stays; a plain field becomes empty.
+        """Other values for an account as it was read; ``seen`` is the version that the form was made from.
 
-        Raises ``InvalidCloudField``, ``ChangedMeanwhile``.
+        What is sealed stays where nothing is typed, a plain field becomes empty. What cannot be read any more, and a secret
+        that would go elsewhere than before, has to be typed again. Raises ``InvalidCloudField``, ``ChangedMeanwhile``,
+        ``OwnerNotReady``.
         """
-        values, new_secrets = account.cloud.read(account.mode, said, self.opened(account))
+        if seen not in (None, account.version):
+            raise ChangedMeanwhile
+        kept, damaged = self._sealed.opened(account)
+        values, new_secrets = account.cloud.read(account.mode, said, kept)
+        self._take_turn(tx, account.user_id, is_change=True)
+        if damaged:
+            self._record_unreadable(tx, origin, account, damaged)
         version = account.version + 1
+        columns = self._sealed.columns(
+            account.cloud, account.mode, values, row_id=account.id, user_id=account.user_id, version=version
+        )
         changed = update(Row).where(_TABLE.c.id == account.id, _TABLE.c.version == account.version)
         changed = changed.values(
-            **self._columns(account.kept_fields, values, account.id, account.user_id, version),
+            **columns,
             version=version,
             secrets_changed_at=origin.now if new_secrets else account.secrets_changed_at,
             updated_at=origin.now,
@@ -147,63 +186,75 @@ class CloudAccounts:
             self._primary.mirror(tx, origin.now, made, values)
         return made
 
-    def make_primary(self, tx: Transaction, origin: Origin, account: CloudAccount) -> None:
-        """The columns of ``users`` follow. Raises ``ChangedMeanwhile``."""
-        self._wait_for_turn(tx, account.user_id)
-        was = update(Row).where(_TABLE.c.user_id == account.user_id, _TABLE.c.is_primary.is_not(None))
-        tx.execute(was.values(is_primary=None))
-        is_now = update(Row).where(_TABLE.c.id == account.id, _TABLE.c.version == account.version)
-        if tx.execute(is_now.values(is_primary=True)).rowcount != 1:
-            raise ChangedMeanwhile
-        self._changed(tx, origin, AuditEvent.CLOUD_MADE_PRIMARY, account, None)
-        self._primary.mirror(tx, origin.now, account, self.opened(account))
+    def make_primary(self, tx: Transaction, origin: Origin, account: CloudAccount, *, actor: str | None = None) -> None:
+        """The columns of ``users`` follow. Of the primary account they are written anew, should they be damaged.
+
+        Raises ``ChangedMeanwhile``, ``SecretUnreadable``, ``OwnerNotReady``.
+        """
+        self._take_turn(tx, account.user_id, is_change=True)
+        self._make_primary(tx, origin, account, self.read(tx, origin, account), actor)
 
     def remove(self, tx: Transaction, origin: Origin, account: CloudAccount, *, actor: str | None = None) -> bool:
-        """Forgets an account with its secrets. The oldest of the others becomes the primary one. False if it had gone."""
-        self._wait_for_turn(tx, account.user_id)
+        """Forgets an account with its secrets. The oldest of the others that can be read becomes the primary one.
+
+        False if it had gone.
+        """
+        self._take_turn(tx, account.user_id)
         current = self.find(tx, account.user_id, account.id)
         if current is None or tx.execute(delete(Row).where(_TABLE.c.id == account.id)).rowcount != 1:
             return False
         self._changed(tx, origin, AuditEvent.CLOUD_REMOVED, current, actor)
         if current.is_primary:
-            rest = sorted(self.list(tx, account.user_id), key=lambda it: it.id)
-            if rest:
-                self.make_primary(tx, origin, rest[0])
-            else:
-                self._primary.clear(tx, origin.now, account.user_id)
+            self._follow(tx, origin, account.user_id, actor)
         return True
 
     def opened(self, account: CloudAccount) -> dict[str, str]:
-        """All fields in clear, by name. Raises ``DecryptionFailed``. Whoever calls this says so in the audit."""
-        values = account.shown()
-        for field in account.kept_fields:
-            sealed = account.sealed.get(field.column or "")
-            if field.is_sealed and sealed is not None and field.column is not None:
-                context = context_of(account.id, account.user_id, account.version, field.column)
-                values[field.name] = self._keyring.decrypt(sealed, context).decode()
+        """All fields in clear, by name. Raises ``SecretUnreadable``. Whoever calls this says so in the audit."""
+        values, damaged = self._sealed.opened(account)
+        if damaged:
+            raise SecretUnreadable(account, damaged)
         return values
 
-    def _columns(
-        self, fields: Sequence[CloudField], values: Mapping[str, str], row_id: str, user_id: str, version: int
-    ) -> dict[str, Any]:
-        row: dict[str, Any] = dict.fromkeys((*PLAIN_COLUMNS, *(f"{name}_encrypted" for name in SEALED_COLUMNS)))
-        options: dict[str, str] = {}
-        for field in fields:
-            value = values.get(field.name)
-            if value is None:
-                continue
-            if field.column is None:
-                options[field.name] = value
-            elif field.is_sealed:
-                context = context_of(row_id, user_id, version, field.column)
-                row[f"{field.column}_encrypted"] = self._keyring.encrypt(value.encode(), context)
-            else:
-                row[field.column] = value
-        return {**row, "options": options}
+    def read(self, tx: Transaction, origin: Origin, account: CloudAccount) -> dict[str, str]:
+        """Like ``opened``; that something could not be read is recorded."""
+        try:
+            return self.opened(account)
+        except SecretUnreadable as error:
+            self._record_unreadable(tx, origin, account, error.names)
+            raise
 
-    def _wait_for_turn(self, tx: Transaction, user_id: str) -> None:
+    def _make_primary(
+        self, tx: Transaction, origin: Origin, account: CloudAccount, values: Mapping[str, str], actor: str | None
+    ) -> None:
+        was = update(Row).where(_TABLE.c.user_id == account.user_id, _TABLE.c.is_primary.is_not(None))
+        tx.execute(was.values(is_primary=None))
+        is_now = update(Row).where(_TABLE.c.id == account.id, _TABLE.c.version == account.version)
+        if tx.execute(is_now.values(is_primary=True)).rowcount != 1:
+            raise ChangedMeanwhile
+        self._changed(tx, origin, AuditEvent.CLOUD_MADE_PRIMARY, account, actor)
+        self._primary.mirror(tx, origin.now, account, values)
+
+    def _follow(self, tx: Transaction, origin: Origin, user_id: str, actor: str | None) -> None:
+        """Another primary account in place of one that has gone, if there is one that can be read."""
+        for account in sorted(self.list(tx, user_id), key=lambda it: it.id):
+            try:
+                values = self.read(tx, origin, account)
+            except SecretUnreadable:
+                continue
+            self._make_primary(tx, origin, account, values, actor)
+            return
+        self._primary.clear(tx, origin.now, user_id)
+
+    def _take_turn(self, tx: Transaction, user_id: str, *, is_change: bool = False) -> None:
         """Takes the user's row, so that of two changes at once the second one sees the first."""
-        tx.execute(update(UserRow).where(_USERS.c.id == user_id).values(cloud_provider=_USERS.c.cloud_provider))
+        mine = update(UserRow).where(_USERS.c.id == user_id)
+        if is_change:
+            mine = mine.where(_USERS.c.is_active == true(), _USERS.c.confirm_by.is_(None))
+        if tx.execute(mine.values(cloud_provider=_USERS.c.cloud_provider)).rowcount != 1 and is_change:
+            raise OwnerNotReady
+
+    def _record_unreadable(self, tx: Transaction, origin: Origin, account: CloudAccount, names: Sequence[str]) -> None:
+        self._changed(tx, origin, AuditEvent.DECRYPTION_FAILED, account, None, outcome="failed", fields=list(names))
 
     def _changed(
         self,
