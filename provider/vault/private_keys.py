@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -38,7 +36,7 @@ def rsa_private_key(text: str) -> RSAPrivateKey:
         key = load_pem_private_key(pem, password=None, unsafe_skip_rsa_key_validation=True)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise ValueError("private_key") from None
-    if not isinstance(key, RSAPrivateKey) or not LEAST_BITS <= key.key_size <= MOST_BITS or not _signs(key):
+    if not isinstance(key, RSAPrivateKey) or not LEAST_BITS <= key.key_size <= MOST_BITS or not _is_whole(key):
         raise ValueError("private_key")
     return key
 
@@ -62,12 +60,15 @@ def fingerprint_of(key: RSAPrivateKey) -> str:
     return hashlib.md5(public, usedforsecurity=False).digest().hex(":")
 
 
-def _signs(key: RSAPrivateKey) -> bool:
-    """Whether the parts of the key belong together: a digit that was lost shows here."""
-    message = b"mcp-core"
-    try:
-        signature = key.sign(message, padding.PKCS1v15(), hashes.SHA256())
-        key.public_key().verify(signature, message, padding.PKCS1v15(), hashes.SHA256())
-    except (InvalidSignature, ValueError):
-        return False
-    return True
+def _is_whole(key: RSAPrivateKey) -> bool:
+    """Whether the parts of the key belong together (RFC 8017 §3.2): a digit that was lost on the way shows here."""
+    it = key.private_numbers()
+    n, e = it.public_numbers.n, it.public_numbers.e
+    return (
+        it.p * it.q == n
+        and it.d * e % (it.p - 1) == 1
+        and it.d * e % (it.q - 1) == 1
+        and it.dmp1 == it.d % (it.p - 1)
+        and it.dmq1 == it.d % (it.q - 1)
+        and it.iqmp * it.q % it.p == 1
+    )
