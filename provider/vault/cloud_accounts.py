@@ -16,7 +16,7 @@ from database.reading import Listed, row_of
 from database.transaction import Transaction
 from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.messages import Origin
-from provider.security.crypto import Keyring
+from provider.security.crypto import DecryptionFailed, Keyring
 from provider.vault.account import CloudAccount, account_of
 from provider.vault.fields import InvalidCloudField
 from provider.vault.primary import PrimaryAccount
@@ -47,7 +47,7 @@ class ChangedMeanwhile(Exception):
     """The account was changed or removed since it was read."""
 
 
-class SecretUnreadable(Exception):
+class SecretUnreadable(DecryptionFailed):
     """A sealed value was damaged, moved or truncated, or its key is gone. Nothing of the account is given out.
 
     Its owner repairs it by typing the secrets again (``CloudAccounts.replace``). ``names`` are the fields.
@@ -192,7 +192,10 @@ class CloudAccounts:
         Raises ``ChangedMeanwhile``, ``SecretUnreadable``, ``OwnerNotReady``.
         """
         self._take_turn(tx, account.user_id, is_change=True)
-        self._make_primary(tx, origin, account, self.read(tx, origin, account), actor)
+        current = self.find(tx, account.user_id, account.id)  # nothing is written before it is known to be so
+        if current is None or current.version != account.version:
+            raise ChangedMeanwhile
+        self._make_primary(tx, origin, current, self.read(tx, origin, current), actor)
 
     def remove(self, tx: Transaction, origin: Origin, account: CloudAccount, *, actor: str | None = None) -> bool:
         """Forgets an account with its secrets. The oldest of the others that can be read becomes the primary one.
@@ -226,11 +229,10 @@ class CloudAccounts:
     def _make_primary(
         self, tx: Transaction, origin: Origin, account: CloudAccount, values: Mapping[str, str], actor: str | None
     ) -> None:
+        """In the turn of its owner, so that the account is still what was read."""
         was = update(Row).where(_TABLE.c.user_id == account.user_id, _TABLE.c.is_primary.is_not(None))
         tx.execute(was.values(is_primary=None))
-        is_now = update(Row).where(_TABLE.c.id == account.id, _TABLE.c.version == account.version)
-        if tx.execute(is_now.values(is_primary=True)).rowcount != 1:
-            raise ChangedMeanwhile
+        tx.execute(update(Row).where(_TABLE.c.id == account.id).values(is_primary=True))
         self._changed(tx, origin, AuditEvent.CLOUD_MADE_PRIMARY, account, actor)
         self._primary.mirror(tx, origin.now, account, values)
 
