@@ -23,6 +23,7 @@ COMMANDS = {
     "invitation": ("invitations", "Invitations, listed and withdrawn."),
     "client": ("clients", "Applications that get tokens."),
     "api-key": ("api_keys", "Keys with which scripts get tokens."),
+    "cloud": ("clouds", "Cloud accounts of people."),
     "resource": ("resources", "APIs that tokens are for."),
     "protect": ("protect", "Put an MCP server or API under this server's tokens."),
     "registration-token": ("registration_tokens", "Let others register applications that are vouched for."),

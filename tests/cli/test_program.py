@@ -54,6 +54,8 @@ api-key create --user --name --scope --everything --resource --expires-in-days -
 api-key list --user --json
 api-key rotate KEY_ID --overlap-hours --json
 api-key revoke KEY_ID
+cloud list USER --json
+cloud remove USER LABEL
 resource add URI --name --scope --admin-scope --scope-group --groups-claim --describe --describe-ko --token-alg --token-typ
   --access-token-seconds --json
 resource list --json
