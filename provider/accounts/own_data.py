@@ -84,7 +84,7 @@ PARTS: Mapping[str, Part] = {
         "user_id",
         (
             *("label", "provider", "mode", "is_primary", "account_id", "region", "tenant_id", "project_id", "options"),
-            *("secrets_changed_at", "last_used_at", "tested_at", "created_at", "updated_at"),
+            *("last_used_at", "tested_at", "created_at", "updated_at"),
         ),
     ),
     "passkeys": Part(
