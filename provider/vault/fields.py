@@ -105,6 +105,4 @@ def _normal(field: CloudField, text: str) -> str:
         raise ValueError("form") from None
     if size > MAX_BYTES:
         raise ValueError("too_long")
-    if "\0" in text:
-        raise ValueError("form")
     return field.check(text)

@@ -176,6 +176,7 @@ def test_an_address_of_a_server(text: str, value: str) -> None:
         ("https://api..example.com", "form"),
         ("https://api.example.com\\@evil.example", "form"),
         ("https://api.exam\tple.com", "form"),
+        ("https://api.example.com/a\\b", "form"),
         ("https://api example.com", "form"),
         ("https://예시.example", "form"),
         ("https://ｅxample.com", "form"),

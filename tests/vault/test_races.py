@@ -7,9 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
 
-from database.models import CloudAccount as Row
 from database.transaction import Transaction
 from provider.protocol.messages import Origin
 from provider.security.crypto import Keyring
@@ -20,8 +18,7 @@ from tests.together import Call, at_once
 from tests.vault.conftest import connected, mirrored, person, services_on
 from tests.vault.samples import secret_fields
 
-SIX, TRIES = 6, 8
-ROWS = Row.__table__
+SIX, TRIES, ROUNDS = 6, 8, 5
 
 
 @pytest.fixture(params=["mariadb", "mysql"])
@@ -63,10 +60,14 @@ def test_of_several_first_accounts_one_is_the_primary_one(on_server: Services, o
 def test_nobody_gets_one_too_many(on_server: Services, origin: Origin, bora: str) -> None:
     for number in range(MAX_ACCOUNTS - 1):
         connected(on_server, origin, bora, f"n{number}", "ibm")
-    calls = [connecting(on_server, origin, bora, f"m{number}") for number in range(SIX)]
-    assert kinds(at_once(on_server.engine, calls, tries=TRIES)) == {"CloudAccount": 1, "TooManyAccounts": SIX - 1}
-    with on_server.engine.connect() as connection:
-        assert connection.execute(select(func.count()).select_from(ROWS)).scalar_one() == MAX_ACCOUNTS
+    for number in range(ROUNDS):
+        calls = [connecting(on_server, origin, bora, f"m{number}{letter}") for letter in "abcdef"]
+        answers = at_once(on_server.engine, calls, tries=TRIES)
+        assert kinds(answers) == {"CloudAccount": 1, "TooManyAccounts": SIX - 1}
+        (made,) = [answer for answer in answers if isinstance(answer, CloudAccount)]
+        with Transaction(on_server.engine) as tx:
+            assert len(on_server.cloud_accounts.list(tx, bora)) == MAX_ACCOUNTS
+            on_server.cloud_accounts.remove(tx, origin, made)
 
 
 def test_there_is_one_primary_account_and_the_columns_are_its_own(
@@ -117,3 +118,14 @@ def test_what_is_removed_while_it_is_changed_is_gone(
     assert set(found) <= {"bool", "CloudAccount", "ChangedMeanwhile", "NoneType"}
     (primary,) = primary_of(on_server, bora)
     assert (primary.id, mirrored(on_server, bora)["cloud_region"]) == (second.id, "us-east-1")
+
+
+def test_when_all_are_removed_at_once_the_columns_are_empty(on_server: Services, origin: Origin, bora: str) -> None:
+    for _ in range(ROUNDS):
+        accounts = [connected(on_server, origin, bora, f"n{number}") for number in range(SIX)]
+
+        def removing(account: CloudAccount) -> Callable[[Transaction], bool]:
+            return lambda tx: on_server.cloud_accounts.remove(tx, origin, account)
+
+        assert at_once(on_server.engine, [removing(account) for account in accounts], tries=TRIES) == [True] * SIX
+        assert mirrored(on_server, bora) == {}
