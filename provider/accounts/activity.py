@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, delete, select
+from sqlalchemy import Select, delete, or_, select
 
 from database.models import AuditRecord
 from database.models.columns import first_id
@@ -43,10 +43,22 @@ class Activity:
         return Listed(_newest_first(kinds, user_id), lambda entity: _entry_of(row_of(entity)))
 
     def before(
-        self, tx: Transaction, user_id: str, position: tuple[datetime.datetime, str] | None, limit: int
+        self,
+        tx: Transaction,
+        user_id: str,
+        position: tuple[datetime.datetime, str] | None,
+        limit: int,
+        *,
+        search: str = "",
     ) -> Sequence[Entry]:
-        """At most ``limit`` records of one person, the newest first: those before one's time and id, or the newest."""
+        """At most ``limit`` records of one person, the newest first: those before one's time and id, or the newest.
+
+        ``search`` finds them by what happened (``login.failed``), the address and the browser.
+        """
         statement = select(_TABLE)
+        if search:
+            said = (_TABLE.c.action, _TABLE.c.ip_address, _TABLE.c.user_agent)
+            statement = statement.where(or_(*(column.icontains(search, autoescape=True) for column in said)))
         if position is not None:
             moment, last_id = position
             earlier = (_TABLE.c.created_at < moment) | ((_TABLE.c.created_at == moment) & (_TABLE.c.id < last_id))

@@ -9,13 +9,13 @@ import datetime
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
 
 from database.transaction import Transaction
 from provider.accounts.api_keys import TooManyKeys
 from provider.accounts.profile_fields import InvalidField, checked_fields, profile_of
 from provider.doors.endpoint import Endpoint
 from provider.endpoints.bearer import Caller, caller, require_recent_sign_in
+from provider.endpoints.self_service_lists import Lists
 from provider.endpoints.self_service_views import activity_view, app_view, key_view, me_view, session_view
 from provider.oauth_server import OAuthServer
 from provider.protocol.client import Client
@@ -23,14 +23,12 @@ from provider.protocol.errors import OAuthError, refuse_until
 from provider.protocol.json_body import JSON, json_body, parse_json
 from provider.protocol.messages import ProtocolRequest, ProtocolResponse
 from provider.protocol.scopes import parse_scope
-from provider.security.cursors import Cursors, InvalidCursor
+from provider.protocol.text import is_found
 from provider.security.rate_limit import Limit
 
 PATH = "/api/me"
 CHANGES_PER_PERSON = Limit("self-service changes per person", 120, 3600)
-MAX_LIMIT, USUAL_LIMIT = 100, 20
 _PATCH_TYPES = (JSON, "application/merge-patch+json")
-Item = TypeVar("Item")
 Handler = Callable[[Caller, ProtocolRequest, Transaction], ProtocolResponse]
 
 
@@ -56,7 +54,7 @@ def mount(server: OAuthServer) -> Sequence[Endpoint]:
 class SelfService:
     def __init__(self, server: OAuthServer) -> None:
         self._services = server.services
-        self._cursors = Cursors(server.services.keyring)
+        self._lists = Lists(server.services.keyring)
 
     def guarded(
         self, by_method: dict[str, tuple[str, Handler]]
@@ -116,9 +114,11 @@ class SelfService:
 
     def sessions(self, known: Caller, request: ProtocolRequest, tx: Transaction) -> ProtocolResponse:
         services, own = self._services, known.token.claims.get("sid")
-        found = services.sessions.list(tx, request.received_at, known.user.id)
+        asked = self._lists.asked(request, known.user.id, "sessions")
+        living = services.sessions.list(tx, request.received_at, known.user.id)
+        found = [it for it in living if is_found(asked.word, it.user_agent, it.ip_address)]
         at_hand = [it.id for it in found if services.subjects.session_of(known.client, it.id) == own]
-        return self._newest_first(known, request, "sessions", found, lambda it: session_view(it, it.id in at_hand))
+        return self._lists.newest_first(asked, found, lambda it: session_view(it, it.id in at_hand))
 
     def end_session(self, known: Caller, request: ProtocolRequest, tx: Transaction) -> ProtocolResponse:
         session_id = _last_part(request)
@@ -126,10 +126,12 @@ class SelfService:
         return _gone(ended)
 
     def apps(self, known: Caller, request: ProtocolRequest, tx: Transaction) -> ProtocolResponse:
-        services = self._services
-        found = services.consents.list(tx, known.user.id)
-        clients = {it.id: services.clients.get_by_row(tx, it.client_row_id) for it in found}
-        return self._newest_first(known, request, "apps", found, lambda it: app_view(it, clients[it.id]))
+        services, asked = self._services, self._lists.asked(request, known.user.id, "apps")
+        living = services.consents.list(tx, known.user.id)
+        clients = {it.id: services.clients.get_by_row(tx, it.client_row_id) for it in living}
+        views = [(it, app_view(it, clients[it.id])) for it in living]
+        found = [it for it, view in views if is_found(asked.word, view["name"], view["client_id"])]
+        return self._lists.newest_first(asked, found, lambda it: app_view(it, clients[it.id]))
 
     def disconnect_app(self, known: Caller, request: ProtocolRequest, tx: Transaction) -> ProtocolResponse:
         """Takes a consent back, with all that rests on it. An application may disconnect itself so."""
@@ -137,7 +139,10 @@ class SelfService:
         return _gone(done)
 
     def keys(self, known: Caller, request: ProtocolRequest, tx: Transaction) -> ProtocolResponse:
-        return self._newest_first(known, request, "api-keys", self._living_keys(known, request, tx), key_view)
+        asked = self._lists.asked(request, known.user.id, "api-keys")
+        living = self._living_keys(known, request, tx)
+        found = [key for key in living if is_found(asked.word, key.name, key.client_id)]
+        return self._lists.newest_first(asked, found, key_view)
 
     def make_key(self, known: Caller, request: ProtocolRequest, tx: Transaction) -> ProtocolResponse:
         """A key outlives the token by which it was made, so the person must be near (RFC 9470)."""
@@ -170,57 +175,17 @@ class SelfService:
         return _gone(found is not None and api_keys.revoke(tx, request.origin, known.user.id, found.id, actor=actor))
 
     def activity(self, known: Caller, request: ProtocolRequest, tx: Transaction) -> ProtocolResponse:
-        limit, position = self._asked(known, request, "activity")
+        asked = self._lists.asked(request, known.user.id, "activity")
         before = None
-        if position is not None:
-            moment, _, last_id = position.partition("|")
+        if asked.position is not None:
+            moment, _, last_id = asked.position.partition("|")
             before = (datetime.datetime.fromisoformat(moment), last_id)
-        found = self._services.activity.before(tx, known.user.id, before, limit + 1)
-        return self._piece(
-            known, "activity", found, limit, activity_view, lambda it: f"{it.created_at.isoformat()}|{it.id}"
-        )
+        found = self._services.activity.before(tx, known.user.id, before, asked.limit + 1, search=asked.word)
+        return self._lists.piece(asked, found, activity_view, lambda it: f"{it.created_at.isoformat()}|{it.id}")
 
     def _living_keys(self, known: Caller, request: ProtocolRequest, tx: Transaction) -> list[Client]:
         keys = self._services.api_keys.list(tx, known.user.id)
         return [key for key in keys if key.is_usable(request.received_at)]
-
-    # Lists
-
-    def _newest_first(
-        self, known: Caller, request: ProtocolRequest, name: str, found: Sequence[Any], view: Callable[[Any], Any]
-    ) -> ProtocolResponse:
-        """A piece of what is bounded already, by its ids, which say when each was made."""
-        limit, after = self._asked(known, request, name)
-        ordered = sorted(found, key=lambda it: str(it.id), reverse=True)
-        rest = [it for it in ordered if after is None or it.id < after]
-        return self._piece(known, name, rest, limit, view, lambda it: str(it.id))
-
-    def _asked(self, known: Caller, request: ProtocolRequest, name: str) -> tuple[int, str | None]:
-        """How many are wanted and where to go on. Raises ``invalid_request``."""
-        wanted, cursor = request.query.get("limit") or str(USUAL_LIMIT), request.query.get("cursor")
-        is_number = wanted.isascii() and wanted.isdigit() and len(wanted) <= 3
-        if not is_number or not 1 <= int(wanted) <= MAX_LIMIT:
-            raise OAuthError.invalid_request(f"limit is a number from 1 to {MAX_LIMIT}.")
-        if cursor is None:
-            return int(wanted), None
-        try:
-            return int(wanted), self._cursors.position(f"{name}|{known.user.id}", cursor)
-        except InvalidCursor:
-            raise OAuthError.invalid_request("This cursor was not given out for this list.") from None
-
-    def _piece(
-        self,
-        known: Caller,
-        name: str,
-        found: Sequence[Item],
-        limit: int,
-        view: Callable[[Item], Any],
-        position: Callable[[Item], str],
-    ) -> ProtocolResponse:
-        """At most ``limit`` of ``found``, and a cursor where there are more."""
-        shown, more = found[:limit], len(found) > limit
-        following = self._cursors.made(f"{name}|{known.user.id}", position(shown[-1])) if more else None
-        return ProtocolResponse.json({"items": [view(item) for item in shown], "next": following})
 
 
 def _key_asked_for(said: object) -> tuple[str, tuple[str, ...], int | None, str | None]:

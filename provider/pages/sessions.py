@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from flask import Blueprint
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
@@ -22,11 +24,10 @@ _PAGE = "/account/sessions"
 def show() -> Response:
     known = here()
     ordered = sorted(_devices(), key=lambda device: not device.holds(known.session.id))
-    page = listing.part_of(ordered)
+    page = listing.part_of([_shown(device, known.session) for device in ordered], _texts)
     return render(
         "sessions/list.html",
         user=known.user,
-        devices=[_shown(device, known.session) for device in page.items],
         page=page,
         are_others=any(not device.holds(known.session.id) for device in ordered),
     )
@@ -64,11 +65,25 @@ def _devices() -> list[Device]:
     return devices_of(services.sessions.list(tx, now, user_id), services.remembered_devices.list(tx, now, user_id))
 
 
-def _shown(device: Device, present: Session) -> tuple[Device, Session | None, str, bool]:
+@dataclass(frozen=True, slots=True)
+class _Shown:
     """A device, the session that stands for it, its name, and whether it is the one at hand."""
+
+    device: Device
+    session: Session | None
+    name: str
+    is_here: bool
+
+
+def _shown(device: Device, present: Session) -> _Shown:
     is_here = device.holds(present.id)
     session = present if is_here else next(iter(device.sessions), None)
-    return device, session, device_name(device.user_agent if session is None else session.user_agent or ""), is_here
+    name = device_name(device.user_agent if session is None else session.user_agent or "")
+    return _Shown(device, session, name, is_here)
+
+
+def _texts(shown: _Shown) -> tuple[str | None, ...]:
+    return shown.name, shown.session.ip_address if shown.session is not None else None
 
 
 def device_name(user_agent: str) -> str:

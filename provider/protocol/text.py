@@ -87,6 +87,11 @@ def as_written(text: str) -> str:
     return unicodedata.normalize("NFKC", _ONLY_DRAWN.sub("", text))
 
 
+def is_found(word: str, *texts: str | None) -> bool:
+    """Whether ``word`` stands in one of ``texts``, in either case. An empty one does in any."""
+    return not word or any(folded(word) in folded(text) for text in texts if text)
+
+
 def typed_code(text: str) -> str:
     """A code as it is compared: its letters and digits, whatever blanks, dashes, width and digits it is written with."""
     kept = []

@@ -6,7 +6,7 @@ request's transaction, and has no engine of its own (decision 29).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 from urllib.parse import urlencode
@@ -16,7 +16,7 @@ from flask_sqlalchemy import SQLAlchemy
 
 from database import metadata
 from database.reading import Listed, ReadingSession
-from provider.protocol.text import is_plain, one_line
+from provider.protocol.text import is_found, is_plain, one_line
 from provider.web import current
 from provider.web.addresses import OF_LISTS
 
@@ -83,12 +83,14 @@ def page_of(listed: Listed[Item]) -> Page[Item]:
     return Page(items, number, pages, found.total or 0, search())
 
 
-def part_of(whole: Sequence[Item]) -> Page[Item]:
-    """The same of a list that is short enough to be at hand as a whole, and that nobody searches."""
+def part_of(whole: Sequence[Item], texts: Callable[[Item], Sequence[str | None]]) -> Page[Item]:
+    """The same of a list that is short enough to be at hand as a whole: found by a word in one of the ``texts`` of each."""
+    word = search()
+    found = [item for item in whole if is_found(word, *texts(item))]
     size = _number("per_page", PER_PAGE, MOST_PER_PAGE)
-    pages = max(1, -(-len(whole) // size))
+    pages = max(1, -(-len(found) // size))
     number = min(_number("page", 1, LAST_PAGE), pages)
-    return Page(list(whole[(number - 1) * size : number * size]), number, pages, len(whole), "")
+    return Page(found[(number - 1) * size : number * size], number, pages, len(found), word)
 
 
 def _number(name: str, usual: int, most: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -66,20 +67,25 @@ def test_sessions_are_listed_and_ended(provider: Provider, ada: User, client: Kn
     assert problem_of(api("GET", "/api/me")) == (401, "invalid_token"), "the token was this session's"
 
 
+def allow(provider: Provider, user: User, app: KnownClient) -> str:
+    """The id of a consent."""
+    with provider.begin() as tx:
+        return provider.services.consents.remember(
+            tx,
+            provider.origin,
+            user_id=user.id,
+            client=app.client,
+            resource_uri=provider.issuer,
+            redirect_uri="https://app.example.com/callback",
+            scope=("openid",),
+        )
+
+
 def test_apps_are_listed_and_disconnected_with_their_tokens(provider: Provider, ada: User, client: KnownClient) -> None:
     consents = {}
     for user, name in ((ada, "Acme"), (ada, "Stranger"), (provider.user("eve"), "Hers")):
         app = provider.client("none", name=name, is_vouched=name != "Stranger")
-        with provider.begin() as tx:
-            consents[name] = provider.services.consents.remember(
-                tx,
-                provider.origin,
-                user_id=user.id,
-                client=app.client,
-                resource_uri=provider.issuer,
-                redirect_uri="https://app.example.com/callback",
-                scope=("openid",),
-            )
+        consents[name] = allow(provider, user, app)
         if name == "Acme":
             theirs = token_of(provider, user, app, ("openid",), consent_id=consents[name])
     api = Api(provider, token_of(provider, ada, client, ACCOUNT_SCOPES))
@@ -176,6 +182,7 @@ def test_activity_goes_back_piece_by_piece_and_is_ones_own(provider: Provider, a
 
 WRONG_QUERIES = (
     *("limit=0", "limit=101", "limit=-1", "limit=x", "limit=1.5", "limit=9999", "limit=%D9%A3", "limit=1&limit=2"),
+    *("q=" + "x" * 101, "q=%00", "q=a%0Ab", "q=a%E2%80%AEb", "q=a&q=b"),
     *("cursor=x", "cursor=x.y", "cursor=MDE5.x", "cursor=" + "x" * 1000, "cursor=a&cursor=b", "cursor=%00"),
 )
 
@@ -195,6 +202,58 @@ def test_a_cursor_of_another_person_or_list_is_refused(provider: Provider, ada: 
     assert problem_of(api("GET", "/api/me/sessions", query=f"cursor={cursor}")) == (400, "invalid_request")
     eve = Api(provider, token_of(provider, provider.user("eve"), provider.client("none"), ACCOUNT_SCOPES))
     assert problem_of(eve("GET", "/api/me/activity", query=f"cursor={cursor}")) == (400, "invalid_request")
+
+
+def test_sessions_are_found_by_browser_and_address(provider: Provider, ada: User, api: Api) -> None:
+    for agent, source in (("Firefox/140.0", "192.0.2.1"), ("Chrome/139", "192.0.2.1"), ("Chrome/139", "2001:db8::1")):
+        with provider.begin() as tx:
+            seen = dataclasses.replace(provider.origin, user_agent=agent, source=source)
+            provider.services.sessions.start(tx, seen, ada.id, ("pwd",))
+    cases = {
+        *(("firefox", 1), ("CHROME", 2), ("%EF%BC%A3hrome", 2), ("192.0.2.1", 2), ("2001:DB8", 1), ("+chrome+", 2)),
+        *(("%25", 0), ("_", 0), ("opera", 0), ("", 3)),
+    }
+    for word, many in cases:
+        found = api("GET", "/api/me/sessions", query=f"q={word}").json["items"]
+        assert len([it for it in found if it["user_agent"] != "pytest"]) == many, word
+
+
+def test_apps_and_keys_are_found_by_name_and_id(provider: Provider, ada: User, api: Api) -> None:
+    for name in ("nightly", "Nightly two", "weekly"):
+        assert api("POST", "/api/me/api-keys", {"name": name, "scope": ""}).status == 201
+    keys = api("GET", "/api/me/api-keys").json["items"]
+    for word, names in (
+        ("NIGHTLY", {"nightly", "Nightly two"}),
+        (keys[0]["id"], {keys[0]["name"]}),
+        ("daily", set()),
+        ("n_ghtly", set()),
+    ):
+        assert {it["name"] for it in api("GET", "/api/me/api-keys", query=f"q={word}").json["items"]} == names, word
+    mail = provider.client("none", name="Mail Reader")
+    allow(provider, ada, mail)
+    allow(provider, ada, provider.client("none", name="Notes"))
+    for word in ("mail", "reader", mail.client_id):
+        assert [it["name"] for it in api("GET", "/api/me/apps", query=f"q={word}").json["items"]] == ["Mail Reader"]
+    assert api("GET", "/api/me/apps", query="q=calendar").json == {"items": [], "next": None}
+
+
+def test_what_happened_is_found_piece_by_piece(provider: Provider, ada: User, api: Api) -> None:
+    for _ in range(5):
+        provider.session(ada)
+        provider.clock.advance(1)
+    started = [it["id"] for it in provider.events("session.started") if it["user_id"] == ada.id]
+    seen, query = [], "q=SESSION.started&limit=2"
+    while True:
+        piece = api("GET", "/api/me/activity", query=query).json
+        seen += [it["id"] for it in piece["items"]]
+        if piece["next"] is None:
+            break
+        query = f"q=SESSION.started&limit=2&cursor={piece['next']}"
+    assert seen == list(reversed(started))
+    first = api("GET", "/api/me/activity", query="q=session&limit=1").json
+    for other in ("", "q=login&"):
+        answer = api("GET", "/api/me/activity", query=f"{other}cursor={first['next']}")
+        assert problem_of(answer) == (400, "invalid_request"), "a cursor is good for what was looked for"
 
 
 def test_changes_are_limited_for_each_person(provider: Provider, ada: User, api: Api) -> None:

@@ -108,3 +108,30 @@ def test_more_devices_than_fit_are_shown_a_page_at_a_time_the_one_at_hand_first(
     last = [it.get("value") for it in visitor.document.all("input") if it.get("name") == "session"][-1]
     visitor.post(f"{PAGE}?page=3", {"session": str(last)})
     assert len(shown(visitor, f"{PAGE}?per_page=100")) == 44, "ended from any page"
+
+
+def test_devices_are_found_by_their_name_and_address(site: Site, ana: Account) -> None:
+    visitor = Visitor(site)
+    visitor.sign_in(ana)
+    systems = ("Windows NT 10.0", "X11; Linux x86_64")
+    for number in range(24):
+        agent = f"Mozilla/5.0 ({systems[number % 2]}) AppleWebKit/537.36 Chrome/139.0 Safari/537.36"
+        with Transaction(site.engine) as tx:
+            by = replace(site.by, user_agent=agent, source=f"198.51.100.{100 + number}")
+            site.services.sessions.start(tx, by, ana.user.id, ("pwd",), browser=f"browser {number}")
+    assert len(shown(visitor)) == 20, "a page"
+    for word, many in (("chrome+on+windows", 12), ("LINUX", 13), ("198.51.100.10", 10), ("198.51.100.107", 1)):
+        found = shown(visitor, f"{PAGE}?q={word}")
+        assert len(found) == many, (word, found)
+    assert "Sign out all other devices" in visitor.page.text, "it ends those that were not looked for as well"
+    assert shown(visitor, f"{PAGE}?q=opera") == []
+    assert "You have no device that is called that" in visitor.page.text
+    (asked,) = [it for it in visitor.document.all("input") if it.get("name") == "q"]
+    assert asked.get("value") == "opera"
+
+
+def test_few_devices_have_no_field_to_look_for_them(site: Site, ana: Account) -> None:
+    visitor = Visitor(site)
+    visitor.sign_in(ana)
+    assert len(shown(visitor)) == 1
+    assert 'name="q"' not in visitor.page.html
