@@ -12,6 +12,7 @@ from database.transaction import Transaction
 from provider.accounts.confirmations import Confirmations
 from provider.accounts.users import User, Users
 from provider.protocol.messages import Origin
+from provider.protocol.networks import networks_and_provider
 from provider.security.rate_limit import Limit, RateLimiter
 
 # As long as nobody confirms the address, the account and its user name are kept.
@@ -73,6 +74,7 @@ class SignUps:
         return user
 
     def _count(self, tx: Transaction, origin: Origin, limit: Limit) -> None:
-        until = self._rate_limits.hit_source(tx, limit, origin.networks, origin.now)
+        networks = networks_and_provider(origin.source)
+        until = self._rate_limits.hit_source(tx, limit, networks, origin.now)
         if until is not None:
             raise TooManySignUps(until)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from provider.protocol.networks import networks_of
+from provider.protocol.networks import networks_and_provider, networks_of
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,21 @@ from provider.protocol.networks import networks_of
 )
 def test_an_address_is_in_these_networks(source: str, networks: list[tuple[str, int]]) -> None:
     assert list(networks_of(source)) == networks
+
+
+@pytest.mark.parametrize(
+    "source, widest",
+    [
+        ("192.0.2.7", ("192.0.0.0/16", 64)),
+        ("::ffff:192.0.2.7", ("192.0.0.0/16", 64)),
+        ("2001:db8:1:2345:6:7:8:9", ("2001:db8::/32", 64)),
+        ("fe80::1%eth0", ("fe80::/32", 64)),
+    ],
+)
+def test_a_part_of_the_provider_is_the_widest(source: str, widest: tuple[str, int]) -> None:
+    assert networks_and_provider(source) == (*networks_of(source), widest)
+
+
+@pytest.mark.parametrize("source", ["", "no address", "192.0.2"])
+def test_what_is_no_address_has_no_provider(source: str) -> None:
+    assert networks_and_provider(source) == networks_of(source)
