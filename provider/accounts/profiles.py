@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -72,11 +74,20 @@ class Profiles:
             claims["address"] = {"formatted": formatted_address(profile.fields), **address}
         return claims
 
-    def save(self, tx: Transaction, origin: Origin, user: User, display_name: str, values: Mapping[str, str]) -> bool:
+    def save(
+        self,
+        tx: Transaction,
+        origin: Origin,
+        user: User,
+        display_name: str,
+        values: Mapping[str, str],
+        *,
+        shown: str | None = None,
+    ) -> bool:
         """Keeps all fields as they are given, and how the user is to be called, empty for by the user name.
 
-        Raises ``InvalidFields``, and keeps nothing then. False when nothing differs. The record names the fields, never
-        what is in them.
+        ``shown`` is the ``digest_of`` what stood there when somebody began to write. Raises ``InvalidFields``, and keeps
+        nothing then; returns False, and keeps nothing, if something else has come to stand there since.
         """
         name = one_line(display_name)
         wrong = [] if not name or is_name(name, 255) else ["display_name"]
@@ -86,24 +97,18 @@ class Profiles:
             raise InvalidFields([*wrong, *refusal.names]) from None
         if wrong:
             raise InvalidFields(wrong)
-        before = self.get(tx, user.id).fields
-        changed = [field for field in FIELDS if kept[field] != before[field]]
-        if (name or None) != user.display_name:
-            changed.insert(0, "display_name")
-        if not changed:
+        wanted, before = {"display_name": name or None, **kept}, said_by(user, self.get(tx, user.id))
+        if wanted != before and shown is not None and shown != digest_of(before):
             return False
-        self._put(tx, UserProfile, user.id, {**kept, "updated_at": origin.now})
-        called = {"display_name": name or None, "updated_at": origin.now}
-        tx.execute(update(UserRow).where(_USERS.c.id == user.id).values(**called))
-        self._record(tx, origin, user.id, changed)
-        return True
+        return self.change(tx, origin, user, wanted)
 
     def change(
         self, tx: Transaction, origin: Origin, user: User, values: Mapping[str, str | None], *, actor: str | None = None
     ) -> bool:
         """Keeps checked fields of the user and of the profile, None for what is not said any more.
 
-        False if the user has changed since it was read: their row is what several changes at once wait for.
+        False if the user has changed since it was read: their row is what several changes at once wait for. The record
+        names the fields, never what is in them.
         """
         before = self.get(tx, user.id).fields
         changed = [name for name, value in values.items() if value != before.get(name, getattr(user, name, None))]
@@ -169,3 +174,13 @@ class Profiles:
             resource_id=user_id,
             changed=changed,
         )
+
+
+def said_by(user: User, profile: Profile) -> dict[str, str | None]:
+    """What the profile page shows: how somebody wants to be called, and all fields."""
+    return {"display_name": user.display_name, **profile.fields}
+
+
+def digest_of(said: Mapping[str, str | None]) -> str:
+    """64 hexadecimal digits that are others as soon as something in ``said`` is."""
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

@@ -6,13 +6,12 @@ Pages and API call the same services. Errors are problem details; lists come in 
 from __future__ import annotations
 
 import datetime
-import hashlib
-import json
 from collections.abc import Callable, Sequence
 
 from database.transaction import Transaction
 from provider.accounts.api_keys import TooManyKeys
 from provider.accounts.profile_fields import InvalidField, checked_fields, profile_of
+from provider.accounts.profiles import digest_of
 from provider.doors.endpoint import Endpoint
 from provider.endpoints.bearer import Caller, caller, require_recent_sign_in
 from provider.endpoints.self_service_lists import Lists
@@ -204,7 +203,7 @@ def _profile(profile: dict[str, str | None]) -> ProtocolResponse:
 
 
 def _etag(profile: dict[str, str | None]) -> str:
-    return f'"{hashlib.sha256(json.dumps(profile, sort_keys=True).encode()).hexdigest()[:32]}"'
+    return f'"{digest_of(profile)[:32]}"'
 
 
 def _changed_meanwhile() -> OAuthError:

@@ -526,6 +526,8 @@ def _passkeys(seen: Walk, site: Site, language: str) -> None:
 def _profile(seen: Walk, visitor: Visitor) -> None:
     visitor.post("/account/profile", {"website": "javascript:alert(1)", "given_name": HOSTILE, "gender": "x"})
     seen.saw("profile with mistakes", visitor, 400)
+    visitor.post("/account/profile", {"shown": "", "given_name": "Ana"})
+    seen.saw("profile, not taken: changed meanwhile", visitor, 400)
     visitor.post("/account/profile", {"display_name": HOSTILE[:90], "given_name": HOSTILE[:90]})
     seen.saw("profile saved", visitor, 303)
     visitor.follow()

@@ -165,7 +165,9 @@ def rotate(site: Site) -> Prepared:
 
 
 def profile(site: Site) -> Prepared:
-    return Prepared(signed_in(site), "/account/profile", {"given_name": "Ana"})
+    visitor = signed_in(site)
+    visitor.get("/account/profile")
+    return Prepared(visitor, "/account/profile", {"given_name": "Ana"})
 
 
 def picture(site: Site) -> Prepared:
