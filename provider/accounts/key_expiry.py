@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sqlalchemy import and_, or_, select, true, update
 
@@ -23,7 +22,7 @@ _USERS = UserRow.__table__
 _COLUMNS = (
     *(_CLIENTS.c.id, _CLIENTS.c.client_id, _CLIENTS.c.name, _CLIENTS.c.created_at, _CLIENTS.c.expires_at),
     *(_CLIENTS.c.expiry_told, _CLIENTS.c.owner_user_id),
-    *(_USERS.c.username, _USERS.c.email, _USERS.c.locale, _USERS.c.time_zone),
+    *(_USERS.c.username, _USERS.c.email, _USERS.c.locale),
 )
 
 
@@ -80,16 +79,8 @@ class KeyExpiry:
             values={
                 "username": row["username"],
                 "key": row["name"],
-                "day": _day(row["expires_at"], row["time_zone"]),
+                "expires_at": row["expires_at"].isoformat(),
                 "link": f"{self._site}/account/api-keys/{row['client_id']}",
             },
             user_id=row["owner_user_id"],
         )
-
-
-def _day(moment: datetime.datetime, zone: str | None) -> str:
-    """The day in the reader's zone, in UTC where it is not known (any more)."""
-    try:
-        return moment.astimezone(ZoneInfo(zone or "UTC")).date().isoformat()
-    except (ZoneInfoNotFoundError, ValueError):
-        return moment.date().isoformat()

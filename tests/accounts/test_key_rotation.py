@@ -125,7 +125,7 @@ def test_owners_are_told_twice_and_once_each(
         assert letter.values["key"] == "nightly"
         assert letter.values["link"] == f"https://id.example/account/api-keys/{key.client_id}"
         assert key.expires_at is not None
-        assert letter.values["day"] == key.expires_at.date().isoformat()
+        assert letter.values["expires_at"] == key.expires_at.isoformat()
 
 
 @pytest.mark.parametrize("state", ["revoked", "owner disabled", "application"])
@@ -146,16 +146,24 @@ def test_nobody_is_told_of_what_does_not_work_anyway(
     assert letters(services.engine, services.keyring, name="key_expires") == []
 
 
-def test_the_day_is_that_of_the_reader(services: Services, origin: Origin, add_user: Any) -> None:
+def test_the_day_is_that_of_the_reader_in_the_form_of_the_language(
+    services: Services, origin: Origin, add_user: Any
+) -> None:
     owner = add_user("ana")
     made(services, origin, owner)
     expires = datetime.datetime(2026, 12, 24, 20, 0, tzinfo=datetime.UTC)
     with Transaction(services.engine) as tx:
         tx.execute(update(ClientRow).values(expires_at=expires, created_at=expires - datetime.timedelta(days=90)))
-        services.users.set_time_zone(tx, origin.now, owner.id, "Asia/Seoul")
         services.key_expiry.tell(tx, expires - datetime.timedelta(days=10))
     (letter,) = letters(services.engine, services.keyring, name="key_expires")
-    assert letter.values["day"] == "2026-12-25"
+    for language, zone, day in (
+        *(("ko", "Asia/Seoul", "2026년 12월 25일"), ("en", "Asia/Seoul", "Dec 25, 2026")),
+        *(("en", None, "Dec 24, 2026"), ("en", "Mars/Olympus", "Dec 24, 2026")),
+    ):
+        assert day in services.letters.write(letter.name, language, letter.values, time_zone=zone).text, (
+            language,
+            zone,
+        )
 
 
 def test_of_several_servers_one_writes(on_server: Services, origin: Origin, ana: User) -> None:

@@ -30,6 +30,7 @@ ADDRESSES = ("link", "page", "not_me")
 def wanted(name: str) -> set[str]:
     """The values that a letter and its parts ask for."""
     environment = jinja2.Environment(extensions=["jinja2.ext.i18n"], autoescape=True)
+    environment.filters |= dict.fromkeys(("day", "clock_time", "day_and_time"), str)
     folder, pending, found = templates_folder(), [f"mail/{name}.txt"], set[str]()
     while pending:
         parsed = environment.parse((folder / pending.pop()).read_text("utf-8"))
