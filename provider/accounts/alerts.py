@@ -53,6 +53,7 @@ class Alert(StrEnum):
     LOCKED_DOWN = "locked_down"
     ACCOUNT_CLOSED = "account_closed"
     ERASED_SOON = "erased_soon"
+    MADE_ADMINISTRATOR = "made_administrator"
 
 
 # What a thief could fill a mailbox with. Those together are bounded for a person, so that no flood of them takes away

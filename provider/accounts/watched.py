@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from database.transaction import Transaction
+from provider.accounts.administrators import NAME as ADMINISTRATORS
 from provider.accounts.alerts import Alert, Alerts
 from provider.accounts.users import Users
 from provider.audit import AuditEvent, AuditRecorder, Recorded
@@ -36,6 +37,7 @@ class Watched:
         audit.on(AuditEvent.SECOND_FACTOR_FAILED, self._wrong_code)
         audit.on(AuditEvent.API_KEY_CREATED, self._key_made)
         audit.on(AuditEvent.CONSENT_GIVEN, self._allowed)
+        audit.on(AuditEvent.GROUP_MEMBER_ADDED, self._joined)
 
     def _happened(self, tx: Transaction, record: Recorded) -> None:
         self._tell(tx, record, ALWAYS[record.event])
@@ -55,6 +57,10 @@ class Watched:
         """What works on while the person is away, said when they first allow it."""
         if OFFLINE_ACCESS in record.details["added"]:
             self._tell(tx, record, Alert.OFFLINE_APP, app=str(record.details["app"]))
+
+    def _joined(self, tx: Transaction, record: Recorded) -> None:
+        if record.details["name"] == ADMINISTRATORS:
+            self._tell(tx, record, Alert.MADE_ADMINISTRATOR)
 
     def _tell(self, tx: Transaction, record: Recorded, alert: Alert, **values: str) -> None:
         user = self._users.find(tx, record.user_id) if record.user_id else None

@@ -83,6 +83,7 @@ def _about(alert: str) -> str:
         Alert.TOKEN_REPLAYED: _("An app's access was ended for safety"),
         Alert.ACCOUNT_CLOSED: _("Your account is closed"),
         Alert.ERASED_SOON: _("Your closed account is erased tomorrow"),
+        Alert.MADE_ADMINISTRATOR: _("You are an administrator now"),
     }
     return str(
         {kind.value: said for kind, said in sentences.items()}.get(alert, _("Something changed in your account"))

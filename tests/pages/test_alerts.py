@@ -113,6 +113,15 @@ def replayed(site: Site, ana: Account) -> None:
     raise AssertionError("a token worked twice")
 
 
+def made_administrator(site: Site, ana: Account) -> None:
+    root = site.account("root", is_admin=True)
+    with Transaction(site.engine) as tx:
+        group = site.services.groups.find(tx, "administrators")
+        assert group is not None
+        assert site.services.groups.add(tx, site.by, group, ana.user, actor="cli:root")
+        assert not site.services.groups.add(tx, site.by, group, root.user), "who was made as one needs no letter"
+
+
 KINDS: dict[Alert, Callable[[Site, Account], object]] = {
     Alert.SECOND_FACTOR_ON: lambda site, ana: site.enrol(ana),
     Alert.SECOND_FACTOR_OFF: turned_off,
@@ -120,6 +129,7 @@ KINDS: dict[Alert, Callable[[Site, Account], object]] = {
     Alert.API_KEY_MADE: lambda site, ana: site.api_key(ana, "nightly"),
     Alert.OFFLINE_APP: allowed,
     Alert.TOKEN_REPLAYED: replayed,
+    Alert.MADE_ADMINISTRATOR: made_administrator,
 }
 
 
@@ -137,6 +147,11 @@ def test_each_kind_is_told_once_with_a_link_in_both_languages(site: Site, ana: A
         assert bool(re.search("[가-힣]", text)) == (language == "ko")
     assert "nightly" in rendered(site, letter) or alert is not Alert.API_KEY_MADE
     assert "Acme Files" in rendered(site, letter) or alert is not Alert.OFFLINE_APP
+
+
+def test_who_joins_another_group_gets_no_letter(site: Site, ana: Account) -> None:
+    site.group("developers", ana)
+    assert told(site) == []
 
 
 def test_every_kind_has_a_letter_that_says_when_and_where_and_has_the_link(site: Site) -> None:
