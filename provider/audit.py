@@ -65,6 +65,7 @@ class AuditEvent(StrEnum):
     USER_ENABLED = "user.enabled"
     PROFILE_CHANGED = "user.profile_changed"
     GROUP_CREATED = "group.created"
+    GROUP_RENAMED = "group.renamed"
     GROUP_DELETED = "group.deleted"
     GROUP_MEMBER_ADDED = "group.member_added"
     GROUP_MEMBER_REMOVED = "group.member_removed"

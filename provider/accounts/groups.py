@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import bindparam, delete, func, insert, select, update
@@ -181,6 +182,43 @@ class Groups:
         self._record(tx, origin, AuditEvent.GROUP_MEMBER_REMOVED, group, actor, user_id=user.id)
         return True
 
+    def rename(self, tx: Transaction, origin: Origin, group: Group, name: str, *, actor: str | None = None) -> Group:
+        """Gives a group another name. What is reserved for it stays so; tokens say the new name from now on.
+
+        Raises ``InvalidGroupName``, ``GroupExists``, ``GroupGone``, ``GroupInUse``, ``TooManyGroups``.
+        """
+        canonical, written = canonical_group_name(name), written_group_name(name)
+        if group.is_built_in:
+            raise GroupInUse("whoever administers this server is in it")
+        self._take(tx, origin, group)
+        known = self.find(tx, canonical)
+        if canonical == NAME or (known is not None and known.id != group.id):
+            raise GroupExists(NAME if known is None else known.name)
+        if len(written.encode()) > len(group.name.encode()):
+            self._check_names_fit(tx, group, written)
+        self._count_change(tx, select(_MEMBERS.c.user_id).where(_MEMBERS.c.group_id == group.id))
+        try:
+            tx.execute(update(UserGroup).where(_GROUPS.c.id == group.id).values(name=written, name_canonical=canonical))
+        except IntegrityError:
+            raise GroupExists(name) from None
+        renamed = replace(group, name=written)
+        self._record(tx, origin, AuditEvent.GROUP_RENAMED, renamed, actor, before=group.name)
+        return renamed
+
+    def _check_names_fit(self, tx: Transaction, group: Group, name: str) -> None:
+        """Raises ``TooManyGroups`` where a member's groups would not fit into a token with this longer name."""
+        same = select(_MEMBERS.c.user_id).where(_MEMBERS.c.group_id == group.id)
+        others = (
+            select(_MEMBERS.c.user_id, _GROUPS.c.name)
+            .join(_GROUPS, _GROUPS.c.id == _MEMBERS.c.group_id)
+            .where(_MEMBERS.c.user_id.in_(same), _GROUPS.c.id != group.id)
+        )
+        taken: dict[str, int] = defaultdict(int)
+        for row in tx.execute(others):
+            taken[row.user_id] += claim_bytes([row.name])
+        if any(taken[user_id] + claim_bytes([name]) > MAX_CLAIM_BYTES for user_id in taken):
+            raise TooManyGroups("somebody is in so many groups that a token could not name them all")
+
     def delete(self, tx: Transaction, origin: Origin, group: Group, *, actor: str | None = None) -> None:
         """Ends a group: whoever was in it is so no more. Raises ``GroupGone``, ``GroupInUse``."""
         if group.is_built_in:
@@ -229,6 +267,7 @@ class Groups:
         actor: str | None,
         *,
         user_id: str | None = None,
+        **details: str,
     ) -> None:
         self._audit.record(
             tx,
@@ -239,6 +278,7 @@ class Groups:
             resource_type="user_groups",
             resource_id=group.id,
             name=group.name,
+            **details,
         )
 
 

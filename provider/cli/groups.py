@@ -36,7 +36,7 @@ def group() -> None:
 @click.option("--description", metavar="WORDS", default="", help="What the group is for.")
 @as_json
 def create(*, name: str, description: str, as_json: bool) -> None:
-    """Make a group. Its name is what applications read, so it stays.
+    """Make a group. Its name is what applications read.
 
     \b
     Example:   mcp-core group create developers --description "May deploy"
@@ -94,6 +94,43 @@ def show(*, name: str, as_json: bool) -> None:
         show_json({**_fields(found), "users": shown})
     else:
         show_fields({**_fields(found), "users": [user.username for user in people]})
+
+
+@group.command()
+@click.argument("name", metavar="GROUP")
+@click.argument("new_name", metavar="NAME")
+@as_json
+def rename(*, name: str, new_name: str, as_json: bool) -> None:
+    """Give a group another name. What is reserved for it here stays so.
+
+    Tokens say the new name from now on: rules of other programs that name the old one let nobody in any more.
+
+    \b
+    Example:   mcp-core group rename developers engineers
+    """
+    from provider.accounts.groups import GroupExists, GroupGone, GroupInUse, TooManyGroups
+    from provider.protocol.groups import InvalidGroupName
+
+    with opened() as terminal:
+        found = terminal.group(name)
+        try:
+            renamed = terminal.services.groups.rename(
+                terminal.tx, terminal.origin, found, new_name, actor=terminal.actor
+            )
+        except InvalidGroupName:
+            refuse(_WRONG)
+        except GroupExists as known:
+            refuse(f"There is a group {known} already.")
+        except GroupInUse as reason:
+            refuse(f"The group {found.name} can't be renamed: {reason}.")
+        except TooManyGroups as error:
+            refuse(_sentence(error))
+        except GroupGone:
+            terminal.unknown_group(name)
+    if as_json:
+        show_json(_fields(renamed))
+    else:
+        click.echo(f"Renamed the group {found.name} to {renamed.name}. Other programs' rules have to name it so too.")
 
 
 @group.command()

@@ -55,6 +55,7 @@ UNSAID = frozenset(
         AuditEvent.INVITATION_CREATED,
         AuditEvent.INVITATION_WITHDRAWN,
         AuditEvent.GROUP_CREATED,
+        AuditEvent.GROUP_RENAMED,
         AuditEvent.GROUP_DELETED,
         AuditEvent.MAIL_FAILED,
         AuditEvent.MAIL_RETRIED,

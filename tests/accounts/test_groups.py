@@ -61,6 +61,83 @@ def test_nobody_is_in_no_group(services: Services) -> None:
         assert services.groups.membership(tx, "01900000-0000-7000-8000-000000000000") == NOBODY
 
 
+def test_a_renamed_group_keeps_its_members_and_tokens_decided_before_are_decided_anew(
+    services: Services, origin: Origin, ana: User, events: Events
+) -> None:
+    group = made(services, origin)
+    with Transaction(services.engine) as tx:
+        services.groups.add(tx, origin, group, ana)
+        before = services.groups.membership(tx, ana.id)
+        renamed = services.groups.rename(tx, origin, group, "Engineers", actor="cli:root")
+    with Transaction(services.engine) as tx:
+        now = services.groups.membership(tx, ana.id)
+        assert services.groups.find(tx, "engineers") == services.groups.find(tx, group.id)
+        assert services.groups.find(tx, "developers") is None
+    assert (renamed.id, renamed.name) == (group.id, "Engineers")
+    assert (now.names, now.ids) == (("Engineers",), before.ids)
+    assert now.version > before.version
+    (event,) = events("group.renamed")
+    assert event["metadata"] == {"name": "Engineers", "before": "developers"}
+    assert (event["actor"], event["resource_id"]) == ("cli:root", group.id)
+
+
+@pytest.mark.parametrize("name", ["writers", "WRITERS", "ｗriters", "administrators", "a b", "", "system:x", "x" * 65])
+def test_a_name_that_is_taken_or_none_renames_nothing(services: Services, origin: Origin, name: str) -> None:
+    made(services, origin, "writers")
+    group = made(services, origin)
+    with Transaction(services.engine) as tx:
+        with pytest.raises((GroupExists, InvalidGroupName)):
+            services.groups.rename(tx, origin, group, name)
+        assert [it.name for it in services.groups.list(tx)] == ["developers", "writers"]
+
+
+def test_a_group_can_be_written_otherwise_and_administrators_keep_their_name(
+    services: Services, origin: Origin, add_user: AddUser
+) -> None:
+    add_user("root", is_admin=True)
+    group = made(services, origin)
+    with Transaction(services.engine) as tx:
+        assert services.groups.rename(tx, origin, group, "DEVELOPERS").name == "DEVELOPERS"
+        administrators = services.groups.find(tx, GROUP_ID)
+        assert administrators is not None
+        with pytest.raises(GroupInUse):
+            services.groups.rename(tx, origin, administrators, "root")
+
+
+def test_a_longer_name_has_to_fit_into_the_tokens_of_all_members(
+    services: Services, origin: Origin, ana: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_CLAIM_BYTES", 30)
+    group, other = made(services, origin), made(services, origin, "writers")
+    with Transaction(services.engine) as tx:
+        for each in (group, other):
+            services.groups.add(tx, origin, each, ana)
+    with Transaction(services.engine) as tx:
+        assert services.groups.rename(tx, origin, group, "x" * 17).name == "x" * 17, "27 and 3 for its marks"
+        with pytest.raises(TooManyGroups):
+            services.groups.rename(tx, origin, group, "x" * 18)
+
+
+def test_of_two_groups_that_are_given_one_name_at_once_one_gets_it(on_server: Services, origin: Origin) -> None:
+    groups = [made(on_server, origin, name) for name in ("first", "second")]
+    answers = at_once(
+        on_server.engine, [lambda tx, it=it: on_server.groups.rename(tx, origin, it, "same") for it in groups]
+    )
+    assert sorted(type(answer) for answer in answers if isinstance(answer, Exception)) == [GroupExists]
+    with Transaction(on_server.engine) as tx:
+        found = on_server.groups.list(tx)
+    assert len(found) == 2
+    assert [it.name for it in found].count("same") == 1
+
+
+def test_a_deleted_group_cannot_be_renamed(services: Services, origin: Origin) -> None:
+    group = made(services, origin)
+    with Transaction(services.engine) as tx:
+        services.groups.delete(tx, origin, group)
+        with pytest.raises(GroupGone):
+            services.groups.rename(tx, origin, group, "engineers")
+
+
 @pytest.mark.parametrize("name", ["developers", "DEVELOPERS", "ｄevelopers", "administrators"])
 def test_a_name_is_taken_however_it_is_written(services: Services, origin: Origin, name: str) -> None:
     made(services, origin)

@@ -111,3 +111,20 @@ def test_scopes_are_reserved_and_an_api_is_told_of_groups(terminal: Terminal, de
     assert terminal.json("resource", "update", uri, "--remove-scope", "read")["scope_groups"] == {}
     terminal.ok("group", "delete", "testers")
     assert "belong to this server" in terminal.refused("resource", "update", uri, "--add-scope", "groups")
+
+
+def test_a_group_is_renamed(terminal: Terminal, developers: str) -> None:
+    terminal.user("ana", "--admin")
+    terminal.json("group", "create", "writers")
+    assert terminal.ok("group", "rename", "developers", "engineers").startswith(
+        "Renamed the group developers to engineers."
+    )
+    assert terminal.json("group", "rename", developers, "Makers")["name"] == "Makers"
+    for arguments, words in (
+        (("makers", "WRITERS"), "There is a group writers already."),
+        (("makers", "a b"), "A group's name has 1 to 64 bytes"),
+        (("administrators", "root"), "The group administrators can't be renamed"),
+        (("developers", "x"), "There is no group developers."),
+    ):
+        assert words in terminal.refused("group", "rename", *arguments)
+    assert [row["actor"][:4] for row in terminal.audit("group.renamed")] == ["cli:", "cli:"]

@@ -30,6 +30,7 @@ group create NAME --description --json
 group list --json
 group show GROUP --json
 group delete GROUP --json
+group rename GROUP NAME --json
 group add GROUP USER... --json
 group remove GROUP USER... --json
 user lock-down USER --yes --json

@@ -52,6 +52,19 @@ def test_id_token_and_userinfo_say_the_groups_and_an_access_token_of_ours_does_n
     assert said(provider, tokens) == {"id_token": NAMES, "userinfo": NAMES, "access_token": None}
 
 
+def test_a_renamed_group_is_called_so_from_the_next_refresh_on_and_opens_what_it_did(
+    provider: Provider, ada: User, groups: list[Group]
+) -> None:
+    reserved = provider.client("none", only_groups=[groups[0].id])
+    tokens = provider.tokens(ada, reserved, ALL)
+    with provider.begin() as tx:
+        for group, name in zip(groups, ("zulu two", "beta", "운영팀"), strict=True):
+            provider.services.groups.rename(tx, provider.origin, group, name.replace(" ", "-"))
+    assert provider.userinfo(tokens["access_token"]).json["groups"] == ["beta", "zulu-two", "운영팀"]
+    again = provider.refresh(reserved, tokens["refresh_token"]).json
+    assert claims_of(again["id_token"])["groups"] == ["beta", "zulu-two", "운영팀"]
+
+
 def test_nobody_hears_of_groups_who_has_not_asked(
     provider: Provider, ada: User, client: KnownClient, groups: list[Group]
 ) -> None:
