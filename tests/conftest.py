@@ -23,6 +23,7 @@ from database.init_db import migrate
 from provider.protocol.messages import Origin
 from provider.security.crypto import Keyring
 from tests import key_pairs
+from tests.compiled_once import compile_builder
 from tests.database_servers import MariaDBServer, create_migrated_database, empty_tables
 from tests.mysql_server import TEST_URL, MySQLServer, need_mysql
 
@@ -145,9 +146,10 @@ def origin(now: datetime.datetime) -> Origin:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def known_key_pairs() -> Iterator[None]:
-    """Signing keys of this process are made and read in as ``tests.key_pairs`` says."""
+def made_once() -> Iterator[None]:
+    """Signing keys of this process are made and read in as ``tests.key_pairs`` says, routes as ``tests.compiled_once``."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("werkzeug.routing.Rule._compile_builder", compile_builder)
         patch.setattr("provider.tokens.signing_keys.generate_key", key_pairs.generate_key)
         patch.setattr("provider.tokens.signing_keys.import_key", key_pairs.import_key)
         yield

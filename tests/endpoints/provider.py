@@ -25,6 +25,7 @@ from provider.security.crypto import Keyring
 from provider.services import Services
 from provider.settings import load_settings
 from provider.sign_in.sessions import Session
+from tests.compiled_once import share_templates
 from tests.endpoints import asgi
 from tests.endpoints.wsgi import FORM, Answer, Fields, basic, encoded, send
 
@@ -100,6 +101,7 @@ class Provider:
         known = load_settings({}, **{"issuer": ISSUER, "trusted_proxy_count": 0, **settings})
         clock = Clock()
         app = create_app(known, engine, keyring, clock=clock)
+        share_templates(app)
         return cls(app, services_of(app), engine, clock, door)
 
     @property

@@ -25,6 +25,7 @@ from provider.security.crypto import Keyring
 from provider.services import Services
 from provider.settings import Settings
 from provider.tokens.authorization import Authorization
+from tests.compiled_once import share_templates
 from tests.endpoints import asgi
 from tests.signing import client_key, jwks
 
@@ -118,6 +119,7 @@ class World:
     def __post_init__(self) -> None:
         settings = Settings(issuer=ISSUER, rate_limits=False, argon2_time_cost=1)
         self.app = create_app(settings, self.engine, self.keyring, clock=self.clock)
+        share_templates(self.app)
         self.services: Services = services_of(self.app)
         self.origin = Origin("192.0.2.10", "fuzz", "request", IN_THE_HOUR_BEFORE)
         with Transaction(self.engine) as tx:

@@ -34,10 +34,13 @@ from provider.settings import load_settings
 from provider.sign_in.consecutive_failures import MOST, Way, WayIn
 from tests.authenticator import Authenticator
 from tests.browser import Page
+from tests.compiled_once import share_templates
 from tests.letters import Letter, letters
 from tests.pages.document import Document
 
 ORIGIN = "https://id.example"
+# Less than settings allow: what a hash costs is for ``tests/accounts/test_passwords.py``.
+QUICK_HASHES = {"argon2_memory_kib": 64, "argon2_time_cost": 1}
 PASSWORD = "violet kettle 71 harbour paints"
 # Letters are written and, since no courier runs here, stay in the outbox (``tests/letters.py``).
 WITH_MAIL = {"smtp_url": "smtps://mail.example", "mail_from": "id@id.example"}
@@ -69,7 +72,9 @@ class Site:
         self.engine = engine or create_engine_for(URL.create("sqlite", database=str(database)))
         self.now = START
         chosen = load_settings({}, **{"issuer": f"{ORIGIN}/oauth", "home": folder, **WITH_MAIL, **settings})
+        chosen = chosen.model_copy(update=QUICK_HASHES)
         self.app = create_app(chosen, self.engine, keyring, clock=lambda: self.now)
+        share_templates(self.app)
         self.services = services_of(self.app)
         self.settings = chosen
 
@@ -177,7 +182,8 @@ class Site:
 def hash_of_the_password() -> str:
     from provider.sign_in.passwords import Passwords
 
-    return Passwords(memory_kib=19456, time_cost=2, parallelism=1, concurrency=1, min_length=15).hash(PASSWORD)
+    cost, passes = QUICK_HASHES["argon2_memory_kib"], QUICK_HASHES["argon2_time_cost"]
+    return Passwords(memory_kib=cost, time_cost=passes, parallelism=1, concurrency=1, min_length=15).hash(PASSWORD)
 
 
 def close(site: Site, account: Account, way: Way, *, is_known_device: bool = False) -> None:
