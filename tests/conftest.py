@@ -20,8 +20,11 @@ from sqlalchemy import URL, Engine, make_url
 
 from database.connection import create_engine_for
 from database.init_db import migrate
+from provider.clients.cache import ShortCache
+from provider.clients.client_keys import ClientKeys
 from provider.protocol.messages import Origin
 from provider.security.crypto import Keyring
+from provider.security.outbound import Outbound
 from tests import key_pairs
 from tests.compiled_once import compile_builder
 from tests.database_servers import MariaDBServer, create_migrated_database, empty_tables
@@ -143,6 +146,23 @@ def now() -> datetime.datetime:
 @pytest.fixture
 def origin(now: datetime.datetime) -> Origin:
     return Origin(source="192.0.2.10", user_agent="pytest", request_id="request-1", now=now)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def standing_clocks() -> Iterator[None]:
+    """What is kept for seconds, and pauses of seconds, end in this process when a test moves a clock that it has given.
+
+    On a slow machine they would be over before a test has looked, which says "still" or "not again".
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        for kept in (ShortCache, ClientKeys):
+            patch.setattr(kept.__init__, "__defaults__", (_standing,))
+        patch.setitem(Outbound.__init__.__kwdefaults__, "clock", _standing)
+        yield
+
+
+def _standing() -> float:
+    return 1000.0
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -117,6 +117,7 @@ class DatabaseServer:
                     "--max-connections=300",
                     "--performance-schema=OFF",
                     "--innodb-flush-log-at-trx-commit=2",
+                    "--innodb-flush-method=nosync",  # a server that is killed loses nothing by that, only a machine does
                     "--innodb-buffer-pool-size=64M",
                     "--innodb-fast-shutdown=2",
                     *self._as_root(),
@@ -237,10 +238,17 @@ def create_migrated_database(url: URL, name: str) -> URL:
 
 
 def empty_tables(engine: Engine) -> None:
-    """Removes every row but the migration ledger's: much faster than a new database for each test."""
+    """Removes every row but the migration ledger's: much faster than a new database for each test.
+
+    Most tables are empty, and one question finds those that are not.
+    """
+    filled = " UNION ALL ".join(f"(SELECT '{name}' FROM {name} LIMIT 1)" for name in metadata.tables)
     with engine.begin() as connection:
+        names = connection.exec_driver_sql(filled).scalars().all()
+        if not names:
+            return
         connection.exec_driver_sql("SET FOREIGN_KEY_CHECKS=0")
-        for name in metadata.tables:
+        for name in names:
             connection.exec_driver_sql(f"DELETE FROM {name}")
         connection.exec_driver_sql("SET FOREIGN_KEY_CHECKS=1")
 

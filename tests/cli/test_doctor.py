@@ -211,10 +211,9 @@ def use(server: MariaDBServer, name: str, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_right_server_is_well_and_its_password_is_not_shown(
-    bare_terminal: Terminal, mariadb_server: MariaDBServer, monkeypatch: pytest.MonkeyPatch
+    bare_terminal: Terminal, mariadb_server: MariaDBServer, mariadb_engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    create_migrated_database(mariadb_server.url(), "doctor_good")
-    use(mariadb_server, "doctor_good", monkeypatch)
+    use(mariadb_server, str(mariadb_engine.url.database), monkeypatch)
     ((state, text),) = findings(bare_terminal, "database")
     assert (state, "mcp_user:***@127.0.0.1" in text) == ("ok", True)
     ((state, text),) = findings(bare_terminal, "clock")

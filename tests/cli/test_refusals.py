@@ -7,6 +7,7 @@ import secrets
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 
 from tests.cli.conftest import Terminal
 from tests.database_servers import PASSWORD, MariaDBServer, create_database, free_port
@@ -101,13 +102,13 @@ def test_a_file_that_is_no_database_is_named(terminal: Terminal) -> None:
 
 @pytest.fixture
 def on_mariadb(
-    bare_terminal: Terminal, mariadb_server: MariaDBServer, monkeypatch: pytest.MonkeyPatch
+    bare_terminal: Terminal,
+    mariadb_server: MariaDBServer,
+    mariadb_engine: Engine,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> dict[str, str]:
-    """The documented variables, for a migrated database."""
-    from tests.database_servers import create_migrated_database
-
-    create_migrated_database(mariadb_server.url(), "terminal")
-    variables = mariadb_server.environment("terminal")
+    """The documented variables, for a migrated database, and no others: ``bare_terminal`` has cleared them."""
+    variables = mariadb_server.environment(str(mariadb_engine.url.database))
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     return variables
