@@ -21,6 +21,7 @@ from provider.protocol.client import Client, Resource
 from provider.protocol.errors import OAuthError
 from provider.protocol.groups import Membership
 from provider.protocol.messages import Origin
+from provider.protocol.scopes import CLOUD_CREDENTIALS, KEY_SCOPES
 from provider.protocol.text import is_name, one_line
 from provider.security.crypto import Keyring, constant_time_equal
 
@@ -41,6 +42,13 @@ class TooManyKeys(ValueError):
 
 class NameInUse(ValueError):
     """The user has a living key of this name, and it is not the one that the same form has just made."""
+
+
+class SecondFactorNeeded(ValueError):
+    """Only the owner makes such a key, right after a second factor."""
+
+    def __init__(self) -> None:
+        super().__init__("a key for cloud credentials is made by its owner, who has just given a second factor")
 
 
 class ClientStore(Protocol):
@@ -70,6 +78,8 @@ class ResourceCatalogue(Protocol):
     def get(self, tx: Transaction, uri: str) -> Resource: ...
 
     def list(self, tx: Transaction) -> Sequence[Resource]: ...
+
+    def default(self) -> Resource: ...
 
 
 class ApiKeys:
@@ -105,15 +115,18 @@ class ApiKeys:
         scope: tuple[str, ...] | None,
         expires_in_days: int | None,
         resource: str | None,
+        proved_second_factor: bool = False,
         session_token: str | None = None,
         actor: str | None = None,
     ) -> tuple[Client, str]:
         """Makes a key and returns it with its secret, which is shown once.
 
-        An empty ``scope`` gives the key none, None all that its owner has now. ``session_token`` is the cookie of who makes
-        it on a page: the secret follows from it, and the same form sent again gets the same key instead of another.
+        An empty ``scope`` gives the key none, None all that its owner has now at APIs. ``KEY_SCOPES`` are only given by
+        name and alone, and if ``proved_second_factor``: the owner has given one a short while ago. ``session_token`` is the
+        cookie of who makes it on a page: the secret follows from it, and the same form sent again gets the same key.
         Raises ``OAuthError`` (``invalid_scope``, ``invalid_target``) for what the owner does not have, ``TooManyKeys``,
-        ``NameInUse`` (on a page only), ``ValueError`` for a wrong name or life, and an owner whose address is unconfirmed.
+        ``SecondFactorNeeded``, ``NameInUse`` (on a page only), ``ValueError`` for a wrong name or life, and an owner whose
+        address is unconfirmed.
         """
         if owner.is_unconfirmed:
             raise ValueError("the owner has yet to confirm the e-mail address")
@@ -123,8 +136,15 @@ class ApiKeys:
         if expires_in_days is not None and not 1 <= expires_in_days <= MAX_DAYS:
             raise ValueError(f"a key can live 1 to {MAX_DAYS} days")
         api = self._resources.get(tx, resource) if resource else None
-        allowed = self.owner_scope(tx, owner, api.uri if api else None)
+        is_for_clouds = scope is not None and CLOUD_CREDENTIALS in scope
+        if is_for_clouds:
+            if not proved_second_factor:
+                raise SecondFactorNeeded
+            api = api or self._resources.default()
+        allowed = KEY_SCOPES if is_for_clouds else self.owner_scope(tx, owner, api.uri if api else None)
         granted = allowed if scope is None else tuple(dict.fromkeys(scope))
+        if is_for_clouds and (granted != KEY_SCOPES or api != self._resources.default()):
+            raise OAuthError.invalid_scope("A key for cloud credentials is for this server and has no other scope.")
         if not set(granted) <= set(allowed):
             raise OAuthError.invalid_scope("A key cannot have scopes that its owner does not have.")
         life = None if expires_in_days is None else datetime.timedelta(days=expires_in_days)

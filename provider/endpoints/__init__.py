@@ -6,6 +6,7 @@ An endpoint is a function of a ``ProtocolRequest`` and a ``Transaction``; it kno
 
 from provider.endpoints import (
     authorize,
+    cloud_accounts,
     discovery,
     health,
     introspect,
@@ -34,4 +35,5 @@ ALL = (
     logout.mount,
     pictures.mount,
     self_service.mount,
+    cloud_accounts.mount,
 )

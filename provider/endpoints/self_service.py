@@ -13,15 +13,15 @@ from provider.accounts.api_keys import TooManyKeys
 from provider.accounts.profile_fields import InvalidField, checked_fields, profile_of
 from provider.accounts.profiles import digest_of
 from provider.doors.endpoint import Endpoint
-from provider.endpoints.bearer import Caller, caller, require_recent_sign_in
-from provider.endpoints.self_service_lists import Lists
+from provider.endpoints.bearer import Caller, caller, require_recent_sign_in, require_scope, require_second_factor
+from provider.endpoints.lists import Lists, last_part
 from provider.endpoints.self_service_views import activity_view, app_view, key_view, me_view, session_view
 from provider.oauth_server import OAuthServer
 from provider.protocol.client import Client
 from provider.protocol.errors import OAuthError, refuse_until
 from provider.protocol.json_body import JSON, json_body, parse_json
 from provider.protocol.messages import ProtocolRequest, ProtocolResponse
-from provider.protocol.scopes import parse_scope
+from provider.protocol.scopes import CLOUD_CREDENTIALS, parse_scope
 from provider.protocol.text import is_found
 from provider.security.rate_limit import Limit
 
@@ -120,7 +120,7 @@ class SelfService:
         return self._lists.newest_first(asked, found, lambda it: session_view(it, it.id in at_hand))
 
     def end_session(self, known: Caller, request: ProtocolRequest, tx: Transaction) -> ProtocolResponse:
-        session_id = _last_part(request)
+        session_id = last_part(request)
         ended = self._services.sessions.end(tx, request.origin, session_id, user_id=known.user.id, reason="user")
         return _gone(ended)
 
@@ -134,7 +134,7 @@ class SelfService:
 
     def disconnect_app(self, known: Caller, request: ProtocolRequest, tx: Transaction) -> ProtocolResponse:
         """Takes a consent back, with all that rests on it. An application may disconnect itself so."""
-        done = self._services.consents.withdraw(tx, request.origin, known.user.id, _last_part(request))
+        done = self._services.consents.withdraw(tx, request.origin, known.user.id, last_part(request))
         return _gone(done)
 
     def keys(self, known: Caller, request: ProtocolRequest, tx: Transaction) -> ProtocolResponse:
@@ -144,10 +144,17 @@ class SelfService:
         return self._lists.newest_first(asked, found, key_view)
 
     def make_key(self, known: Caller, request: ProtocolRequest, tx: Transaction) -> ProtocolResponse:
-        """A key outlives the token by which it was made, so the person must be near (RFC 9470)."""
+        """A key outlives the token by which it was made, so the person must be near (RFC 9470).
+
+        For one that gets credentials of clouds, also by a second factor, and the application must have been allowed as much.
+        """
         require_recent_sign_in(self._services, known, request.received_at)
         said = json_body(request)
         name, scope, days, resource = _key_asked_for(said)
+        is_for_clouds = CLOUD_CREDENTIALS in scope
+        if is_for_clouds:
+            require_scope(known, CLOUD_CREDENTIALS)
+            require_second_factor(self._services, tx, known)
         try:
             key, secret = self._services.api_keys.create(
                 tx,
@@ -157,6 +164,7 @@ class SelfService:
                 scope=scope,
                 expires_in_days=days,
                 resource=resource,
+                proved_second_factor=is_for_clouds,
                 actor=known.client.client_id,
             )
         except TooManyKeys:
@@ -168,7 +176,7 @@ class SelfService:
         return ProtocolResponse.json({**key_view(key), "secret": secret}, 201)
 
     def revoke_key(self, known: Caller, request: ProtocolRequest, tx: Transaction) -> ProtocolResponse:
-        key_id, actor = _last_part(request), known.client.client_id
+        key_id, actor = last_part(request), known.client.client_id
         found = next((key for key in self._living_keys(known, request, tx) if key.client_id == key_id), None)
         api_keys = self._services.api_keys
         return _gone(found is not None and api_keys.revoke(tx, request.origin, known.user.id, found.id, actor=actor))
@@ -215,7 +223,3 @@ def _gone(done: bool) -> ProtocolResponse:
     if not done:
         raise OAuthError("not_found", "There is no such thing, or it has ended.", status=404)
     return ProtocolResponse(204, [("Cache-Control", "no-store")])
-
-
-def _last_part(request: ProtocolRequest) -> str:
-    return request.path.rpartition("/")[2]

@@ -11,7 +11,7 @@ from provider.grants.base import Grant
 from provider.protocol.client import Client, Resource
 from provider.protocol.errors import OAuthError
 from provider.protocol.groups import NOBODY, Membership
-from provider.protocol.scopes import grantable_scope, parse_scope
+from provider.protocol.scopes import KEY_SCOPES, grantable_scope, parse_scope
 from provider.tokens.authorization import Authorization
 
 
@@ -61,7 +61,12 @@ class ClientCredentialsGrant(Grant, AuthlibClientCredentialsGrant):  # type: ign
         """Never more than the client has, and for an API key never more than its owner has now.
 
         A client without a scope of its own may have what the API offers to everybody. No catalogue has scopes about
-        people (``openid`` and the like), so none is ever granted here.
+        people (``openid`` and the like), so none is ever granted here. What an API key can have of this server's own API
+        counts in a key that was made for this server alone: elsewhere it is another API's scope of the same name.
         """
-        allowed = set(scope_of_owner(resource, owner)) & set(has)
+        client = self.authenticated_client
+        offered = set(scope_of_owner(resource, owner))
+        if client.is_api_key and client.resource == self.services.resources.default().uri == resource.uri:
+            offered.update(KEY_SCOPES)
+        allowed = offered & set(has)
         return grantable_scope(wanted, default=has, allowed=allowed)

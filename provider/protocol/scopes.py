@@ -12,11 +12,15 @@ PROFILE = "profile"
 GROUPS = "groups"
 OFFLINE_ACCESS = "offline_access"
 IDENTITY_SCOPES = (OPENID, PROFILE, "email", "phone", "address", GROUPS, OFFLINE_ACCESS)
+CLOUD_CREDENTIALS = "cloud:credentials"
 # Those of this server's own API. They are a person's to give to one application by name: neither announced, nor default,
-# nor had by keys and machines.
+# nor had by machines.
 ACCOUNT_SCOPES = (
     *("account:read", "activity:read", "profile:write", "sessions:manage", "apps:manage", "api-keys:manage"),
+    CLOUD_CREDENTIALS,
 )
+# What of it an API key can have, and then nothing else.
+KEY_SCOPES = (CLOUD_CREDENTIALS,)
 MAX_SCOPE_CHARACTERS = 4096
 _TOKEN = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")
 

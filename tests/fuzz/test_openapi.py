@@ -29,7 +29,7 @@ CHECKS: list[Any] = [
     checks.unsupported_method,
     checks.allow_header_conformance,
 ]
-OWN = "/api/me"
+OWN, CLOUDS = "/api/me", "/api/cloud-accounts"
 OUR_METHODS = {"get", "post", "put", "patch", "delete", "options", "trace"}
 
 
@@ -175,6 +175,12 @@ def test_what_succeeds_is_as_documented(world: World) -> None:
         (f"{OWN}/api-keys", Sent("POST", f"{OWN}/api-keys", headers=[*keyed.items()], body=named)),
         (f"{OWN}/api-keys", Sent("GET", f"{OWN}/api-keys", headers=[*own.items()])),
         (f"{OWN}/profile", Sent("PATCH", f"{OWN}/profile", headers=[*keyed.items(), ("If-Match", "*")], body=b"{}")),
+    ]
+    asked, one = json.dumps({"purpose": "a backup"}).encode(), f"{CLOUDS}/{world.cloud_account}"
+    succeed += [
+        (CLOUDS, Sent("GET", CLOUDS, "label=work", [*own.items()])),
+        (f"{CLOUDS}/{{account_id}}", Sent("GET", one, headers=[*own.items()])),
+        (f"{CLOUDS}/{{account_id}}/credentials", Sent("POST", f"{one}/credentials", "", [*keyed.items()], asked)),
     ]
     for path, sent in succeed:
         if "<" in path:

@@ -151,6 +151,10 @@ class World:
         self._client(tx, "signer", "private_key_jwt", grant_types=signs, is_trusted=True, details=details, **uris)
         self.tokens["session"] = services.sessions.start(tx, origin, self.user.id, ("pwd",))
         self.session_id = services.sessions.list(tx, IN_THE_HOUR_BEFORE, self.user.id)[0].id
+        said = {"access_key_id": f"AKIA{'A' * 16}", "secret_access_key": "s" * 40}
+        self.cloud_account = services.cloud_accounts.connect(
+            tx, origin, self.user.id, label="work", provider="aws", mode="secret", said=said
+        ).id
         own = dataclasses.replace(self._authorization(tx, ISSUER), scope=ACCOUNT_SCOPES)
         self.tokens["account"] = services.token_issuer.issue_access_token(tx, own, NOW).token
         for name, resource in (("access", ISSUER), ("api", API)):

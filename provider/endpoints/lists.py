@@ -1,4 +1,4 @@
-"""Lists of the self-service API: a piece at a time, found by a word. The cursor of a piece is good for that list alone."""
+"""Lists of our own APIs: a piece at a time, found by a word. The cursor of a piece is good for that list alone."""
 
 from __future__ import annotations
 
@@ -60,3 +60,7 @@ class Lists:
         shown, more = found[: asked.limit], len(found) > asked.limit
         following = self._cursors.made(asked.context, position(shown[-1])) if more else None
         return ProtocolResponse.json({"items": [view(item) for item in shown], "next": following})
+
+
+def last_part(request: ProtocolRequest) -> str:
+    return request.path.rpartition("/")[2]
