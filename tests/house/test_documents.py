@@ -11,6 +11,7 @@ import pytest
 import yaml
 from sqlalchemy import Engine
 
+from mcp_core_cloud import settings as cloud_command
 from provider import endpoints
 from provider.application import create_app
 from provider.audit import AuditEvent
@@ -58,6 +59,7 @@ def test_the_settings_page_has_each_variable_of_the_database() -> None:
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_documents_speak_of_no_setting_that_is_not_there(path: Path) -> None:
     known = {f"MCP_{name.upper()}" for name in Settings.model_fields}
+    known |= {cloud_command.ISSUER, cloud_command.KEY_ID, cloud_command.KEY_SECRET, cloud_command.KEY_SECRET_FILE}
     assert set(re.findall(r"\bMCP_[A-Z0-9_]+\b", path.read_text("utf-8"))) <= known
 
 

@@ -121,7 +121,7 @@ def test_the_names_of_the_schema_document_can_be_imported(python: Path, tmp_path
 @pytest.fixture(scope="module")
 def verifier_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("verifier")
-    parts = ("mcp_core_verifier", "pyproject.toml", "README.md")
+    parts = ("mcp_core_cloud", "mcp_core_verifier", "pyproject.toml", "README.md")
     return package_of(copy_sources(folder / "sources", ROOT / "verifier", parts), folder)
 
 

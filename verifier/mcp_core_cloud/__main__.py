@@ -1,0 +1,5 @@
+"""``python -m mcp_core_cloud``."""
+
+from mcp_core_cloud.command import main
+
+raise SystemExit(main())
