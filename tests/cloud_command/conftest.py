@@ -25,6 +25,7 @@ from provider.protocol.messages import Origin
 from provider.protocol.scopes import CLOUD_CREDENTIALS
 from provider.security.crypto import Keyring
 from provider.settings import load_settings
+from tests.journeys.person import Person
 
 KEY_ID, SECRET = "AKIA" + "A" * 16, "s3cr3t/+" * 5
 
@@ -45,7 +46,7 @@ class Cloud:
         self._server = make_server("127.0.0.1", 0, lambda *call: self.app(*call), threaded=True)
         self.origin_url = f"http://localhost:{self._server.server_port}"
         self.issuer = f"{self.origin_url}/oauth"
-        settings = load_settings({}, issuer=self.issuer, trusted_proxy_count=0, rate_limits=False)
+        settings = load_settings({}, issuer=self.issuer, trusted_proxy_count=0, rate_limits=False, argon2_time_cost=1)
         self.app = create_app(settings, self.engine, self.keyring)
         self.services = services_of(self.app)
         threading.Thread(target=self._server.serve_forever, daemon=True, args=(0.05,)).start()
@@ -66,9 +67,16 @@ class Cloud:
         return Transaction(self.engine)
 
     def user(self, name: str) -> User:
+        """Somebody who can sign in, as ``Person(name)`` does."""
+        hashed = self.services.passwords.hash(Person(name).password)
         with self.begin() as tx:
             return self.services.users.create(
-                tx, self.origin, username=name, email=f"{name}@example.com", password_hash=None
+                tx,
+                self.origin,
+                username=name,
+                email=f"{name}@example.com",
+                password_hash=hashed,
+                is_verified=True,
             )
 
     def connect(self, label: str, provider: str = "aws", **said: str) -> None:

@@ -72,6 +72,7 @@ def mail_server() -> Iterator[MailServer]:
         ("examples/fastmcp_server/README.md", 2),
         ("examples/sign_in_with_mcp/README.md", 1),
         ("examples/api_key_script/README.md", 1),
+        ("examples/cloud_service/README.md", 3),
     ],
 )
 def test_printed_commands_work_one_after_the_other(

@@ -33,7 +33,7 @@ from tests.waiting import HANG_SECONDS, eventually
 pytestmark = pytest.mark.slow
 CHECKOUT = (*PARTS, ".ci", "Makefile", "examples", "verifier", "requirements.txt", "requirements-dev.txt")
 EXAMPLES = sorted(path.parent.name for path in (ROOT / "examples").glob("*/README.md"))
-PORTS = (8000, 9000, 9100, 9200, 9300, 9400, 9500, 9501)
+PORTS = (8000, 9000, 9100, 9200, 9300, 9400, 9500, 9501, 9600)
 
 
 def needs_of_example(name: str) -> list[str]:
