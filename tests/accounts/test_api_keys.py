@@ -10,10 +10,12 @@ from sqlalchemy import Engine, select, update
 from database.models import Client as ClientRow
 from database.models import User as UserRow
 from database.transaction import Transaction
+from provider.accounts.api_keys import SecondFactorNeeded
 from provider.accounts.users import User
 from provider.protocol.client import Client, Resource
 from provider.protocol.errors import OAuthError
 from provider.protocol.messages import Origin
+from provider.protocol.scopes import CLOUD_CREDENTIALS
 from provider.security.crypto import is_secret
 from provider.services import Services
 from provider.tokens.authorization import Authorization
@@ -302,3 +304,31 @@ def test_the_users_row_is_put_right_once_its_key_has_ended_by_itself(
         services.clients.set_active(tx, origin, disabled.client_id, active=False)
     assert [corrected(7 * DAY + 2, limit=2) for _ in range(3)] == [2, 1, 0]
     assert [named_key(services, user) for user in (ana, bora, cem)] == [forever.client_id, None, None]
+
+
+def test_a_key_for_clouds_is_for_nothing_else_and_wants_a_second_factor(
+    services: Services, origin: Origin, ana: User, apis: dict[str, Resource]
+) -> None:
+    clouds = {"scope": (CLOUD_CREDENTIALS,), "proved_second_factor": True}
+    issuer = services.resources.default().uri
+    for resource in (None, issuer):
+        key, _secret = create(services, origin, ana, **clouds, name=f"for {resource}", resource=resource)
+        assert (key.scope, key.resource) == ((CLOUD_CREDENTIALS,), issuer)
+    with pytest.raises(SecondFactorNeeded):
+        create(services, origin, ana, **{**clouds, "proved_second_factor": False})
+    for wrong in ({"scope": (CLOUD_CREDENTIALS, "mcp:read")}, {"resource": API}, {"scope": ("account:read",)}):
+        with pytest.raises(OAuthError):
+            create(services, origin, ana, **{**clouds, **wrong})
+    everything, _secret = create(services, origin, ana, proved_second_factor=True, name="everything")
+    assert CLOUD_CREDENTIALS not in everything.scope
+    own, _secret = create(services, origin, ana, proved_second_factor=True, name="own", resource=issuer)
+    assert own.scope == (), "all that the owner has here is nothing"
+
+
+def test_an_api_that_calls_a_scope_like_ours_opens_no_cloud(services: Services, origin: Origin, ana: User) -> None:
+    with Transaction(services.engine) as tx:
+        services.resources.add(tx, origin, uri=API, name="API", scope=(CLOUD_CREDENTIALS,))
+    with pytest.raises(SecondFactorNeeded):
+        create(services, origin, ana, scope=(CLOUD_CREDENTIALS,), resource=API)
+    with pytest.raises(OAuthError):
+        create(services, origin, ana, scope=(CLOUD_CREDENTIALS,), resource=API, proved_second_factor=True)

@@ -161,3 +161,9 @@ def test_a_key_gets_another_secret_beside_which_the_old_one_works_on(owned: Term
     assert "has ended" in owned.refused("api-key", "rotate", made["key_id"])
     app = owned.json("client", "create", "--name", "Files", "--redirect-uri", "https://files.example/callback")
     assert owned.refused("api-key", "rotate", app["client_id"]) == f"{app['client_id']} is no API key."
+
+
+def test_an_operator_makes_no_key_for_somebodys_clouds(owned: Terminal) -> None:
+    said = owned.refused("api-key", "create", "--user", "ana", "--name", "n", "--scope", "cloud:credentials")
+    assert "A key for cloud credentials is made by its owner, who has just given a second factor." in said
+    assert owned.rows("SELECT client_id FROM oauth_clients WHERE kind = 'api_key'") == []

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
+import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -17,6 +19,7 @@ from mcp_core_cloud.errors import CloudError
 from mcp_core_cloud.settings import CloudSettings
 from tests.cloud_command.conftest import Ran, ran
 from tests.https_server import HttpsServer
+from tests.waiting import HANG_SECONDS
 
 PROVIDER = "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/x"
 ENDS = "2027-01-01T00:00:00Z"
@@ -176,17 +179,31 @@ def test_whatever_comes_back_is_one_line(server: HttpsServer, run: Any, path: st
     assert "s3cr3t" not in done.err
 
 
-def test_a_server_that_drips_is_left_in_time(server: HttpsServer) -> None:
-    def drips(handler: BaseHTTPRequestHandler) -> None:
+@pytest.mark.parametrize("pause, words", [(0.02, "did not answer within"), (0, "answered too much")])
+def test_a_server_that_never_ends_is_left(server: HttpsServer, pause: float, words: str) -> None:
+    """By the deadline where it drips, however often something arrives, and by the number of bytes where it pours."""
+    over = threading.Event()
+
+    def goes_on(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(200)
         handler.end_headers()
-        while not handler.wfile.closed:
-            handler.wfile.write(b" ")
+        with contextlib.suppress(OSError):
+            while not over.wait(pause):
+                handler.wfile.write(b" " * (1 if pause else 65_536))
 
-    server.answers[TOKEN] = drips
+    server.answers[TOKEN] = goes_on
     settings = CloudSettings(f"{server.url}/oauth", "key_1", "s3cr3t")
-    with pytest.raises(CloudError, match=r"did not answer within|answered too much"):
-        CloudApi(settings, timeout_seconds=0.5).accounts()
+    with pytest.raises(CloudError, match=words):
+        CloudApi(settings, timeout_seconds=0.5 if pause else HANG_SECONDS).accounts()
+    over.set()
+
+
+def test_no_redirect_is_followed(server: HttpsServer, run: Any) -> None:
+    server.say_json("/elsewhere", {"access_token": "t0ken"})
+    for status in (301, 302, 303, 307, 308):
+        server.answers[TOKEN] = (status, {"Location": f"{server.url}/elsewhere"}, b"")
+        assert run("--format", "aws").code == 1
+    assert server.count("/elsewhere") == 0
 
 
 def test_the_secret_goes_to_the_token_endpoint_alone(server: HttpsServer, run: Any) -> None:

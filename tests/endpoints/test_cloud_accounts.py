@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from provider.vault.account import CloudAccount
 from tests.endpoints.provider import API, KnownClient, Provider, claims_of
 from tests.endpoints.test_self_service import Api, problem_of, token_of
 from tests.endpoints.test_self_service_lists import all_of
+from tests.endpoints.wsgi import Answer
 
 PATH = "/api/cloud-accounts"
 KEY_ID, SECRET = "AKIA" + "A" * 16, "s" * 40
@@ -26,7 +28,7 @@ TWO_FACTOR = "urn:mcp-core:two-factor"
 
 @pytest.fixture
 def ada(provider: Provider) -> User:
-    return provider.user()
+    return provider.user(is_verified=True)
 
 
 @pytest.fixture
@@ -326,3 +328,23 @@ def test_an_application_makes_such_a_key_with_a_fresh_second_factor_and_the_scop
 def enrolled(provider: Provider, user: User) -> None:
     with provider.begin() as tx:
         tx.execute(update(UserRow).where(UserRow.__table__.c.id == user.id).values(two_factor_enabled=True))
+
+
+def test_many_programs_ask_at_once(provider_everywhere: Provider) -> None:
+    """Each is answered and on record; of the notes when the account was last used one is written."""
+    provider = provider_everywhere
+    ada = provider.user(is_verified=True)
+    work = connected(provider, ada)
+    tokens = [
+        *(token_of(provider, ada, provider.client("none"), (CLOUD_CREDENTIALS,)) for _ in range(3)),
+        *(key_token(provider, cloud_key(provider, ada, f"key {n}")).json["access_token"] for n in range(3)),
+    ]
+
+    def ask(token: str) -> Answer:
+        return Api(provider, token)("POST", f"{PATH}/{work.id}/credentials", ASKED)
+
+    with ThreadPoolExecutor(len(tokens)) as pool:
+        answers = list(pool.map(ask, tokens * 2))
+    assert [answer.status for answer in answers] == [200] * len(answers)
+    assert len(provider.events("cloud.credentials_given")) == len(answers)
+    assert [row["last_used_at"] for row in provider.rows(Row)] == [provider.clock.now]
