@@ -23,6 +23,8 @@ NAMED = {
     "/api/me/sessions/nothing": "/api/me/sessions/<session_id>",
     "/api/me/apps/nothing": "/api/me/apps/<app_id>",
     "/api/me/api-keys/nothing": "/api/me/api-keys/<key_id>",
+    "/api/cloud-accounts/nothing": "/api/cloud-accounts/<account_id>",
+    "/api/cloud-accounts/nothing/credentials": "/api/cloud-accounts/<account_id>/credentials",
 }
 PATHS = (
     *BARE,
@@ -32,6 +34,7 @@ PATHS = (
     "/oauth/par",
     "/oauth/register",
     *(f"/api/me{path}" for path in ("", "/profile", "/sessions", "/apps", "/api-keys", "/activity")),
+    "/api/cloud-accounts",
     *NAMED,
 )
 
@@ -157,3 +160,17 @@ def test_a_real_token_does_count(world: World) -> None:
     assert b'"active":true' in answer.body
     bearer = Sent("GET", "/oauth/userinfo", headers=[("Authorization", f"Bearer {world.tokens['access']}")])
     assert world.through("wsgi", bearer).status == 200
+
+
+@hostile.bounded(150)
+@given(hostile.claims)
+def test_anything_that_a_program_says_of_its_purpose_is_judged(world: World, said: dict[str, Any]) -> None:
+    """With a token that is right, of an account that is there."""
+    own = [("Authorization", f"Bearer {world.tokens['account']}"), ("Content-Type", "application/json")]
+    path = f"/api/cloud-accounts/{world.cloud_account}/credentials"
+    for made in (said, {"purpose": "a backup", **said}, *({"purpose": value} for value in said.values())):
+        sent = Sent("POST", path, "", own, json.dumps(made).encode())
+        for door in ("wsgi", "asynchronous"):
+            answer = world.through(door, sent)
+            check(answer, sent)
+            assert answer.status in (200, 400, 409, 413)
