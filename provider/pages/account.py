@@ -44,6 +44,7 @@ def show() -> Response:
         key_count=len(keys),
         closed=services.consecutive_failures.closed(tx, user.id),
         app_count=len(services.consents.list(tx, user.id)),
+        clouds=services.cloud_accounts.list(tx, user.id),
         issuer=current.settings().issuer,
     )
 

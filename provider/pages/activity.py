@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response
 
 from provider.accounts.activity import Entry
 from provider.audit import AuditEvent
-from provider.pages.activity_words import Kind, Words, kinds, words
+from provider.pages.activity_words import CLOUD_USES, Kind, Words, kinds, words
 from provider.pages.sessions import device_name
 from provider.protocol.names import shown_name
 from provider.web import current, listing
@@ -23,10 +23,13 @@ _OPERATORS = "cli:"
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One thing as the page says it. ``name`` is that of an app or a key; ``device`` is empty where nobody's did it."""
+    """One thing as the page says it. ``name`` is that of an app, a key or a cloud account; ``device`` is empty where
+    nobody's did it. ``program`` is what asked for credentials of a cloud, ``purpose`` what it said that they are for."""
 
     sentence: str
     name: str
+    program: str
+    purpose: str
     device: str
     network: str
     at: datetime.datetime
@@ -52,11 +55,14 @@ def show() -> Response:
 
 def _line(entry: Entry, said: dict[AuditEvent, Words]) -> Line:
     by_operator = (entry.actor or "").startswith(_OPERATORS)
-    name = entry.details.get("app") or entry.details.get("name") or ""
+    name = next((entry.details[key] for key in ("app", "name", "label") if entry.details.get(key)), "")
+    is_use = entry.action in CLOUD_USES
     return Line(
         sentence=said[AuditEvent(entry.action)].sentence,
         name=shown_name(str(name)),
-        device=device_name(entry.user_agent) if entry.user_agent and not by_operator else "",
+        program=str(entry.details.get("client") or entry.actor or "") if is_use else "",
+        purpose=str(entry.details.get("purpose") or ""),
+        device=device_name(entry.user_agent) if entry.user_agent and not by_operator and not is_use else "",
         network=entry.ip_address or "",
         at=entry.created_at,
         by_operator=by_operator,

@@ -66,6 +66,10 @@ UNSAID = frozenset(
 )
 
 
+# What a program did with a cloud account: it says which program and what for.
+CLOUD_USES = (AuditEvent.CLOUD_CREDENTIALS_GIVEN, AuditEvent.CLOUD_CREDENTIALS_REFUSED)
+
+
 def kinds() -> dict[Kind, str]:
     """Their names, in the order of the filter."""
     return {

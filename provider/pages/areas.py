@@ -22,6 +22,7 @@ def navigation() -> list[tuple[str, str]]:
             ("/account/sessions", _("Devices and sessions")),
             ("/account/apps", _("Connected apps")),
             ("/account/api-keys", _("API keys")),
+            ("/account/clouds", _("Cloud accounts")),
             ("/account/activity", _("Activity")),
             ("/account/preferences", _("Language, time and theme")),
             ("/account/data", _("Download my data")),

@@ -28,6 +28,8 @@ DESTINATIONS = {
     "profile": "/account/profile",
     "picture": "/account/profile/picture",
     "new-api-key": "/account/api-keys/new",
+    "clouds": "/account/clouds",
+    "new-cloud": "/account/clouds/new",
     "activity": "/account/activity",
     "data": "/account/data",
     "close": "/account/close",

@@ -16,11 +16,13 @@ from provider.web.locale import language
 
 @dataclass(frozen=True)
 class ScopeSentence:
-    """What a scope allows, in words. ``lasts``: what comes of it goes on while the person is away."""
+    """What a scope allows, in words. ``lasts``: what comes of it goes on while the person is away. ``warning`` is what else
+    is to be known before it is allowed, empty where the sentence says it all."""
 
     name: str
     sentence: str
     lasts: bool = False
+    warning: str = ""
 
 
 def scope_sentences(scope: Iterable[str], api: Resource | None = None) -> list[ScopeSentence]:
@@ -37,8 +39,21 @@ def scope_sentences(scope: Iterable[str], api: Resource | None = None) -> list[S
         "groups": _("See which groups you are in"),
         "offline_access": _("Keep this access while you are away, until you take it back"),
     }
-    marked = ("offline_access", "api-keys:manage") if api is None else ("offline_access",)
-    return [ScopeSentence(name, ours.get(name) or _sentence(name, api), name in marked) for name in scope]
+    marked = ("offline_access", "api-keys:manage", "cloud:credentials") if api is None else ("offline_access",)
+    warnings = {"cloud:credentials": _cloud_warning()} if api is None else {}
+    return [
+        ScopeSentence(name, ours.get(name) or _sentence(name, api), name in marked, warnings.get(name, ""))
+        for name in scope
+    ]
+
+
+def _cloud_warning() -> str:
+    return str(
+        _(
+            "With them it can do in your clouds whatever they allow, at your cost. Allow this only to a program that you "
+            "would hand the secret itself."
+        )
+    )
 
 
 def _sentence(scope: str, api: Resource | None) -> str:
@@ -58,6 +73,7 @@ def _of_account() -> dict[str, str]:
         "api-keys:manage": _(
             "Make API keys that can do what you may do and work on after you take this back, and revoke keys"
         ),
+        "cloud:credentials": _("Get credentials of all your cloud accounts"),
     }
 
 
@@ -90,6 +106,10 @@ def notice() -> str:
         "sessions-ended": _("All other devices are signed out."),
         "device-forgotten": _("A code is asked for on that device again."),
         "key-revoked": _("The key is revoked. It stopped working at once."),
+        "cloud-connected": _("The cloud account is connected."),
+        "cloud-changed": _("The cloud account is changed."),
+        "cloud-made-primary": _("This is the primary cloud account now."),
+        "cloud-removed": _("The cloud account is removed."),
         "preferences-saved": _("Saved."),
         "key-rotated": _("The key has a new secret."),
         "profile-saved": _("Your profile is saved."),

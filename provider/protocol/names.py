@@ -16,8 +16,8 @@ _DOUBLE_MARKS = (
 _TO_SINGLE_ONES = str.maketrans(dict.fromkeys(_DOUBLE_MARKS, "'"))
 
 
-def shown_name(name: str) -> str:
-    """``name`` on one line, of at most 40 characters as people count them, each with no more marks than a script has.
+def shown_name(name: str, longest: int = LONGEST) -> str:
+    """``name`` on one line, at most ``longest`` characters as people count them, each with no more marks than a script has.
 
     What is cut off is marked by an ellipsis. Letters that are not drawn, such as those that turn the direction of text
     round, become a blank, and several blanks become one.
@@ -27,8 +27,8 @@ def shown_name(name: str) -> str:
     letters = [
         letter for letter, before in zip(letters, [" ", *letters], strict=False) if (letter, before) != (" ", " ")
     ]
-    whole = len(letters) <= LONGEST
-    return "".join(letters if whole else [*letters[: LONGEST - 1], "\u2026"]).strip()
+    whole = len(letters) <= longest
+    return "".join(letters if whole else [*letters[: longest - 1], "\u2026"]).strip()
 
 
 def _with_few_marks(character: str) -> str:

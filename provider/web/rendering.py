@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from provider.protocol.app_identity import AppIdentity
 from provider.protocol.messages import ProtocolResponse
-from provider.protocol.names import shown_name
+from provider.protocol.names import LONGEST, shown_name
 from provider.web import cookies, current
 from provider.web.forms import Problems
 from provider.web.headers import SUBMIT_SCRIPT
@@ -109,9 +109,9 @@ def isolated(text: str) -> Markup:
     return Markup("<bdi>{}</bdi>").format(text)
 
 
-def said(name: str) -> Markup:
+def said(name: str, longest: int = LONGEST) -> Markup:
     """What somebody else calls something: cut, between quotation marks that it can't close, in a direction of its own."""
-    return Markup('“<bdi class="said">{}</bdi>”').format(shown_name(name))
+    return Markup('“<bdi class="said">{}</bdi>”').format(shown_name(name, longest))
 
 
 def app(known: AppIdentity) -> Markup:

@@ -11,6 +11,7 @@ from provider.accounts.alerts import Alert
 from provider.protocol.client import ClientDetails
 from provider.sign_in.consecutive_failures import Way
 from provider.upkeep.reset_answers import ResetAnswers
+from provider.vault.providers import PROVIDERS
 from tests.browser import Page
 from tests.letters import letters
 from tests.pages.document import Document
@@ -29,6 +30,13 @@ ROUTES = {
     "/account/api-keys/<client_id>/rotate": {"GET", "POST"},
     "/account/api-keys/new": {"GET", "POST"},
     "/account/apps": {"GET", "POST"},
+    "/account/clouds": {"GET"},
+    "/account/clouds/<account_id>": {"GET"},
+    "/account/clouds/<account_id>/change": {"GET", "POST"},
+    "/account/clouds/<account_id>/primary": {"POST"},
+    "/account/clouds/<account_id>/remove": {"GET", "POST"},
+    "/account/clouds/new": {"GET"},
+    "/account/clouds/new/<provider>/<mode>": {"GET", "POST"},
     "/account/email": {"GET", "POST"},
     "/account/password": {"GET", "POST"},
     "/account/close": {"GET", "POST"},
@@ -76,8 +84,9 @@ ROUTES = {
 }
 ACCOUNT_PAGES = (
     "/profile", "/profile/picture", "/security", "/second-factor", "/sessions", "/apps", "/api-keys", "/api-keys/new",
-    "/preferences",
+    "/preferences", "/clouds", "/clouds/new",
 )  # fmt: skip
+CLOUD_SECRET = {"access_key_id": "AKIA" + "A" * 16, "secret_access_key": "s" * 40}
 HOSTILE = '<script>alert("x")</script><img src=x onerror=alert(1)>\'"&{{7*7}}'
 
 
@@ -117,6 +126,7 @@ def walk(make: Callable[..., Site], language: str = "en") -> list[Visit]:
     site = make()
     _signing_in(seen, site, language)
     _account(seen, site, language)
+    _clouds(seen, site, language)
     _recovery(seen, make(), language)
     _passkeys(seen, site, language)
     _applications(seen, site, language)
@@ -370,6 +380,57 @@ def _account(seen: Walk, site: Site, language: str) -> None:
     seen.saw("change-password", visitor, 303)
     visitor.post("/language", {"language": language, "back": "/account"})
     seen.saw("language", visitor, 303)
+
+
+def _clouds(seen: Walk, site: Site, language: str) -> None:
+    visitor = Visitor(site, language=language)
+    visitor.sign_in(site.account("cleo"))
+    for cloud in PROVIDERS.values():
+        for mode in ("keyless", "secret") if cloud.keyless else ("secret",):
+            path = f"/account/clouds/new/{cloud.name}/{mode}"
+            visitor.get(path)
+            seen.saw(f"new cloud, {cloud.name}, {mode}", visitor)
+            visitor.post(path, {"label": HOSTILE})
+            seen.saw(f"new cloud, {cloud.name}, {mode}, with mistakes", visitor, 400)
+    made = []
+    for path, fields in (
+        ("/account/clouds/new/aws/secret", {**CLOUD_SECRET, "label": "old"}),
+        ("/account/clouds/new/aws/keyless", {"label": "work", "role_arn": "arn:aws:iam::123456789012:role/mcp-core"}),
+    ):
+        visitor.post(path, {**fields, "region": HOSTILE})
+        seen.saw("cloud, with mistakes", visitor, 400)
+        visitor.post(path, fields)
+        seen.saw("cloud connected", visitor, 303)
+        made.append(visitor.to)
+        visitor.follow()
+        seen.saw("cloud", visitor)
+    secret, keyless = made
+    visitor.get("/account/clouds")
+    seen.saw("clouds", visitor)
+    visitor.get("/account/clouds?q=nothing")
+    seen.saw("clouds, none found", visitor)
+    visitor.get(f"{secret}/change")
+    seen.saw("cloud to be changed", visitor)
+    visitor.post(f"{secret}/change", {"version": "1", "secret_access_key": "short", "region": HOSTILE})
+    seen.saw("cloud to be changed, with mistakes", visitor, 400)
+    visitor.post(f"{secret}/change", {"version": "7", "secret_access_key": ""})
+    seen.saw("cloud changed meanwhile, with mistakes", visitor, 400)
+    visitor.post(f"{secret}/change", {"version": "1", "region": "eu-central-1"})
+    seen.saw("cloud changed", visitor, 303)
+    visitor.post(f"{keyless}/primary")
+    seen.saw("primary cloud", visitor, 303)
+    visitor.follow()
+    seen.saw("cloud, primary now", visitor)
+    visitor.get("/account")
+    seen.saw("account, with clouds", visitor)
+    visitor.get(f"{secret}/remove")
+    seen.saw("remove a cloud?", visitor)
+    visitor.post(f"{secret}/remove")
+    seen.saw("cloud removed", visitor, 303)
+    visitor.follow()
+    seen.saw("clouds, after removing", visitor)
+    visitor.get(secret)
+    seen.saw("cloud that is gone", visitor, 404)
 
 
 def _recovery(seen: Walk, site: Site, language: str) -> None:

@@ -12,7 +12,7 @@ from database.transaction import Transaction
 from provider.accounts.alerts import Alert
 from tests.authenticator import Authenticator
 from tests.letters import letters
-from tests.pages.every_page import ROUTES
+from tests.pages.every_page import CLOUD_SECRET, ROUTES
 from tests.pages.site import BROWSER, ORIGIN, OURS, PASSWORD, SESSION, Site, Visitor, handle_in
 
 
@@ -164,6 +164,28 @@ def rotate(site: Site) -> Prepared:
     return Prepared(visitor, path, {"version": version, "hours": "24"})
 
 
+def cloud(site: Site) -> Prepared:
+    return Prepared(signed_in(site), "/account/clouds/new/aws/secret", {**CLOUD_SECRET, "label": "work"})
+
+
+def change_cloud(site: Site) -> Prepared:
+    made = cloud(site)
+    made.visitor.post(made.path, made.fields)
+    return Prepared(made.visitor, f"{made.visitor.to}/change", {"version": "1", "region": "eu-central-1"})
+
+
+def second_cloud(site: Site) -> Prepared:
+    made = cloud(site)
+    made.visitor.post(made.path, made.fields)
+    made.visitor.post(made.path, {**made.fields, "label": "home"})
+    return Prepared(made.visitor, f"{made.visitor.to}/primary", {})
+
+
+def remove_cloud(site: Site) -> Prepared:
+    made = second_cloud(site)
+    return Prepared(made.visitor, made.path.replace("/primary", "/remove"), {})
+
+
 def profile(site: Site) -> Prepared:
     visitor = signed_in(site)
     visitor.get("/account/profile")
@@ -303,6 +325,10 @@ FORMS: dict[str, Callable[[Site], Prepared]] = {
     "/account/passkeys": passkeys,
     "/account/passkeys/<passkey_id>": passkey,
     "/account/api-keys/<client_id>/rotate": rotate,
+    "/account/clouds/new/<provider>/<mode>": cloud,
+    "/account/clouds/<account_id>/primary": second_cloud,
+    "/account/clouds/<account_id>/change": change_cloud,
+    "/account/clouds/<account_id>/remove": remove_cloud,
     "/account/profile": profile,
     "/account/profile/picture": picture,
     "/account/preferences": preferences,

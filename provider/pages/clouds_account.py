@@ -1,0 +1,120 @@
+"""One cloud account: what is kept of it, tested, changed, made the primary one, removed."""
+
+from __future__ import annotations
+
+from flask import Blueprint
+from werkzeug.wrappers import Response
+
+from provider.pages import clouds_form, clouds_words
+from provider.pages.clouds import PAGE, own_account
+from provider.vault.account import CloudAccount
+from provider.vault.cloud_accounts import ChangedMeanwhile
+from provider.vault.fields import InvalidCloudField
+from provider.web import current, forms, locale
+from provider.web.guards import here, signed_in_only
+from provider.web.rendering import render, see_other
+
+pages = Blueprint("clouds_account", __name__)
+_PAGE = f"{PAGE}/<account_id>"
+
+
+@pages.get(_PAGE)
+@signed_in_only("clouds")
+def show(account_id: str) -> Response:
+    return _page(own_account(account_id), forms.Problems())
+
+
+@pages.post(f"{_PAGE}/primary")
+@signed_in_only("clouds", recently=True, confirmed=True)
+def make_primary(account_id: str) -> Response:
+    account, problems = own_account(account_id), forms.Problems()
+    try:
+        current.services().cloud_accounts.make_primary(current.tx(), current.origin(), account)
+    except ChangedMeanwhile:
+        problems.add("", clouds_words.changed_meanwhile())
+        return _page(account, problems)
+    return see_other(f"{PAGE}/{account.id}", notice="cloud-made-primary")
+
+
+@pages.get(f"{_PAGE}/change")
+@signed_in_only("clouds", recently=True, confirmed=True)
+def show_form(account_id: str) -> Response:
+    account = own_account(account_id)
+    return _form(account, account.shown(), forms.Problems())
+
+
+@pages.post(f"{_PAGE}/change")
+@signed_in_only("clouds", recently=True, confirmed=True)
+def change(account_id: str) -> Response:
+    account, problems = own_account(account_id), forms.Problems()
+    said = clouds_form.typed(account.fields)
+    again = clouds_form.shown_again(account.fields)
+    if locale.is_chosen_here():
+        return _form(account, again, problems)
+    if forms.text("version", limit=16) != str(account.version):
+        problems.add("", clouds_words.changed_meanwhile())
+        return _form(account, account.shown(), problems)
+    try:
+        current.services().cloud_accounts.replace(current.tx(), current.origin(), account, said)
+    except InvalidCloudField as problem:
+        clouds_form.add(problems, problem)
+        return _form(account, again, problems)
+    except ChangedMeanwhile:
+        problems.add("", clouds_words.changed_meanwhile())
+        return _form(account, again, problems)
+    return see_other(f"{PAGE}/{account.id}", notice="cloud-changed")
+
+
+@pages.get(f"{_PAGE}/remove")
+@signed_in_only("clouds", recently=True)
+def confirm_removal(account_id: str) -> Response:
+    return render("clouds/remove.html", user=here().user, account=own_account(account_id))
+
+
+@pages.post(f"{_PAGE}/remove")
+@signed_in_only("clouds", recently=True)
+def remove(account_id: str) -> Response:
+    current.services().cloud_accounts.remove(current.tx(), current.origin(), own_account(account_id))
+    return see_other(PAGE, notice="cloud-removed")
+
+
+def _kept(account: CloudAccount) -> set[str]:
+    """The fields that have a value which no page shows."""
+    return {field.name for field in account.fields if field.is_sealed and field.column in account.sealed}
+
+
+def _facts(account: CloudAccount) -> list[tuple[str, str]]:
+    """What is kept in clear, by what it is called."""
+    shown = account.shown()
+    return [
+        (clouds_words.of_field(account.cloud, field).label, shown[field.name])
+        for field in account.kept_fields
+        if field.name in shown
+    ]
+
+
+def _page(account: CloudAccount, problems: forms.Problems) -> Response:
+    return render(
+        "clouds/account.html",
+        status=400 if problems else 200,
+        problems=problems,
+        user=here().user,
+        account=account,
+        cloud_name=clouds_words.of_cloud(account.cloud),
+        now=current.now(),
+        facts=_facts(account),
+        mode=clouds_words.of_mode(account.mode),
+    )
+
+
+def _form(account: CloudAccount, values: dict[str, str], problems: forms.Problems) -> Response:
+    return render(
+        "clouds/change.html",
+        status=400 if problems else 200,
+        problems=problems,
+        user=here().user,
+        account=account,
+        cloud_name=clouds_words.of_cloud(account.cloud),
+        fields=clouds_form.fields_of(account.cloud, account.fields, values, _kept(account)),
+        was_refused=bool(problems),
+    )

@@ -1,0 +1,384 @@
+"""Cloud accounts on pages: connected, changed, removed by their owner alone, and no secret is ever sent back."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from provider.pages import clouds_words
+from provider.vault.fields import REASONS, InvalidCloudField
+from provider.vault.providers import PROVIDERS
+from tests.pages.every_page import CLOUD_SECRET
+from tests.pages.site import PASSWORD, SESSION, Account, Site, Visitor
+
+CLOUDS = "/account/clouds"
+SECRET, KEYLESS = f"{CLOUDS}/new/aws/secret", f"{CLOUDS}/new/aws/keyless"
+ROLE = "arn:aws:iam::123456789012:role/mcp-core"
+HANGUL = re.compile("[가-힣]")
+
+
+@pytest.fixture
+def owner(site: Site, ana: Account) -> Visitor:
+    visitor = Visitor(site)
+    visitor.sign_in(ana)
+    return visitor
+
+
+def connect(visitor: Visitor, label: str = "work", **fields: str) -> str:
+    """Connects AWS with a secret. Returns the path of its page."""
+    page = visitor.post(SECRET, {**CLOUD_SECRET, "label": label, **fields})
+    assert page.status == 303, page.text
+    return visitor.to
+
+
+def mistakes(visitor: Visitor) -> dict[str, str]:
+    """What is wrong by field, each said at the field that it describes."""
+    found = {
+        it.get("id").removesuffix("-mistake"): it.text
+        for it in visitor.document.all("p")
+        if "mistake" in it.get("class")
+    }
+    for name in found:
+        field = visitor.document.by_id(name)
+        assert field.get("aria-invalid") == "true"
+        assert f"{name}-mistake" in field.get("aria-describedby").split()
+    return found
+
+
+def rows(site: Site) -> list[tuple[object, ...]]:
+    return site.rows("cloud_accounts")["cloud_accounts"]
+
+
+# Words
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_every_field_and_every_reason_has_words(site: Site, language: str) -> None:
+    with site.app.test_request_context("/", headers={"Accept-Language": language}):
+        for cloud in PROVIDERS.values():
+            for mode in ("secret", "keyless"):
+                for field in cloud.kept_fields(mode):
+                    words = clouds_words.of_field(cloud, field)
+                    assert words.label, (cloud.name, field.name)
+                    assert bool(HANGUL.search(words.hint)) == (language == "ko" and words.hint != ""), words
+                    assert all(clouds_words.of_choice(value) for value in field.choices)
+        sentences = [clouds_words.of_problem(InvalidCloudField("x", reason)) for reason in REASONS]
+        assert len(set(sentences)) == len(REASONS), "each says something of its own"
+        assert all(bool(HANGUL.search(sentence)) == (language == "ko") for sentence in sentences)
+
+
+# The list
+
+
+def test_an_empty_list_says_what_it_is_for_and_what_comes_first(owner: Visitor) -> None:
+    owner.get(CLOUDS)
+    assert "You have connected no cloud yet." in owner.page.text
+    assert "/account/clouds/new" in [it.get("href") for it in owner.document.all("a")]
+
+
+def test_the_list_says_how_each_is_connected_and_which_is_the_primary_one(owner: Visitor) -> None:
+    connect(owner)
+    owner.post(KEYLESS, {"label": "home", "role_arn": ROLE})
+    owner.get(CLOUDS)
+    home, work = [row.text for row in owner.document.all("tr")[1:]]
+    assert "Without a secret" in home
+    assert "Primary" not in home
+    assert "With a secretsince Jul 1, 2026" in work, "on a line of its own"
+    assert "Primary" in work
+    owner.get("/account")
+    assert "2 cloud accounts work is the primary one." in owner.page.text
+
+
+def test_the_list_comes_in_pages_and_is_found_by_a_word(owner: Visitor) -> None:
+    for number in range(21):
+        connect(owner, f"work-{number}")
+    assert "Page 1 of 2" in owner.get(CLOUDS).text
+    owner.get(f"{CLOUDS}?q=work-20")
+    assert [it.text for it in owner.document.all("a") if it.get("class") == "name"] == ["work-20"]
+    owner.get(f"{CLOUDS}?q=amazon&page=2")
+    assert "Page 2 of 2" in owner.page.text
+    assert "No cloud account of yours is called that." in owner.get(f"{CLOUDS}?q=%3Cscript%3E").text
+
+
+def test_there_is_an_end_to_how_many_there_can_be(owner: Visitor) -> None:
+    for number in range(50):
+        connect(owner, f"work-{number}")
+    page = owner.post(SECRET, {**CLOUD_SECRET, "label": "one-more"})
+    assert page.status == 400
+    assert "You have 50 cloud accounts, as many as there can be." in page.text
+    owner.get(CLOUDS)
+    assert "as many as there can be" in owner.page.text
+    assert f"{CLOUDS}/new" not in [it.get("href") for it in owner.document.all("a")]
+
+
+# Connecting
+
+
+def test_every_cloud_can_be_chosen_by_each_of_its_ways(owner: Visitor) -> None:
+    owner.get(f"{CLOUDS}/new")
+    ways = {it.get("href") for it in owner.document.all("a") if f"{CLOUDS}/new/" in it.get("href")}
+    expected = {f"{CLOUDS}/new/{it.name}/secret" for it in PROVIDERS.values()}
+    assert ways == expected | {f"{CLOUDS}/new/{it.name}/keyless" for it in PROVIDERS.values() if it.keyless}
+    assert len(PROVIDERS) == 7
+    for path in sorted(ways):
+        assert owner.get(path).status == 200, path
+
+
+@pytest.mark.parametrize("path", ["aws/other", "ibm/keyless", "nimbus/secret", "AWS/secret", "aws/secret%0a"])
+def test_what_cannot_be_connected_is_not_there(owner: Visitor, path: str) -> None:
+    assert owner.get(f"{CLOUDS}/new/{path}").status == 404
+    assert owner.post(f"{CLOUDS}/new/{path}", {**CLOUD_SECRET, "label": "work"}).status == 404
+
+
+def test_a_name_is_offered_that_is_free(owner: Visitor) -> None:
+    assert 'value="aws"' in owner.get(SECRET).html
+    connect(owner, "aws")
+    owner.get(SECRET)
+    assert owner.document.by_id("label").get("value") == "aws-2"
+
+
+@pytest.mark.parametrize("label", ["", "Work", "-work", "a" * 64, "작업", "work space", "work\n", "<b>"])
+def test_a_name_that_no_program_could_ask_for_is_refused_at_its_field(site: Site, owner: Visitor, label: str) -> None:
+    page = owner.post(SECRET, {**CLOUD_SECRET, "label": label})
+    if label == "work\n":
+        assert page.status == 303, "what surrounds it unseen is none of it"
+        return
+    assert page.status == 400
+    assert "Use small letters" in mistakes(owner)["label"]
+    assert rows(site) == []
+
+
+def test_each_mistake_is_said_at_its_field_and_the_secret_has_to_be_entered_again(site: Site, owner: Visitor) -> None:
+    secret = "S" * 39 + " "
+    owner.post(
+        SECRET, {"label": "work", "access_key_id": "ASIA" + "A" * 16, "secret_access_key": secret, "region": "x"}
+    )
+    assert owner.page.status == 400
+    assert set(mistakes(owner)) == {"access_key_id", "secret_access_key", "region"}
+    assert owner.document.by_id("access_key_id").get("value") == "ASIA" + "A" * 16
+    assert owner.document.by_id("region").get("value") == "x"
+    assert owner.document.by_id("secret_access_key").get("value") == ""
+    assert "Enter it again: a secret is never sent back." in owner.page.text
+    assert rows(site) == []
+
+
+SECRETS = [
+    ("aws", "secret", "secret_access_key"),
+    ("azure", "secret", "client_secret"),
+    ("gcp", "secret", "service_account_json"),
+    ("alibaba", "secret", "access_key_secret"),
+    ("oracle", "secret", "private_key"),
+    ("oracle", "keyless", "client_secret"),
+    ("ibm", "secret", "api_key"),
+    ("other", "secret", "secret_key"),
+    ("other", "secret", "config_json"),
+]
+
+
+def test_the_table_of_secrets_has_every_one() -> None:
+    ways = [
+        (cloud, mode, field)
+        for cloud in PROVIDERS.values()
+        for mode in ("secret", "keyless")
+        for field in cloud.fields(mode)
+    ]
+    assert {(cloud.name, mode, field.name) for cloud, mode, field in ways if field.is_secret} == set(SECRETS)
+
+
+@pytest.mark.parametrize("cloud, mode, name", SECRETS)
+def test_a_secret_that_was_typed_is_never_sent_back(owner: Visitor, cloud: str, mode: str, name: str) -> None:
+    marker = "tellnobody" * 3
+    for label in ("work", "No Name"):  # wrong fields, and a wrong name alone
+        owner.post(f"{CLOUDS}/new/{cloud}/{mode}", {"label": label, "region": "\u200b", name: marker})
+        assert owner.page.status == 400 or name == "secret_key", "which has no form that would be wrong"
+        assert marker not in owner.follow().html
+
+
+def test_what_is_secret_is_on_no_page_and_in_no_log(
+    site: Site, owner: Visitor, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = connect(owner)
+    for shown in (path, f"{path}/change", f"{path}/remove", CLOUDS, "/account", "/account/activity"):
+        html = owner.get(shown).html
+        assert CLOUD_SECRET["secret_access_key"] not in html, shown
+        assert CLOUD_SECRET["access_key_id"] not in html, shown
+        assert owner.page.headers["Cache-Control"] == "no-store"
+    owner.post(f"{path}/change", {"version": "7", **CLOUD_SECRET})
+    assert CLOUD_SECRET["secret_access_key"] not in owner.page.html
+    assert CLOUD_SECRET["secret_access_key"] not in caplog.text
+    assert CLOUD_SECRET["secret_access_key"] not in repr(site.rows())
+
+
+def test_choosing_a_language_keeps_what_was_typed_but_for_secrets(site: Site, owner: Visitor) -> None:
+    owner.post(SECRET, {**CLOUD_SECRET, "label": "mine", "region": "eu-central-1", "language": "ko"})
+    assert owner.page.status == 200
+    assert owner.document.one("html").get("lang") == "ko"
+    assert owner.document.by_id("label").get("value") == "mine"
+    assert owner.document.by_id("region").get("value") == "eu-central-1"
+    assert CLOUD_SECRET["secret_access_key"] not in owner.page.html
+    assert rows(site) == []
+
+
+def test_the_same_form_sent_twice_connects_once(site: Site, owner: Visitor) -> None:
+    first = connect(owner)
+    assert connect(owner) == first
+    assert len(rows(site)) == 1
+
+
+@pytest.mark.parametrize("changed", [{"secret_access_key": "t" * 40}, {"region": "us-east-1"}])
+def test_another_account_of_the_same_name_is_refused(site: Site, owner: Visitor, changed: dict[str, str]) -> None:
+    connect(owner)
+    owner.post(SECRET, {**CLOUD_SECRET, "label": "work", **changed})
+    assert owner.page.status == 400
+    assert mistakes(owner) == {"label": "You already have a cloud account of this name. Choose another."}
+    assert len(rows(site)) == 1
+
+
+@pytest.mark.parametrize("size, status", [(16_385, 400), (65_000, 400), (70_000, 413)])
+def test_a_field_has_an_end(site: Site, owner: Visitor, size: int, status: int) -> None:
+    page = owner.post(f"{CLOUDS}/new/gcp/secret", {"label": "work", "service_account_json": "x" * size})
+    assert page.status == status
+    assert rows(site) == []
+    if status == 400:
+        assert mistakes(owner)["service_account_json"] == "This is too long. Paste only what belongs here."
+
+
+@pytest.mark.parametrize("value", ["\0", "\ud800", "é" * 40, "s" * 39 + "\n", "'" + "s" * 38 + "'"])
+def test_what_no_secret_looks_like_is_refused_and_never_an_error_of_the_server(owner: Visitor, value: str) -> None:
+    body = value.encode("utf-8", "surrogatepass").decode("latin-1")
+    for text in (value if "\ud800" not in value else body, "middle\0earth"):
+        assert owner.post(SECRET, {**CLOUD_SECRET, "label": "work", "secret_access_key": text}).status == 400
+
+
+# Changing
+
+
+def test_a_secret_that_is_left_empty_stays_and_a_new_one_is_dated(site: Site, owner: Visitor, ana: Account) -> None:
+    path = connect(owner, region="eu-central-1")
+    site.later(days=3)
+    owner.sign_in(ana)
+    owner.post(f"{path}/change", {"version": "1", "region": "us-east-1"})
+    assert owner.to == path
+    assert "since Jul 1, 2026" in owner.follow().text
+    assert "us-east-1" in owner.page.text
+    owner.post(f"{path}/change", {"version": "2", "region": "us-east-1", "secret_access_key": "t" * 40})
+    assert "since Jul 4, 2026" in owner.follow().text
+
+
+def test_of_two_windows_the_second_is_told_and_changes_nothing(site: Site, owner: Visitor) -> None:
+    path = connect(owner)
+    owner.post(f"{path}/change", {"version": "1", "region": "us-east-1"})
+    before = rows(site)
+    owner.post(f"{path}/change", {"version": "1", "region": "eu-central-1", "secret_access_key": "t" * 40})
+    assert owner.page.status == 400
+    assert "was changed in another window" in owner.page.text
+    assert owner.document.by_id("region").get("value") == "us-east-1", "what is there now"
+    assert rows(site) == before
+    version = owner.page.form("version").fields["version"][0]
+    assert owner.post(f"{path}/change", {"version": version, "region": "eu-central-1"}).status == 303
+
+
+def test_the_first_is_the_primary_one_until_another_is_made_so(site: Site, owner: Visitor) -> None:
+    first, second = connect(owner), connect(owner, "home")
+    assert "Primary" in owner.get(first).text
+    owner.post(f"{second}/primary")
+    assert "This is the primary cloud account now." in owner.follow().text
+    assert "Make it the primary one" not in owner.page.text
+    assert "Make it the primary one" in owner.get(first).text
+
+
+def test_removing_asks_first_and_is_for_good(site: Site, owner: Visitor) -> None:
+    path = connect(owner)
+    assert "In the cloud it goes on working until you delete it there too." in owner.get(f"{path}/remove").text
+    owner.post(f"{path}/remove")
+    assert "The cloud account is removed." in owner.follow().text
+    assert rows(site) == []
+    for method in ("GET", "POST"):
+        assert (
+            owner.request(
+                method, f"{path}/remove", f"csrf_token={owner.token()}", {"Origin": "https://id.example"}
+            ).status
+            == 404
+        )
+    assert owner.get(path).status == 404, "by the back button"
+    assert connect(owner) != path, "the name is free"
+
+
+def test_a_secret_that_is_old_is_marked(site: Site, owner: Visitor, ana: Account) -> None:
+    path = connect(owner)
+    assert "90 days" not in owner.get(path).text
+    site.later(days=90)
+    owner.sign_in(ana)
+    assert "This secret is 90 days old." in owner.get(path).text
+    assert "90 days old" in owner.get(CLOUDS).text
+
+
+# Whose it is
+
+
+WAYS = [
+    ("GET", ""),
+    ("GET", "/change"),
+    ("POST", "/change"),
+    ("POST", "/primary"),
+    ("GET", "/remove"),
+    ("POST", "/remove"),
+]
+
+
+@pytest.mark.parametrize("method, way", WAYS)
+def test_another_person_s_account_and_an_unknown_one_look_alike(
+    site: Site, owner: Visitor, method: str, way: str
+) -> None:
+    path = connect(owner)
+    mallory = Visitor(site)
+    mallory.sign_in(site.account("mallory"))
+    before = rows(site)
+    shown = []
+    for there in (path, f"{CLOUDS}/01900000-0000-7000-8000-000000000000", f"{CLOUDS}/x"):
+        page = mallory.get(there + way) if method == "GET" else mallory.post(there + way, {"version": "1"})
+        assert page.status == 404
+        shown.append(re.sub("Reference [0-9a-f]+", "", page.text))
+    assert len(set(shown)) == 1
+    assert "work" not in mallory.get(CLOUDS).text
+    assert rows(site) == before
+
+
+PATHS = [("GET", f"{CLOUDS}/new"), ("GET", SECRET), ("POST", SECRET), *((method, way) for method, way in WAYS if way)]
+
+
+@pytest.mark.parametrize("method, way", PATHS)
+def test_what_changes_needs_a_fresh_proof(site: Site, owner: Visitor, method: str, way: str) -> None:
+    made = connect(owner)
+    path, before = way if way.startswith("/account") else made + way, rows(site)
+    site.later(minutes=20)
+    page = owner.get(path) if method == "GET" else owner.post(path, {**CLOUD_SECRET, "label": "home"})
+    assert page.status == 303
+    assert owner.to.startswith("/login/again?to=")
+    assert rows(site) == before
+    assert owner.get(CLOUDS).status == 200, "looking does not"
+
+
+@pytest.mark.parametrize("method, way", PATHS)
+def test_a_session_that_was_ended_meanwhile_leads_to_sign_in(site: Site, owner: Visitor, method: str, way: str) -> None:
+    made = connect(owner)
+    path, before = way if way.startswith("/account") else made + way, rows(site)
+    token = owner.token()
+    owner.set_cookie(SESSION, "")
+    page = owner.get(path) if method == "GET" else owner.post(path, {**CLOUD_SECRET, "label": "home"}, token=token)
+    assert page.status in (303, 403)
+    assert page.status == 403 or owner.to.startswith("/login?to=")
+    assert rows(site) == before
+
+
+def test_an_address_that_is_not_confirmed_connects_nothing(site: Site) -> None:
+    site.account("ana")  # before there is anybody, nobody signs up
+    made = Visitor(site)
+    site.services.sign_ups._policy = "open"
+    made.post("/signup", {"username": "dana", "email": "dana@example.com", "password": PASSWORD})
+    for method in ("GET", "POST"):
+        page = made.get(SECRET) if method == "GET" else made.post(SECRET, {**CLOUD_SECRET, "label": "work"})
+        assert page.status == 303
+        assert made.to == "/signup/address?to=new-cloud"
+    assert rows(site) == []
