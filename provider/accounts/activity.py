@@ -42,6 +42,15 @@ class Activity:
         kinds = select(AuditRecord).where(_TABLE.c.action.in_(actions))
         return Listed(_newest_first(kinds, user_id), lambda entity: _entry_of(row_of(entity)))
 
+    def about(
+        self, tx: Transaction, user_id: str, resource_id: str, actions: Collection[str], limit: int
+    ) -> Sequence[Entry]:
+        """The newest records of these kinds about one thing of a person, at most ``limit``. Worth asking only where there
+        are some: it looks back until it has found them."""
+        about = _TABLE.c.action.in_(actions) & (_TABLE.c.resource_id == resource_id)
+        rows = tx.execute(_newest_first(select(_TABLE).where(about), user_id).limit(limit)).mappings()
+        return [_entry_of(row) for row in rows]
+
     def before(
         self,
         tx: Transaction,

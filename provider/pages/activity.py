@@ -53,6 +53,14 @@ def show() -> Response:
     )
 
 
+def uses_of(account_id: str, most: int) -> list[Line]:
+    """The last times that programs asked for credentials of a cloud account of the person at hand."""
+    actions = [event.value for event in CLOUD_USES]
+    found = current.services().activity.about(current.tx(), here().user.id, account_id, actions, most)
+    said = words()
+    return [_line(entry, said) for entry in found]
+
+
 def _line(entry: Entry, said: dict[AuditEvent, Words]) -> Line:
     by_operator = (entry.actor or "").startswith(_OPERATORS)
     name = next((entry.details[key] for key in ("app", "name", "label") if entry.details.get(key)), "")

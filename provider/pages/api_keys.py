@@ -11,12 +11,15 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 from werkzeug.wrappers import Response
 
-from provider.accounts.api_keys import MAX_LIVE, NameInUse, TooManyKeys, scope_of_owner
+from provider.accounts.api_keys import MAX_LIVE, NameInUse, SecondFactorNeeded, TooManyKeys, scope_of_owner
 from provider.pages.words import ScopeSentence
 from provider.protocol.client import Client, Resource
 from provider.protocol.errors import OAuthError
 from provider.protocol.groups import Membership
+from provider.protocol.scopes import CLOUD_CREDENTIALS, KEY_SCOPES
 from provider.protocol.text import is_name, one_line
+from provider.sign_in import assurance
+from provider.sign_in.second_factors import has_second_factor
 from provider.web import current, error_pages, forms, listing, locale
 from provider.web.guards import here, signed_in_only
 from provider.web.locale import language
@@ -28,6 +31,7 @@ _DAYS = (30, 90, 180, 365)
 _NEVER = "never"
 _NAME_LENGTH = 64
 _EVERYTHING = "everything"
+_CLOUDS = "clouds"
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,8 @@ def create() -> Response:
         problems.add("days", _("Choose one of these."))
     if resource and resource not in [api.uri for api in services.resources.list(tx)]:
         problems.add("resource", _("Choose one of these."))
+    if resource and forms.text("access") == _CLOUDS:
+        problems.add("resource", _("A key for cloud accounts works here alone. Choose no limit."))
     if problems:
         return _form(problems)
     try:
@@ -76,9 +82,10 @@ def create() -> Response:
             origin,
             known.user,
             name=name,
-            scope=None if forms.text("access") == _EVERYTHING else tuple(forms.all_of("scope")),
+            scope=_chosen_scope(),
             expires_in_days=None if days == _NEVER else int(days),
             resource=resource or None,
+            proved_second_factor=_has_proved_second_factor(),
             session_token=current.cookie("session"),
         )
     except TooManyKeys:
@@ -87,6 +94,8 @@ def create() -> Response:
         )
     except NameInUse:
         problems.add("name", _("You already have a key with this name."))
+    except SecondFactorNeeded:
+        problems.add("scope", _("A key for cloud accounts needs two-step sign-in. Set it up first."))
     except (OAuthError, ValueError):
         problems.add("scope", _("This key can't have these scopes. Choose fewer of them."))
     else:
@@ -109,6 +118,7 @@ def show_key(client_id: str) -> Response:
         now=current.now(),
         secret=services.api_keys.shown_secret(current.now(), key, current.cookie("session")),
         apis=apis,
+        is_for_clouds=CLOUD_CREDENTIALS in key.scope,
         command=token_command(key.client_id, apis[0].uri if apis else None, current.settings().issuer),
     )
 
@@ -128,6 +138,22 @@ def revoke(client_id: str) -> Response:
         if key.client_id == client_id and services.api_keys.revoke(tx, current.origin(), known.user.id, key.id):
             return see_other(_PAGE, notice="key-revoked")
     return error_pages.show(404)
+
+
+def _has_proved_second_factor() -> bool:
+    """Whether the fresh proof that this page asks for was one: of whoever has a second factor it always is. A session may
+    remember one that is gone since."""
+    known = here()
+    has_one = has_second_factor(current.tx(), known.user)
+    return has_one and assurance.reaches(known.session.acr, assurance.TWO_FACTOR)
+
+
+def _chosen_scope() -> tuple[str, ...] | None:
+    """What the form asks for, None for everything that its owner may do at APIs today."""
+    access = forms.text("access")
+    if access == _CLOUDS:
+        return KEY_SCOPES
+    return None if access == _EVERYTHING else tuple(name for name in forms.all_of("scope") if name not in KEY_SCOPES)
 
 
 def token_command(client_id: str, resource: str | None, issuer: str) -> str:
@@ -177,12 +203,14 @@ def _form(problems: forms.Problems) -> Response:
         user=known.user,
         groups=_scope_groups(apis, current.services().groups.membership(current.tx(), known.user.id)),
         apis=apis,
+        clouds_scope=CLOUD_CREDENTIALS,
+        has_second_factor=has_second_factor(current.tx(), known.user),
         days=[(str(count), ngettext("%(num)d day", "%(num)d days", count)) for count in _DAYS],
         entered={
             "name": forms.text("name", limit=255),
             "days": forms.text("days") or "90",
             "resource": forms.text("resource", limit=512),
             "scope": forms.all_of("scope"),
-            "everything": forms.text("access") == _EVERYTHING,
+            "access": forms.text("access"),
         },
     )

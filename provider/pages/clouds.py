@@ -20,16 +20,16 @@ PAGE = "/account/clouds"
 @pages.get(PAGE)
 @signed_in_only("clouds")
 def show() -> Response:
-    known = here()
-    accounts = current.services().cloud_accounts.list(current.tx(), known.user.id)
+    known, accounts = here(), current.services().cloud_accounts
     return render(
         "clouds/list.html",
         user=known.user,
-        page=listing.part_of(accounts, lambda it: (it.label, it.cloud.title)),
+        page=listing.page_of(accounts.listed(known.user.id, listing.search())),
         of_mode=clouds_words.of_mode,
         of_cloud=clouds_words.of_cloud,
         now=current.now(),
-        is_full=len(accounts) >= MAX_ACCOUNTS,
+        most=MAX_ACCOUNTS,
+        is_full=len(accounts.list(current.tx(), known.user.id)) >= MAX_ACCOUNTS,
     )
 
 

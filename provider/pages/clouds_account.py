@@ -5,10 +5,11 @@ from __future__ import annotations
 from flask import Blueprint
 from werkzeug.wrappers import Response
 
-from provider.pages import clouds_form, clouds_words
+from provider.pages import clouds_form, clouds_programs, clouds_words
+from provider.pages.activity import uses_of
 from provider.pages.clouds import PAGE, own_account
 from provider.vault.account import CloudAccount
-from provider.vault.cloud_accounts import ChangedMeanwhile
+from provider.vault.cloud_accounts import ChangedMeanwhile, OwnerNotReady, SecretUnreadable
 from provider.vault.fields import InvalidCloudField
 from provider.web import current, forms, locale
 from provider.web.guards import here, signed_in_only
@@ -16,6 +17,7 @@ from provider.web.rendering import render, see_other
 
 pages = Blueprint("clouds_account", __name__)
 _PAGE = f"{PAGE}/<account_id>"
+_USES = 10
 
 
 @pages.get(_PAGE)
@@ -32,8 +34,13 @@ def make_primary(account_id: str) -> Response:
         current.services().cloud_accounts.make_primary(current.tx(), current.origin(), account)
     except ChangedMeanwhile:
         problems.add("", clouds_words.changed_meanwhile())
-        return _page(account, problems)
-    return see_other(f"{PAGE}/{account.id}", notice="cloud-made-primary")
+    except SecretUnreadable:
+        problems.add("", clouds_words.unreadable())
+    except OwnerNotReady:
+        return see_other("/account")
+    else:
+        return see_other(f"{PAGE}/{account.id}", notice="cloud-made-primary")
+    return _page(account, problems)
 
 
 @pages.get(f"{_PAGE}/change")
@@ -51,17 +58,18 @@ def change(account_id: str) -> Response:
     again = clouds_form.shown_again(account.fields)
     if locale.is_chosen_here():
         return _form(account, again, problems)
-    if forms.text("version", limit=16) != str(account.version):
-        problems.add("", clouds_words.changed_meanwhile())
-        return _form(account, account.shown(), problems)
+    version = forms.text("version", limit=9)
+    seen = int(version) if version.isascii() and version.isdigit() else 0
     try:
-        current.services().cloud_accounts.replace(current.tx(), current.origin(), account, said)
+        current.services().cloud_accounts.replace(current.tx(), current.origin(), account, said, seen=seen)
     except InvalidCloudField as problem:
         clouds_form.add(problems, problem)
         return _form(account, again, problems)
     except ChangedMeanwhile:
         problems.add("", clouds_words.changed_meanwhile())
-        return _form(account, again, problems)
+        return _form(own_account(account_id), account.shown(), problems)
+    except OwnerNotReady:
+        return see_other("/account")
     return see_other(f"{PAGE}/{account.id}", notice="cloud-changed")
 
 
@@ -103,6 +111,8 @@ def _page(account: CloudAccount, problems: forms.Problems) -> Response:
         cloud_name=clouds_words.of_cloud(account.cloud),
         now=current.now(),
         facts=_facts(account),
+        snippets=clouds_programs.snippets(account, current.settings().origin),
+        uses=uses_of(account.id, _USES) if account.last_used_at else [],
         mode=clouds_words.of_mode(account.mode),
     )
 

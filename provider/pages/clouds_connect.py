@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response
 from provider.pages import clouds_form, clouds_words
 from provider.pages.clouds import PAGE
 from provider.vault.account import CloudAccount
-from provider.vault.cloud_accounts import MAX_ACCOUNTS, LabelTaken, TooManyAccounts
+from provider.vault.cloud_accounts import MAX_ACCOUNTS, LabelTaken, OwnerNotReady, SecretUnreadable, TooManyAccounts
 from provider.vault.fields import InvalidCloudField
 from provider.vault.providers import PROVIDERS, CloudProvider
 from provider.vault.providers.cloud import Mode
@@ -50,6 +50,8 @@ def connect(provider: str, mode: str) -> Response:
         if _is_what_was_said(known, cloud, way, said):
             return see_other(f"{PAGE}/{known.id}", notice="cloud-connected")
         problems.add("label", _("You already have a cloud account of this name. Choose another."))
+    except OwnerNotReady:
+        return see_other("/account")
     except TooManyAccounts:
         problems.add("", _("You have %(num)d cloud accounts, as many as there can be.", num=MAX_ACCOUNTS))
     else:
@@ -71,7 +73,10 @@ def _is_what_was_said(known: CloudAccount, cloud: CloudProvider, mode: Mode, sai
     if (known.provider, known.mode, known.version) != (cloud.name, mode, 1):
         return False
     values, _secrets = cloud.read(mode, said)
-    return current.services().cloud_accounts.opened(known) == values
+    try:
+        return current.services().cloud_accounts.opened(known) == values
+    except SecretUnreadable:
+        return False
 
 
 def _free_label(cloud: CloudProvider) -> str:

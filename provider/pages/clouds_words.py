@@ -54,6 +54,10 @@ def changed_meanwhile() -> str:
     return str(_("This cloud account was changed in another window. Look at what is there now, then do it once more."))
 
 
+def unreadable() -> str:
+    return str(_("What is kept of this cloud account can't be read any more. Enter its secret again."))
+
+
 def of_problem(problem: InvalidCloudField) -> str:
     """What is wrong with a field, and what would be right."""
     return str(_reasons()[problem.reason])

@@ -207,3 +207,84 @@ def test_codes_are_not_shown_again_once_the_session_has_proved_again_who_it_is(s
     assert visitor.get(where).status == 200
     visitor.post("/login/again", {"password": PASSWORD, "code": site.fresh_code(ana)})
     assert visitor.get(where).status == 303
+
+
+# Keys for cloud accounts
+
+
+FOR_CLOUDS = {"name": "clouds", "days": "30", "access": "clouds"}
+
+
+def test_a_key_for_cloud_accounts_is_made_after_a_second_factor_and_has_nothing_else(site: Site, bora: Account) -> None:
+    site.resource()
+    visitor = Visitor(site)
+    visitor.sign_in(bora)
+    assert "Get credentials of my cloud accounts, and nothing else" in visitor.get(f"{KEYS}/new").text
+    assert not [it for it in visitor.document.all("input") if "disabled" in it]
+    path = make(visitor, **FOR_CLOUDS, scope=["reports:read"])
+    assert keys(site, bora) == [("clouds", {"cloud:credentials"})]
+    visitor.get(path)
+    assert "Get credentials of my cloud accounts, and nothing else" in visitor.page.text
+    assert "mcp-core-cloud configure" in visitor.page.text
+
+
+def test_without_a_second_factor_there_is_none_and_the_form_says_why(site: Site, maker: Visitor, ana: Account) -> None:
+    page = maker.get(f"{KEYS}/new")
+    assert "Only for accounts with two-step sign-in" in page.text
+    (radio,) = [it for it in maker.document.all("input") if it.get("value") == "clouds"]
+    assert "disabled" in radio
+    assert "/account/security" in [it.get("href") for it in maker.document.all("a") if it.inside("fieldset")]
+    page = maker.post(f"{KEYS}/new", {**FIELDS, **FOR_CLOUDS})
+    assert page.status == 400
+    assert "A key for cloud accounts needs two-step sign-in." in maker.document.by_id("scope-mistake").text
+    assert keys(site, ana) == []
+
+
+def test_a_second_factor_that_is_gone_proves_nothing(site: Site, bora: Account) -> None:
+    visitor = Visitor(site)
+    visitor.sign_in(bora)
+    visitor.post("/account/second-factor", {"action": "turn-off", "code": site.fresh_code(bora)})
+    assert visitor.page.status == 303
+    assert visitor.post(f"{KEYS}/new", FOR_CLOUDS).status == 400
+    assert keys(site, bora) == []
+
+
+def test_a_second_factor_of_long_ago_is_asked_for_again(site: Site, bora: Account) -> None:
+    visitor = Visitor(site)
+    visitor.sign_in(bora)
+    site.later(minutes=20)
+    visitor.post(f"{KEYS}/new", FOR_CLOUDS)
+    assert visitor.to == "/login/again?to=new-api-key"
+    visitor.post(visitor.to, {"password": PASSWORD})
+    assert visitor.page.status == 400, "a password is no second factor"
+    assert keys(site, bora) == []
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"scope": ["cloud:credentials"]},
+        {"access": "everything"},
+        {"access": "chosen", "scope": ["cloud:credentials", "reports:read"]},
+    ],
+)
+def test_no_other_choice_opens_clouds(site: Site, bora: Account, fields: dict[str, str | list[str]]) -> None:
+    site.resource()
+    visitor = Visitor(site)
+    visitor.sign_in(bora)
+    make(visitor, **fields)
+    ((_name, scope),) = keys(site, bora)
+    assert "cloud:credentials" not in scope
+
+
+def test_such_a_key_is_limited_to_no_other_api(site: Site, bora: Account) -> None:
+    site.resource()
+    visitor = Visitor(site)
+    visitor.sign_in(bora)
+    visitor.post(f"{KEYS}/new", {**FOR_CLOUDS, "resource": "https://reports.example/api"})
+    assert visitor.page.status == 400
+    assert "works here alone" in visitor.document.by_id("resource-mistake").text
+    page = visitor.post(f"{KEYS}/new", {**FOR_CLOUDS, "language": "ko"})
+    (radio,) = [it for it in visitor.document.all("input") if (it.get("name"), it.get("value")) == ("access", "clouds")]
+    assert (page.status, "checked" in radio) == (200, True), "kept while a language is chosen"
+    assert keys(site, bora) == []

@@ -6,8 +6,12 @@ import re
 
 import pytest
 
+from database.transaction import Transaction
+from provider.audit import AuditEvent
 from provider.pages import clouds_words
+from provider.protocol.messages import Origin
 from provider.vault.fields import REASONS, InvalidCloudField
+from provider.vault.last_uses import note_use
 from provider.vault.providers import PROVIDERS
 from tests.pages.every_page import CLOUD_SECRET
 from tests.pages.site import PASSWORD, SESSION, Account, Site, Visitor
@@ -15,6 +19,8 @@ from tests.pages.site import PASSWORD, SESSION, Account, Site, Visitor
 CLOUDS = "/account/clouds"
 SECRET, KEYLESS = f"{CLOUDS}/new/aws/secret", f"{CLOUDS}/new/aws/keyless"
 ROLE = "arn:aws:iam::123456789012:role/mcp-core"
+AZURE = {"tenant_id": "00000000-0000-4000-8000-000000000000", "client_id": "00000000-0000-4000-8000-000000000001"}
+GOOGLE = "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/mcp-core/providers/mcp-core"
 HANGUL = re.compile("[가-힣]")
 
 
@@ -96,7 +102,7 @@ def test_the_list_comes_in_pages_and_is_found_by_a_word(owner: Visitor) -> None:
     assert "Page 1 of 2" in owner.get(CLOUDS).text
     owner.get(f"{CLOUDS}?q=work-20")
     assert [it.text for it in owner.document.all("a") if it.get("class") == "name"] == ["work-20"]
-    owner.get(f"{CLOUDS}?q=amazon&page=2")
+    owner.get(f"{CLOUDS}?q=WORK&page=2")
     assert "Page 2 of 2" in owner.page.text
     assert "No cloud account of yours is called that." in owner.get(f"{CLOUDS}?q=%3Cscript%3E").text
 
@@ -312,6 +318,79 @@ def test_a_secret_that_is_old_is_marked(site: Site, owner: Visitor, ana: Account
     owner.sign_in(ana)
     assert "This secret is 90 days old." in owner.get(path).text
     assert "90 days old" in owner.get(CLOUDS).text
+
+
+# Uses and programs
+
+
+def used(
+    site: Site, account: Account, path: str, event: AuditEvent = AuditEvent.CLOUD_CREDENTIALS_GIVEN, **said: str
+) -> None:
+    """As when a program has asked for credentials of the account whose page ``path`` is."""
+    by = Origin(source="192.0.2.77", user_agent="python-httpx", request_id="r", now=site.now)
+    row_id = path.rpartition("/")[2]
+    details = {"label": "work", "client": "Backup", "purpose": "nightly copy", **said}
+    with Transaction(site.engine) as tx:
+        made = site.services.cloud_accounts.get(tx, account.user.id, row_id)
+        site.services.audit.record(
+            tx,
+            event,
+            by,
+            user_id=account.user.id,
+            actor="key_1",
+            resource_type="cloud_accounts",
+            resource_id=row_id,
+            **details,
+        )
+        note_use(tx, made, site.now)
+
+
+def test_each_use_is_seen_with_program_and_purpose_here_and_in_activity(
+    site: Site, owner: Visitor, ana: Account
+) -> None:
+    path, other = connect(owner), connect(owner, "home")
+    assert "No program has asked for credentials of this account yet." in owner.get(path).text
+    used(site, ana, path)
+    used(site, ana, path, AuditEvent.CLOUD_CREDENTIALS_REFUSED, client="Guess", purpose="it”s <b>me</b>")
+    for page in (path, "/account/activity?kind=clouds"):
+        text = owner.get(page).text
+        assert "A program got credentials of a cloud account" in text, page
+        assert "by the program “Backup”, for “nightly copy”" in text, page
+        assert "by the program “Guess”, for “it's <b>me</b>”" in text, page
+        assert "192.0.2.77" in text
+    assert "“work”" in owner.page.text, "which account it was"
+    assert "Backup" not in owner.get(other).text
+
+
+def test_a_use_without_the_name_of_its_program_says_its_id(site: Site, owner: Visitor, ana: Account) -> None:
+    path = connect(owner)
+    used(site, ana, path, client="", purpose="x" * 200)
+    text = owner.get(path).text
+    assert "by the program “key_1”" in text
+    assert "x" * 200 in text, "all of it, since it is what the person judges by"
+
+
+@pytest.mark.parametrize(
+    "provider, mode, said, expected",
+    [
+        ("aws", "keyless", {"role_arn": ROLE, "region": "eu-central-1"}, "region = eu-central-1"),
+        ("aws", "secret", CLOUD_SECRET, "credential_process = mcp-core-cloud credentials work --format aws"),
+        ("azure", "keyless", AZURE, "--format azure --output $HOME/.azure/assertion"),
+        ("gcp", "keyless", {"provider": f"https:{GOOGLE}"}, f'"audience": "{GOOGLE}"'),
+        ("ibm", "secret", {"api_key": "k" * 44}, 'eval "$(mcp-core-cloud credentials work --format env)"'),
+    ],
+)
+def test_programs_find_the_lines_of_their_own_cloud(
+    owner: Visitor, provider: str, mode: str, said: dict[str, str], expected: str
+) -> None:
+    owner.post(f"{CLOUDS}/new/{provider}/{mode}", {**said, "label": "work"})
+    assert owner.page.status == 303, owner.page.text
+    path = owner.to
+    owner.get(path)
+    texts = [it.text for it in owner.document.all("pre")]
+    assert any(" ".join(expected.split()) in text for text in texts), texts
+    assert f"https://id.example/api/cloud-accounts/{path.rpartition('/')[2]}/credentials" in texts[-1]
+    assert not any(secret in owner.page.html for secret in CLOUD_SECRET.values())
 
 
 # Whose it is

@@ -281,3 +281,32 @@ def test_nobody_decides_without_a_session(site: Site, ana: Account) -> None:
         assert visitor.page.status == 303
         assert visitor.follow().url.startswith("/login?request=")
     assert site.rows(*before) == before
+
+
+@pytest.mark.parametrize("language, warning", [
+    ("en", "This opens your clouds. With them it can do in your clouds whatever they allow, at your cost."),
+    ("ko", "내 클라우드에 접근할 수 있게 됩니다."),
+])  # fmt: skip
+def test_credentials_of_clouds_are_warned_of_in_words(site: Site, ana: Account, language: str, warning: str) -> None:
+    client = site.client(scope=("openid", "cloud:credentials"))
+    visitor = Visitor(site, language=language)
+    visitor.sign_in(ana)
+    visitor.ask(client, scope="openid cloud:credentials")
+    assert warning in visitor.page.text
+    bold = [it.text for it in visitor.document.all("strong")]
+    assert {"en": "Get credentials of all your cloud accounts", "ko": "내 모든 클라우드 계정의 자격 증명 받기"}[
+        language
+    ] in bold
+    visitor.post(visitor.page.url, {"decision": "allow"})
+    visitor.ask(client, scope="openid cloud:credentials", prompt="consent")
+    assert warning in visitor.page.text, "also where it was allowed before"
+    visitor.ask(client, scope="openid")
+    assert warning not in visitor.page.text
+
+
+def test_a_scope_of_another_api_that_is_called_the_same_is_not_ours(site: Site, ana: Account) -> None:
+    site.resource(scope=("cloud:credentials",))
+    client = site.client(scope=("cloud:credentials",))
+    visitor = asked(site, ana, client, scope="cloud:credentials", resource="https://reports.example/api")
+    assert "This opens your clouds." not in visitor.page.text
+    assert "Do what Reports calls “cloud:credentials”" in visitor.page.text
