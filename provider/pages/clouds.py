@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, abort
 from werkzeug.wrappers import Response
 
-from provider.pages import clouds_words
+from provider.pages import clouds_trust, clouds_words
 from provider.vault.account import CloudAccount
 from provider.vault.cloud_accounts import MAX_ACCOUNTS
 from provider.vault.providers import PROVIDERS
@@ -38,6 +38,7 @@ def show() -> Response:
 def choose() -> Response:
     return render(
         "clouds/choose.html",
+        in_the_way=clouds_trust.what_is_in_the_way(),
         user=here().user,
         clouds=PROVIDERS.values(),
         of_mode=clouds_words.of_mode,

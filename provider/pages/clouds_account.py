@@ -5,9 +5,10 @@ from __future__ import annotations
 from flask import Blueprint
 from werkzeug.wrappers import Response
 
-from provider.pages import clouds_form, clouds_programs, clouds_words
+from provider.pages import areas, clouds_form, clouds_programs, clouds_trust, clouds_words
 from provider.pages.activity import uses_of
 from provider.pages.clouds import PAGE, own_account
+from provider.pages.clouds_conditions import Outcome
 from provider.vault.account import CloudAccount
 from provider.vault.cloud_accounts import ChangedMeanwhile, OwnerNotReady, SecretUnreadable
 from provider.vault.fields import InvalidCloudField
@@ -23,7 +24,7 @@ _USES = 10
 @pages.get(_PAGE)
 @signed_in_only("clouds")
 def show(account_id: str) -> Response:
-    return _page(own_account(account_id), forms.Problems())
+    return page(own_account(account_id), forms.Problems())
 
 
 @pages.post(f"{_PAGE}/primary")
@@ -40,7 +41,7 @@ def make_primary(account_id: str) -> Response:
         return see_other("/account")
     else:
         return see_other(f"{PAGE}/{account.id}", notice="cloud-made-primary")
-    return _page(account, problems)
+    return page(account, problems)
 
 
 @pages.get(f"{_PAGE}/change")
@@ -101,7 +102,8 @@ def _facts(account: CloudAccount) -> list[tuple[str, str]]:
     ]
 
 
-def _page(account: CloudAccount, problems: forms.Problems) -> Response:
+def page(account: CloudAccount, problems: forms.Problems, tested: Outcome | None = None) -> Response:
+    """``tested`` is what a test has just found."""
     return render(
         "clouds/account.html",
         status=400 if problems else 200,
@@ -111,6 +113,12 @@ def _page(account: CloudAccount, problems: forms.Problems) -> Response:
         cloud_name=clouds_words.of_cloud(account.cloud),
         now=current.now(),
         facts=_facts(account),
+        tested=tested,
+        can_test=account.mode == "keyless" and areas.is_there(f"{PAGE}/{account.id}/test"),
+        in_the_way=clouds_trust.what_is_in_the_way() if account.mode == "keyless" else "",
+        setup=clouds_trust.setup_of(account.cloud, account.label, account.shown())
+        if account.mode == "keyless"
+        else None,
         snippets=clouds_programs.snippets(account, current.settings().origin),
         uses=uses_of(account.id, _USES) if account.last_used_at else [],
         mode=clouds_words.of_mode(account.mode),

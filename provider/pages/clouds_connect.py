@@ -6,11 +6,18 @@ from flask import Blueprint, abort, request
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
-from provider.pages import clouds_form, clouds_words
+from provider.pages import areas, clouds_form, clouds_trust, clouds_words
 from provider.pages.clouds import PAGE
 from provider.vault.account import CloudAccount
-from provider.vault.cloud_accounts import MAX_ACCOUNTS, LabelTaken, OwnerNotReady, SecretUnreadable, TooManyAccounts
-from provider.vault.fields import InvalidCloudField
+from provider.vault.cloud_accounts import (
+    MAX_ACCOUNTS,
+    LabelTaken,
+    OwnerNotReady,
+    SecretUnreadable,
+    TooManyAccounts,
+    is_label,
+)
+from provider.vault.fields import InvalidCloudField, checked
 from provider.vault.providers import PROVIDERS, CloudProvider
 from provider.vault.providers.cloud import Mode
 from provider.web import current, forms, locale
@@ -36,6 +43,8 @@ def connect(provider: str, mode: str) -> Response:
     label, fields, problems = forms.text("label", limit=255), cloud.fields(way), forms.Problems()
     if locale.is_chosen_here():
         return _form(cloud, way, label, problems)
+    if forms.text("action") == "name":
+        return _named(cloud, way, label, problems)
     said = clouds_form.typed(fields)
     accounts, tx, owner_id = current.services().cloud_accounts, current.tx(), here().user.id
     try:
@@ -57,6 +66,14 @@ def connect(provider: str, mode: str) -> Response:
     else:
         return see_other(f"{PAGE}/{made.id}", notice="cloud-connected")
     return _form(cloud, way, label, problems)
+
+
+def _named(cloud: CloudProvider, mode: Mode, label: str, problems: forms.Problems) -> Response:
+    """The page once more with the name that was chosen, since what is set up in the cloud has it in it."""
+    if not is_label(label):
+        problems.add("label", clouds_words.of_label())
+        return _form(cloud, mode, label, problems)
+    return see_other(f"{PAGE}/new/{cloud.name}/{mode}?label={label}")
 
 
 def _way(provider: str, mode: str) -> tuple[CloudProvider, Mode]:
@@ -82,9 +99,16 @@ def _is_what_was_said(known: CloudAccount, cloud: CloudProvider, mode: Mode, sai
 def _free_label(cloud: CloudProvider) -> str:
     """The name that the address asks for, or the first one that the person has not given yet."""
     taken = {account.label for account in current.services().cloud_accounts.list(current.tx(), here().user.id)}
-    asked = request.args.get("label", "")[:255]
+    asked = request.args.get("label", "")
     names = (cloud.name, *(f"{cloud.name}-{number}" for number in range(2, MAX_ACCOUNTS + 2)))
-    return asked or next(name for name in names if name not in taken)
+    return asked if is_label(asked) else next(name for name in names if name not in taken)
+
+
+def _setup(cloud: CloudProvider, label: str) -> clouds_trust.Setup:
+    """With what was typed so far, where it is right."""
+    values, _problems = checked(cloud.keyless, clouds_form.typed(cloud.keyless))
+    shown = {field.name for field in cloud.keyless if not field.is_sealed}
+    return clouds_trust.setup_of(cloud, label, {name: text for name, text in values.items() if name in shown})
 
 
 def _form(cloud: CloudProvider, mode: Mode, label: str, problems: forms.Problems) -> Response:
@@ -98,6 +122,9 @@ def _form(cloud: CloudProvider, mode: Mode, label: str, problems: forms.Problems
         cloud_name=clouds_words.of_cloud(cloud),
         mode=mode,
         label=label,
+        can_test=areas.is_there(f"{PAGE}/account/test"),
+        in_the_way=clouds_trust.what_is_in_the_way() if mode == "keyless" else "",
+        setup=_setup(cloud, label) if mode == "keyless" else None,
         fields=clouds_form.fields_of(cloud, fields, clouds_form.shown_again(fields)),
         was_refused=bool(problems),
     )

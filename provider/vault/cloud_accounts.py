@@ -31,6 +31,11 @@ _TABLE = Row.__table__
 _USERS = UserRow.__table__
 
 
+def is_label(text: str) -> bool:
+    """Whether an account can be called so."""
+    return bool(_LABEL.fullmatch(text))
+
+
 class LabelTaken(ValueError):
     """The person has an account of this label."""
 
@@ -112,7 +117,7 @@ class CloudAccounts:
         cloud = PROVIDERS.get(provider)
         if cloud is None or not cloud.fields(mode):
             raise InvalidCloudField("provider", "unknown")
-        if not _LABEL.fullmatch(label):
+        if not is_label(label):
             raise InvalidCloudField("label", "form")
         values, secrets = cloud.read(mode, said)
         self._take_turn(tx, user_id, is_change=True)

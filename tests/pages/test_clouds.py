@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import re
+from urllib.parse import urlsplit
 
 import pytest
+from flask import g
 
 from database.transaction import Transaction
 from provider.audit import AuditEvent
 from provider.pages import clouds_words
+from provider.pages.clouds_conditions import outcome_of
 from provider.protocol.messages import Origin
+from provider.vault.exchanges.exchange import Condition
 from provider.vault.fields import REASONS, InvalidCloudField
 from provider.vault.last_uses import note_use
 from provider.vault.providers import PROVIDERS
+from tests.pages.conftest import SiteFactory
 from tests.pages.every_page import CLOUD_SECRET
 from tests.pages.site import PASSWORD, SESSION, Account, Site, Visitor
 
@@ -255,6 +261,88 @@ def test_what_no_secret_looks_like_is_refused_and_never_an_error_of_the_server(o
     body = value.encode("utf-8", "surrogatepass").decode("latin-1")
     for text in (value if "\ud800" not in value else body, "middle\0earth"):
         assert owner.post(SECRET, {**CLOUD_SECRET, "label": "work", "secret_access_key": text}).status == 400
+
+
+# Without a secret
+
+
+def test_the_texts_to_paste_name_this_person_and_this_account(owner: Visitor, ana: Account) -> None:
+    owner.get(f"{KEYLESS}?label=prod")
+    values = [it.text for it in owner.document.all("code") if it.get("class") == "secret"]
+    assert values == ["https://id.example/oauth", "sts.amazonaws.com", f"user:{ana.user.id}:cloud:prod"]
+    policy = json.loads(owner.document.all("pre")[0].text)
+    assert f"user:{ana.user.id}:cloud:prod" in repr(policy)
+    owner.post(f"{KEYLESS}?label=prod", {"label": "prod", "role_arn": ROLE})
+    owner.follow()
+    assert f"user:{ana.user.id}:cloud:prod" in owner.page.text
+    assert "123456789012:oidc-provider" in owner.page.text, "what is known by now is filled in"
+
+
+def test_a_name_is_chosen_before_the_texts_and_stays_with_them(owner: Visitor, ana: Account) -> None:
+    owner.post(KEYLESS, {"action": "name", "label": "staging"})
+    assert owner.to == f"{KEYLESS}?label=staging"
+    owner.follow()
+    assert f"user:{ana.user.id}:cloud:staging" in owner.page.text
+    owner.post(KEYLESS, {"action": "name", "label": "Not So&label=x"})
+    assert owner.page.status == 400
+    assert "Use small letters" in mistakes(owner)["label"]
+
+
+@pytest.mark.parametrize("label", ["Not%20so", "a%0Ab", "%3Cscript%3E", "x" * 64, ""])
+def test_a_name_in_the_address_that_nothing_can_be_called_is_none(owner: Visitor, label: str) -> None:
+    assert "cloud:aws" in owner.get(f"{KEYLESS}?label={label}").text
+
+
+def test_the_subject_that_was_chosen_is_the_one_that_is_shown(owner: Visitor, ana: Account) -> None:
+    owner.post(KEYLESS, {"label": "prod", "role_arn": "wrong", "subject": "user"})
+    values = [it.text for it in owner.document.all("code") if it.get("class") == "secret"]
+    assert values[-1] == f"user:{ana.user.id}"
+
+
+@pytest.mark.parametrize(
+    "issuer, words",
+    [
+        ("http://localhost:8000/oauth", "it is an address of this computer alone"),
+        ("https://10.0.0.7/oauth", "it is an address of a private network"),
+        ("https://id.example:8443/oauth", "trust no address with a port"),
+    ],
+)
+def test_an_issuer_that_no_cloud_can_reach_is_named_before_all_else(
+    site_factory: SiteFactory, issuer: str, words: str
+) -> None:
+    site = site_factory(issuer=issuer)
+    visitor = Visitor(site, origin=issuer.removesuffix("/oauth"))
+    with Transaction(site.engine) as tx:
+        token = site.services.sessions.start(tx, site.by, site.account("ana").user.id, ("pwd",))
+    visitor.http.set_cookie(site.settings.cookie_name("session"), token, domain=urlsplit(issuer).hostname or "")
+    for path, is_about_it in ((f"{CLOUDS}/new", True), (KEYLESS, True), (SECRET, False)):
+        text = visitor.get(path).text
+        assert visitor.page.status == 200
+        assert (words in text) == is_about_it, path
+        assert not is_about_it or text.index(words) < text.index("Amazon Web Services" if path != KEYLESS else "Issuer")
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_every_condition_that_can_fail_has_words_and_something_to_do(
+    site: Site, owner: Visitor, language: str, ana: Account
+) -> None:
+    owner.post(KEYLESS, {"label": "work", "role_arn": ROLE})
+    with Transaction(site.engine) as tx:
+        (account,) = site.services.cloud_accounts.list(tx, ana.user.id)
+    headers = {"Accept-Language": language, "Cookie": f"{SESSION}={owner.cookie(SESSION)}"}
+    asked = site.app.test_request_context("/account/clouds", base_url="https://id.example", headers=headers)
+    with asked, Transaction(site.engine) as tx:
+        g.tx, g.origin = tx, site.by
+        found = [outcome_of(account, condition, "its words") for condition in Condition]
+        fine = outcome_of(account, None)
+    assert fine.works
+    assert len({it.sentence for it in found}) == len(Condition)
+    for it in found:
+        assert not it.works
+        assert it.remedy
+        assert it.said == "its words"
+        assert bool(HANGUL.search(it.sentence)) == (language == "ko")
+        assert bool(HANGUL.search(it.remedy)) == (language == "ko")
 
 
 # Changing
