@@ -96,7 +96,7 @@ def _facts(account: CloudAccount) -> list[tuple[str, str]]:
     """What is kept in clear, by what it is called."""
     shown = account.shown()
     return [
-        (clouds_words.of_field(account.cloud, field).label, shown[field.name])
+        (clouds_words.of_field(account.cloud, field).label, clouds_words.of_choice(shown[field.name]))
         for field in account.kept_fields
         if field.name in shown
     ]

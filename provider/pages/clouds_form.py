@@ -15,6 +15,9 @@ from provider.vault.fields import CloudField, InvalidCloudField
 from provider.vault.providers import CloudProvider
 from provider.web import forms
 
+# What programs may say of a service by its name: nothing that a person would know.
+_NOT_ASKED = ("preset",)
+
 
 @dataclass(frozen=True, slots=True)
 class FormField:
@@ -38,7 +41,11 @@ def fields_of(
     cloud: CloudProvider, fields: Sequence[CloudField], values: Mapping[str, str], kept: Collection[str] = ()
 ) -> list[FormField]:
     """``values`` is what the fields begin with. Those in ``kept`` have a value that is not shown, and may stay empty."""
-    return [_field(cloud, field, values.get(field.name, ""), is_kept=field.name in kept) for field in fields]
+    return [
+        _field(cloud, field, values.get(field.name, ""), is_kept=field.name in kept)
+        for field in fields
+        if field.name not in _NOT_ASKED
+    ]
 
 
 def typed(fields: Sequence[CloudField]) -> dict[str, str]:

@@ -137,6 +137,8 @@ def _of_clouds() -> dict[tuple[str, str], FieldWords]:
         ),
         ("oracle", "client_secret"): FieldWords(_("Client secret of the application")),
         ("other", "endpoint"): FieldWords(_("Address"), _("It begins with https://.")),
+        ("other", "audience"): FieldWords(_("Audience"), _("Who our token is for, as the service wants it.")),
+        ("other", "scope"): FieldWords(_("Scope"), _("What the credentials are for, if the service asks for it.")),
     }
 
 

@@ -29,7 +29,8 @@ PROBLEMS = frozenset(
         "insufficient_user_authentication",
     }
 )
-STATUSES = frozenset({200, 201, 204, 303, 304, 400, 401, 403, 404, 405, 409, 412, 413, 414, 415, 428, 429})
+# 416 is of a static file, asked for from beyond its end.
+STATUSES = frozenset({200, 201, 204, 303, 304, 400, 401, 403, 404, 405, 409, 412, 413, 414, 415, 416, 428, 429})
 _DESCRIPTION = re.compile(r"[\x20-\x21\x23-\x5B\x5D-\x7E]+")  # RFC 6749 §5.2
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7E]*")
 _OWN_SCRIPT = re.compile(r'<script src="/static/(?:site|passkeys)\.js\?v=[0-9a-f]{12}" defer[^<>]*></script>')

@@ -1,10 +1,7 @@
 """What is set up in each cloud so that it trusts tokens of ours, one file each. ``GUIDES`` has them by provider."""
 
-from collections.abc import Mapping
-
 from provider.vault.guides import alibaba, aws, azure, gcp, oracle, other
 from provider.vault.guides.trust import (
-    Guide,
     IssuerProblem,
     Kind,
     Trust,
@@ -14,7 +11,7 @@ from provider.vault.guides.trust import (
     subject_of,
 )
 
-GUIDES: Mapping[str, Guide] = {
+GUIDES = {
     "aws": aws.guide,
     "azure": azure.guide,
     "gcp": gcp.guide,
