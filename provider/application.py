@@ -25,6 +25,7 @@ from provider.settings import Settings, load_settings
 from provider.start.couriers import couriers
 from provider.start.key_files import load_keyring
 from provider.upkeep.reset_answers import ResetAnswers
+from provider.upkeep.ring_watch import RingWatch
 from provider.upkeep.sweeper import Sweeper
 
 THREADS_OF_OTHERS = 4  # what gunicorn has in the documented command; strangers may hold three of them
@@ -88,6 +89,8 @@ def create_app(
             courier.start()
         ResetAnswers(engine, clock, services.forgotten_passwords).start()
         Sweeper(services, clock).start()
+        if services.keyring.masters.renewal is not None:
+            RingWatch(services.keyring.masters.renewal).start()
     return app
 
 

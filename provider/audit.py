@@ -124,6 +124,9 @@ class AuditEvent(StrEnum):
     CLOUD_TESTED = "cloud.tested"
     CLOUD_CREDENTIALS_GIVEN = "cloud.credentials_given"
     CLOUD_CREDENTIALS_REFUSED = "cloud.credentials_refused"
+    MASTER_KEY_ROTATED = "master_key.rotated"
+    MASTER_KEYS_DROPPED = "master_key.dropped"
+    VALUES_REWRAPPED = "master_key.values_rewrapped"
     DECRYPTION_FAILED = "decryption.failed"
 
 

@@ -42,6 +42,7 @@ from provider.deliveries.mail import Mail
 from provider.deliveries.mail_records import MailRecords
 from provider.deliveries.mailbox import Mailbox
 from provider.deliveries.smtp import Smtp
+from provider.sealed_values import SealedValues
 from provider.security.crypto import Keyring
 from provider.security.outbound import Outbound
 from provider.security.rate_limit import RateLimiter
@@ -106,6 +107,8 @@ class Services:
         self.engine = engine
         self.keyring = keyring
         self.audit = AuditRecorder()
+        self.replay = ReplayGuard(keyring)
+        self.sealed_values = SealedValues(keyring, self.audit, self.replay)
         self.rate_limits = RateLimiter(keyring, enabled=settings.rate_limits)
         self.outbound = outbound or Outbound(
             allowed_hosts=settings.outbound_allowed_hosts.split(),
@@ -142,7 +145,6 @@ class Services:
         )
         self.clients = Clients(keyring, self.audit, self.grants)
         self.client_keys = ClientKeys(self.outbound)
-        self.replay = ReplayGuard(keyring)
         self.assertions = ClientAssertions(
             self.client_keys,
             self.replay,
@@ -160,7 +162,12 @@ class Services:
         self.mail_records = MailRecords(self.audit)
         self.mailbox = Mailbox(self.mail, self.letters)
         self.smtp = (
-            Smtp(settings.mail_server, helo=settings.mail_sender.domain, ca_file=settings.outbound_ca_file)
+            Smtp(
+                settings.mail_server,
+                helo=settings.mail_sender.domain,
+                ca_file=settings.outbound_ca_file,
+                keyring=keyring,
+            )
             if settings.mail_server is not None
             else None
         )

@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 from pydantic import (
     ConfigDict,
     Field,
-    SecretStr,
     ValidationError,
     field_validator,
     model_validator,
@@ -23,6 +22,7 @@ from database.connection import environment as environment_and_file
 from provider.deliveries.mail_addresses import Sender
 from provider.deliveries.mail_server import Way
 from provider.deliveries.mail_settings import MailSettings
+from provider.key_settings import KeySettings
 from provider.protocol.issuer import LOOPBACK_HOSTS, checked_issuer
 from provider.protocol.text import is_name, one_line
 from provider.setting_words import explained, shown
@@ -34,7 +34,7 @@ class SettingsError(Exception):
     """The settings cannot be used. The text says what to change."""
 
 
-class Settings(MailSettings):
+class Settings(KeySettings, MailSettings):
     """What ``load_settings`` reads, where each name has the prefix ``MCP_``."""
 
     model_config = ConfigDict(frozen=True)
@@ -49,13 +49,6 @@ class Settings(MailSettings):
     )
     trusted_proxy_count: int = Field(
         0, ge=0, le=8, description="How many proxies append to X-Forwarded-For. 0 ignores that header."
-    )
-    hashing_key: SecretStr | None = Field(
-        None, description="Base64 of 32 bytes, in place of $MCP_HOME/keys/hashing.key. Never change it."
-    )
-    encryption_keys: SecretStr | None = Field(
-        None,
-        description="`id:base64` pairs of 32 bytes, comma-separated, in place of keys/encryption.keys. First writes.",
     )
     access_token_seconds: int = Field(600, ge=30, le=900, description="Life of an access token.")
     id_token_seconds: int = Field(600, ge=30, le=3600, description="Life of an ID token.")

@@ -16,16 +16,8 @@ from database.connection import create_engine_for
 from provider.security.crypto import DecryptionFailed, Keyring
 from provider.services import Services
 from provider.settings import Settings, load_settings
-from provider.start.key_files import (
-    KeyFilesError,
-    decode_key,
-    decode_named_keys,
-    has_stored_secrets,
-    key_file_problems,
-    keys_exist,
-    keys_folder,
-    load_keyring,
-)
+from provider.start.key_files import has_stored_secrets, key_file_problems, keys_exist, keys_folder, load_keyring
+from provider.start.key_texts import KeyFilesError, decode_key, decode_named_keys
 
 RANDOM = bytes.fromhex("8f1c27d3a65be0947d10f2c83e6ab95104cd7f3291e8ba5c60d7f31942abce75")
 KEY = base64.b64encode(RANDOM).decode()
@@ -90,6 +82,8 @@ def test_named_keys_stand_on_lines_or_between_commas_and_the_first_one_writes() 
         (f"a.b:{KEY}", "id:base64"),
         (f"{'a' * 33}:{KEY}", "id:base64"),
         (f"a:{KEY},a:{KEY}", "names the key a twice"),
+        (f"a:{KEY},A:{KEY}", "names the key A twice"),
+        ("a:transit:vault:v1:AAAA", "(key a) is wrapped by a secrets service, and none is set"),
         (f"a:{base64.b64encode(RANDOM + RANDOM).decode()}", "must have exactly 32 bytes"),
         ("a:short", "(key a) "),
     ],

@@ -178,6 +178,11 @@ WRONG = {
     "SMTP_URL": ("mail.example:587", f"must be of the form {FORM}"),
     "SMTP_PASSWORD_FILE": ("nowhere.txt", "must name a file with a password in its first line"),
     "MAIL_FROM": ("nobody", "must be an address in ASCII, or a name and an address: Example <id@example.org>"),
+    "TRANSIT_URL": (
+        "http://vault.example/v1/transit/keys/k",
+        "must begin with https:// beyond this machine: a token and keys go there",
+    ),
+    "TRANSIT_TOKEN_FILE": ("token", "and MCP_TRANSIT_URL are needed together"),
     "SERVICE_NAME": ("x" * 65, f'must be a text of 64 characters at most, and is "{"x" * 60}…"'),
     "SIGNING_ALGORITHMS": ("ES256", "must contain RS256: OpenID Connect requires it"),
     "SIGN_UP": ("yes", 'must be one of off, invitation, open, and is "yes"'),

@@ -28,6 +28,7 @@ COMMANDS = {
     "protect": ("protect", "Put an MCP server or API under this server's tokens."),
     "registration-token": ("registration_tokens", "Let others register applications that are vouched for."),
     "keys": ("keys", "Keys that sign tokens."),
+    "vault": ("vault", "Master keys, which everything that is sealed is under."),
     "mail": ("mail", "Letters to people."),
     "cleanup": ("upkeep", "Delete what has expired."),
     "doctor": ("doctor", "Check settings, database, keys, clock and mail."),

@@ -145,7 +145,7 @@ def refusals() -> Iterator[None]:
     from database.sql_files import SqlFileError
     from provider.protocol.errors import OAuthError
     from provider.security.crypto import DecryptionFailed
-    from provider.start.key_files import KeyFilesError
+    from provider.start.key_texts import KeyFilesError
 
     try:
         yield

@@ -22,6 +22,8 @@ from typing import Any
 from provider.deliveries.mail_addresses import BadAddress, envelope_address
 from provider.deliveries.mail_server import MailServer, Protection
 from provider.protocol.text import visible
+from provider.security.crypto import DecryptionFailed, Keyring
+from provider.security.sealed_settings import SMTP_PASSWORD, opened_setting
 from provider.security.targets import resolve
 
 SECONDS = 60.0  # for everything from the name's resolution to the server's last word
@@ -49,7 +51,9 @@ class NotSent(Exception):
 
 
 class Smtp:
-    """``helo`` is how we call ourselves. ``ca_file`` has authorities besides the system's."""
+    """``helo`` is how we call ourselves. ``ca_file`` has authorities besides the system's, ``keyring`` opens a
+    sealed password.
+    """
 
     def __init__(
         self,
@@ -57,10 +61,12 @@ class Smtp:
         *,
         helo: str,
         ca_file: Path | None = None,
+        keyring: Keyring | None = None,
         seconds: float = SECONDS,
         answer_seconds: float = ANSWER_SECONDS,
     ) -> None:
         self.server = server
+        self._keyring = keyring
         self._helo, self._ca_file = helo, ca_file
         self._seconds, self._answer_seconds = seconds, answer_seconds
 
@@ -120,13 +126,22 @@ class Smtp:
                 say("tls", str(session.sock.version()))
             if server.user:
                 with session.step("login", About.SERVER, About.SERVER):
-                    session.login(server.user, server.password)
+                    session.login(server.user, self._password())
                 say("login", server.user)
             yield session
             with contextlib.suppress(smtplib.SMTPException, OSError):
                 session.quit()
         finally:
             session.end()
+
+    def _password(self) -> str:
+        """Opened for each connection: it takes no time, and the ring may have grown."""
+        if self._keyring is None:
+            return self.server.password
+        try:
+            return opened_setting(self._keyring, SMTP_PASSWORD, self.server.password)
+        except DecryptionFailed:
+            raise NotSent(About.SERVER, "login", "the sealed password does not open with the master keys") from None
 
     @cached_property
     def _context(self) -> ssl.SSLContext:

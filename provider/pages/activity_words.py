@@ -62,6 +62,9 @@ UNSAID = frozenset(
         AuditEvent.USER_DISOWNED,
         AuditEvent.KEYS_CREATED,
         AuditEvent.KEYS_ROTATED,
+        AuditEvent.MASTER_KEY_ROTATED,
+        AuditEvent.MASTER_KEYS_DROPPED,
+        AuditEvent.VALUES_REWRAPPED,
     }
 )
 

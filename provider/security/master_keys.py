@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -12,8 +13,16 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 KEY_BYTES = 32
 # An id and 32 random bytes.
 NamedKey = tuple[str, bytes]
-# Called for an id that is not in the ring: brings in what is new, if there is anything.
-Renewal = Callable[[], None]
+
+
+class Renewal(Protocol):
+    """Brings in keys that were added since."""
+
+    def look(self) -> None:
+        """Looks whether there are any. May take a while: for a thread of its own, without a transaction."""
+
+    def look_for_unknown(self) -> None:
+        """Looks quickly, for somebody who has met an id that is not in the ring."""
 
 
 @dataclass(frozen=True, repr=False, slots=True)
@@ -32,9 +41,9 @@ class MasterKey:
 class MasterKeys:
     """``renewal`` is asked for ids that are not known. Who replaces the ring does so at one stroke: no reader waits."""
 
-    def __init__(self, keys: Sequence[NamedKey], renewal: Renewal | None = None) -> None:
+    def __init__(self, keys: Sequence[NamedKey]) -> None:
         self._ring: dict[str, MasterKey] = {}
-        self.renewal = renewal
+        self.renewal: Renewal | None = None
         self.replace(keys)
 
     @property
@@ -49,15 +58,20 @@ class MasterKeys:
     def find(self, name: str) -> MasterKey | None:
         found = self._ring.get(name)
         if found is None and self.renewal is not None:
-            self.renewal()
+            self.renewal.look_for_unknown()
             found = self._ring.get(name)
         return found
 
-    def replace(self, keys: Sequence[NamedKey]) -> None:
-        """Takes these keys in place of all there were. Raises ``ValueError``."""
+    def replace(self, keys: Sequence[NamedKey]) -> bool:
+        """Takes these keys in place of all there were. Whether other ids, or another order, came of it.
+
+        Raises ``ValueError``.
+        """
         if not keys or any(len(key) != KEY_BYTES for _, key in keys):
             raise ValueError(f"a ring has at least one key, each of {KEY_BYTES} bytes")
+        before = self.ids
         self._ring = {name: MasterKey.of(name, key) for name, key in keys}
+        return self.ids != before
 
 
 def _derived(purpose: bytes, key: bytes) -> AESGCM:

@@ -66,6 +66,9 @@ resource set URI --introspection-client --json
 resource remove URI
 keys list --json
 keys rotate --now --revoke --json
+vault status --json
+vault rotate --keep-old --json
+vault seal
 registration-token create --name --expires-in-days --uses --no-pkce --claims-in-id-token --json
 registration-token list --json
 registration-token revoke TOKEN_ID

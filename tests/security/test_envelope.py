@@ -119,17 +119,20 @@ def test_a_key_that_comes_later_is_asked_for() -> None:
     sealed = ring("new").encrypt(b"secret", HERE)
     server, asked = ring("old"), []
 
-    def renew() -> None:
-        asked.append(1)
-        server.masters.replace([("old", OLD), ("new", NEW)])
+    class Renewal:
+        def look(self) -> None:
+            raise AssertionError("that is for a thread of its own")
 
-    server.masters.renewal = renew
+        def look_for_unknown(self) -> None:
+            asked.append(1)
+            server.masters.replace([("old", OLD), ("new", NEW)])
+
+    server.masters.renewal = Renewal()
     assert server.decrypt(server.encrypt(b"x", HERE), HERE) == b"x"
     assert asked == []
     assert server.decrypt(sealed, HERE) == b"secret"
     assert server.decrypt(sealed, HERE) == b"secret"
     assert asked == [1]
-    server.masters.renewal = lambda: None
     with pytest.raises(DecryptionFailed):
         server.decrypt(sealed.replace("new", "gone"), HERE)
 
