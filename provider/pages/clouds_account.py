@@ -56,16 +56,15 @@ def show_form(account_id: str) -> Response:
 def change(account_id: str) -> Response:
     account, problems = own_account(account_id), forms.Problems()
     said = clouds_form.typed(account.fields)
-    again = clouds_form.shown_again(account.fields)
     if locale.is_chosen_here():
-        return _form(account, again, problems)
+        return _form(account, said, problems)
     version = forms.text("version", limit=9)
     seen = int(version) if version.isascii() and version.isdigit() else 0
     try:
         current.services().cloud_accounts.replace(current.tx(), current.origin(), account, said, seen=seen)
     except InvalidCloudField as problem:
         clouds_form.add(problems, problem)
-        return _form(account, again, problems)
+        return _form(account, said, problems)
     except ChangedMeanwhile:
         problems.add("", clouds_words.changed_meanwhile())
         return _form(own_account(account_id), account.shown(), problems)

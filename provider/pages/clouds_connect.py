@@ -125,6 +125,6 @@ def _form(cloud: CloudProvider, mode: Mode, label: str, problems: forms.Problems
         can_test=areas.is_there(f"{PAGE}/account/test"),
         in_the_way=clouds_trust.what_is_in_the_way() if mode == "keyless" else "",
         setup=_setup(cloud, label) if mode == "keyless" else None,
-        fields=clouds_form.fields_of(cloud, fields, clouds_form.shown_again(fields)),
+        fields=clouds_form.fields_of(cloud, fields, clouds_form.typed(fields)),
         was_refused=bool(problems),
     )

@@ -53,11 +53,6 @@ def typed(fields: Sequence[CloudField]) -> dict[str, str]:
     return {field.name: forms.secret(field.name).replace("\r\n", "\n") for field in fields}
 
 
-def shown_again(fields: Sequence[CloudField]) -> dict[str, str]:
-    """What was typed, for the form that comes back: all but the secrets."""
-    return {name: text for name, text in typed([field for field in fields if not field.is_secret]).items() if text}
-
-
 def add(problems: forms.Problems, problem: InvalidCloudField) -> None:
     """Says at its field what is wrong with it, and with the others."""
     for one in (problem, *problem.also):

@@ -240,13 +240,20 @@ def test_without_a_second_factor_there_is_none_and_the_form_says_why(site: Site,
     assert keys(site, ana) == []
 
 
-def test_a_second_factor_that_is_gone_proves_nothing(site: Site, bora: Account) -> None:
-    visitor = Visitor(site)
-    visitor.sign_in(bora)
-    visitor.post("/account/second-factor", {"action": "turn-off", "code": site.fresh_code(bora)})
+@pytest.mark.parametrize("kind", ["passkey", "app"])
+def test_a_second_factor_that_is_gone_proves_nothing(site: Site, ana: Account, bora: Account, kind: str) -> None:
+    visitor, owner = Visitor(site), ana if kind == "passkey" else bora
+    visitor.sign_in(owner)
+    if kind == "passkey":
+        visitor.add_passkey()
+        visitor.get("/account/passkeys")
+        path = next(it.get("href") for it in visitor.document.all("a") if "/passkeys/" in it.get("href"))
+        visitor.post(path, {"action": "remove"})
+    else:
+        visitor.post("/account/second-factor", {"action": "turn-off", "code": site.fresh_code(bora)})
     assert visitor.page.status == 303
     assert visitor.post(f"{KEYS}/new", FOR_CLOUDS).status == 400
-    assert keys(site, bora) == []
+    assert keys(site, owner) == []
 
 
 def test_a_second_factor_of_long_ago_is_asked_for_again(site: Site, bora: Account) -> None:
