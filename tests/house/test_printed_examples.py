@@ -67,7 +67,7 @@ def mail_server() -> Iterator[MailServer]:
 @pytest.mark.parametrize(
     "document, count",
     [
-        ("docs/terminal.md", 50),
+        ("docs/terminal.md", 51),
         ("docs/integrate.md", 5),
         ("examples/fastmcp_server/README.md", 2),
         ("examples/sign_in_with_mcp/README.md", 1),
