@@ -102,16 +102,17 @@ def test_an_application_that_is_reserved_lets_nobody_else_in(server: Server) -> 
 
 def test_the_lines_of_the_page_about_the_self_service_api_run_as_they_stand(server: Server) -> None:
     quinn, browser = person(server, "quinn"), Browser(CALLBACK)
-    app = party(server, "account:read activity:read profile:write sessions:manage apps:manage api-keys:manage")
+    scope = "account:read activity:read profile:write sessions:manage apps:manage api-keys:manage cloud:credentials"
+    app = party(server, scope)
     page = quinn.answer(browser, app.authorization_url())
     token = app.redeem(app.code_from(page.url)).access_token
     text = (ROOT / "docs" / "self-service.md").read_text(encoding="utf-8")
-    (block,) = re.findall(r"```console\n(.*?)```", text, re.DOTALL)
+    block = "".join(re.findall(r"```console\n(.*?)```", text, re.DOTALL))
     block = block.replace("http://localhost:8000/", f"{server.origin}/")
     commands = [line.strip() for line in block.replace("\\\n", " ").split("$ ") if line.strip() and "curl" in line]
     commands = [f"curl {command.partition('curl ')[2]}" for command in commands]
-    assert len(commands) == 6
-    said: dict[str, str] = {"TOKEN": token}
+    assert len(commands) == 8
+    said: dict[str, str] = {"TOKEN": token, "ACCOUNT": "nobodys"}
 
     def run(command: str) -> str:
         done = subprocess.run(
@@ -124,7 +125,7 @@ def test_the_lines_of_the_page_about_the_self_service_api_run_as_they_stand(serv
         )
         return done.stdout
 
-    me, sessions, end, profile, change, make = commands
+    me, sessions, end, profile, change, make, clouds, credentials = commands
     assert json.loads(run(me))["username"] == "quinn"
     items: list[Any] = json.loads(run(sessions))["items"]
     assert [item["is_current"] for item in items] == [True]
@@ -133,6 +134,8 @@ def test_the_lines_of_the_page_about_the_self_service_api_run_as_they_stand(serv
     said["ETAG"] = etag[1].strip()
     assert json.loads(run(change))["time_zone"] == "Asia/Seoul"
     assert json.loads(run(make))["secret"].startswith("mcp_ak_")
+    assert json.loads(run(clouds)) == {"items": [], "next": None}
+    assert json.loads(run(credentials))["type"] == "urn:mcp-core:problem:not_found"
     said["SESSION"] = items[0]["id"]
     assert run(end) == ""
     assert json.loads(run(me))["type"] == "urn:mcp-core:problem:invalid_token", "the token was that session's"
