@@ -29,6 +29,7 @@ from provider.clients.assertions import ClientAssertions
 from provider.clients.authentication import ClientAuthentication
 from provider.clients.client_keys import ClientKeys
 from provider.clients.metadata_documents import MetadataDocuments
+from provider.clients.own_audiences import OwnAudiences
 from provider.clients.registration import Registration
 from provider.clients.registration_tokens import RegistrationTokens
 from provider.clients.registry import Clients
@@ -88,6 +89,9 @@ from provider.tokens.signing_keys import SigningKeys
 from provider.tokens.subjects import Subjects
 from provider.tokens.verifier import TokenVerifier
 from provider.vault.cloud_accounts import CloudAccounts
+from provider.vault.cloud_tests import CloudTests
+from provider.vault.cloud_tokens import CloudTokens
+from provider.vault.credentials import CloudCredentialsGiver
 
 
 class Services:
@@ -323,6 +327,11 @@ class Services:
             self.alerts,
         )
         self.cloud_accounts = CloudAccounts(keyring, self.audit)
+        self.cloud_tokens = CloudTokens(self.token_issuer, OwnAudiences(settings.issuer, self.resources, self.clients))
+        self.cloud_credentials = CloudCredentialsGiver(
+            settings.issuer, self.cloud_accounts, self.cloud_tokens, self.outbound, self.rate_limits, self.audit
+        )
+        self.cloud_tests = CloudTests(self.cloud_credentials, self.rate_limits, self.audit)
         self.activity = Activity(days=settings.audit_days)
         self.data_exports = DataExports(
             keyring, self.audit, self.users, self.mail, page=f"{settings.origin}/account/data"

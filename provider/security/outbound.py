@@ -1,4 +1,4 @@
-"""The one door to other servers: metadata, keys, signed requests and notices of the end of a session.
+"""The one door to other servers: metadata, keys, signed requests, notices of the end of a session, questions to clouds.
 
 A name is resolved once, every address it has must be public, and the connection goes to the address that was checked
 (CIMD draft-02 §6.5, RFC 8725 §3.10). Slow and failing servers hold up those who ask them, and nobody else.
@@ -21,6 +21,7 @@ from urllib.parse import urlencode
 from provider.security import places
 from provider.security.backoff import Backoff
 from provider.security.exchange import Exchange, FetchFailed, Unavailable
+from provider.security.person_turns import PersonTurns
 from provider.security.targets import Resolver, Target, Targets, resolve
 from provider.security.turns import FETCH_THREADS, PATIENCE_SECONDS, Requester, Standing, Turns, shares_of
 
@@ -28,6 +29,8 @@ JSON_TYPES = ("application/json",)
 HTTP_OK, TOO_MANY_REQUESTS, SERVER_ERROR = 200, 429, 500
 # A notice that is not sent counts as one that failed, so this is no longer than the first wait between two attempts.
 LONGEST_PAUSE_OF_NOTICES = 5.0
+# What one person's questions to one host pause at most: somebody waits on a page for the answer.
+LONGEST_PAUSE_OF_QUESTIONS = 15.0
 _MAX_AGE = re.compile(r"max-age=([0-9]{1,9})")
 Fetch = Callable[[Target, Standing, float, Collection[str], int], "Fetched"]
 
@@ -46,6 +49,14 @@ class Fetched:
             return json.loads(self.body)
         except (ValueError, RecursionError):
             raise FetchFailed("the answer is not JSON") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Whatever a server answered to a question, read completely. Its text is a stranger's."""
+
+    status: int
+    body: bytes
 
 
 class Turn:
@@ -120,6 +131,8 @@ class Outbound:
         self._turns = Turns(shares_of(threads, patience_seconds))
         self._pauses = Backoff(clock=clock)
         self._pauses_of_notices = Backoff(longest_seconds=LONGEST_PAUSE_OF_NOTICES, clock=clock)
+        self._person_turns = PersonTurns(max(2, threads // 4), patience_seconds)
+        self._pauses_of_questions = Backoff(longest_seconds=LONGEST_PAUSE_OF_QUESTIONS, clock=clock)
         self._context: ssl.SSLContext | None = None
         self._lock = threading.Lock()
 
@@ -169,6 +182,36 @@ class Outbound:
             raise
         self._pauses_of_notices.succeeded(*names)
         return status
+
+    def ask(
+        self,
+        url: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        *,
+        person: str,
+        deadline: float,
+        max_bytes: int,
+    ) -> Answered:
+        """Posts ``body`` for a person who has signed in, and returns the answer whatever its status is; a redirect is one.
+
+        A host that gives no answer pauses for this person alone. ``deadline`` is a value of ``time.monotonic``. Raises
+        ``FetchFailed``, ``Unavailable``, ``TooBusy``.
+        """
+        target = self._targets.parse(url, Standing.VOUCHED)
+        name = f"{person} {target.authority}"
+        with places.lent(), self._person_turns.take(person, target.authority):
+            self._pauses_of_questions.begin(name)
+            try:
+                with self._exchange("POST", target, Standing.VOUCHED, deadline, headers, body) as exchange:
+                    if exchange.response.headers.get("Content-Encoding", "identity") != "identity":
+                        raise FetchFailed("the answer is compressed")
+                    answered = Answered(exchange.response.status, exchange.read(max_bytes))
+            except FetchFailed:
+                self._pauses_of_questions.failed(name)
+                raise
+            self._pauses_of_questions.succeeded(name)
+            return answered
 
     def _get(
         self, target: Target, standing: Standing, deadline: float, content_types: Collection[str], max_bytes: int

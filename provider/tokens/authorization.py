@@ -1,9 +1,11 @@
-"""The one value that tokens are made from."""
+"""The values that tokens are made from."""
 
 from __future__ import annotations
 
 import datetime
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from provider.protocol.client import Client, Resource
 from provider.protocol.groups import Membership
@@ -31,4 +33,26 @@ class Authorization:
     nonce: str | None = None
     id_token_claims: tuple[str, ...] = ()
     membership: Membership | None = None
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CloudAuthorization:
+    """What a token for a cloud rests on: an account of a person, and the access token or the session by which it was asked
+    for. One of ``access_token`` (a ``jti``) and ``session_id`` is there.
+
+    ``account_version`` is the one that was read. ``seconds`` is the token's life, ``claims`` come on top of the registered
+    ones.
+    """
+
+    user_id: str
+    account_id: str
+    account_version: int
+    subject: str
+    audience: str
+    algorithm: str
+    seconds: int
+    claims: Mapping[str, Any] = field(default_factory=dict)
+    access_token: str | None = None
+    session_id: str | None = None
     source: str = ""

@@ -14,6 +14,7 @@ from provider.security.crypto import Keyring
 from provider.services import Services
 from provider.settings import Settings
 from provider.vault.account import CloudAccount
+from tests.vault.cloud_world import CloudWorld
 from tests.vault.samples import fields_of
 
 USERS = UserRow.__table__
@@ -64,3 +65,14 @@ def mirrored(services: Services, user_id: str) -> dict[str, Any]:
     with services.engine.connect() as connection:
         row = connection.execute(select(USERS).where(USERS.c.id == user_id)).mappings().one()
     return {name: value for name, value in row.items() if name.startswith("cloud_") and value is not None}
+
+
+@pytest.fixture
+def world(engine: Engine, keyring: Keyring) -> CloudWorld:
+    return CloudWorld.build(engine, keyring)
+
+
+@pytest.fixture
+def sqlite_world(sqlite_engine: Engine, keyring: Keyring) -> CloudWorld:
+    """For what is no matter of SQL."""
+    return CloudWorld.build(sqlite_engine, keyring)

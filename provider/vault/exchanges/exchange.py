@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -68,7 +69,12 @@ class CloudDoor(Protocol):
 
 
 class CloudExchange(Protocol):
-    """One cloud. ``options`` are the account's fields in clear, by name."""
+    """One cloud. ``options`` are the account's fields in clear, by name, and its ``label``."""
+
+    @property
+    def audiences(self) -> re.Pattern[str] | None:
+        """What no other cloud's account may have as its audience, None where anybody chooses it."""
+        ...
 
     def demands(self, options: Mapping[str, str]) -> TokenDemands: ...
 
