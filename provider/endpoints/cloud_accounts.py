@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from database.transaction import Transaction
 from provider.audit import AuditEvent
@@ -22,16 +22,17 @@ from provider.protocol.scopes import CLOUD_CREDENTIALS
 from provider.protocol.text import is_found, is_name
 from provider.security.crypto import DecryptionFailed
 from provider.security.rate_limit import Limit
+from provider.tokens.token_records import AuthorizationGone
 from provider.vault.account import CloudAccount
-from provider.vault.last_uses import note_use
+from provider.vault.cloud_tokens import Asker
+from provider.vault.credentials import Given, NotKeyless, Want
+from provider.vault.exchanges.exchange import Condition, ExchangeRefused
 
 PATH = "/api/cloud-accounts"
-GIVEN_TO_PERSON = Limit("cloud credentials per person", 600, 3600)
 GIVEN_OF_ACCOUNT = Limit("cloud credentials per account", 300, 3600)
 GIVEN_TO_CLIENT = Limit("cloud credentials per person and client", 300, 3600)
 MAX_PURPOSE, MAX_PURPOSE_BYTES = 200, 512  # what the record keeps of it
 Handler = Callable[[Caller, ProtocolRequest, Transaction], ProtocolResponse]
-Want = Literal["credentials", "assertion"]
 
 
 def mount(server: OAuthServer) -> Sequence[Endpoint]:
@@ -71,35 +72,26 @@ class CloudAccountsApi:
         return ProtocolResponse.json(account_view(self._account(known, last_part(request), tx)))
 
     def give(self, known: Caller, request: ProtocolRequest, tx: Transaction) -> ProtocolResponse:
-        """Who got what, and for what, is committed before anything of it leaves."""
+        """Who got what, and for what, is committed before anything of it leaves, and before a cloud is asked."""
         purpose, want = _asked(json_body(request))
         account = self._account(known, request.path.split("/")[-2], tx)
         self._refuse_too_many(known, account, request, tx)
-        if account.mode != "secret" or want != "credentials":
-            raise OAuthError("conflict", "This account has no such thing to give.", status=409)
+        asker = Asker(known.user.id, known.token.jti, name=known.client.client_id, program=known.client.name)
         try:
-            values = self._services.cloud_accounts.opened(account)
+            given = self._services.cloud_credentials.give(tx, request.origin, account, asker, purpose, want)
+        except NotKeyless:
+            raise OAuthError("conflict", "This account has no such thing to give.", status=409) from None
         except DecryptionFailed:
             self._refused(tx, request, known, account, "unreadable", event=AuditEvent.DECRYPTION_FAILED)
             self._refused(tx, request, known, account, "unreadable")
             raise OAuthError(
                 "conflict", "What is kept of this account does not open. Replace it.", status=409
             ) from None
-        self._services.audit.record(
-            tx,
-            AuditEvent.CLOUD_CREDENTIALS_GIVEN,
-            request.origin,
-            user_id=known.user.id,
-            actor=known.client.client_id,
-            resource_type="cloud_accounts",
-            resource_id=account.id,
-            client=known.client.name,
-            purpose=purpose,
-            **brief_view(account),
-        )
-        note_use(tx, account, request.received_at)
-        tx.commit()
-        return ProtocolResponse.json({"account": brief_view(account), "credentials": values, "expires_at": None})
+        except AuthorizationGone:
+            raise OAuthError("conflict", "What this rests on has just changed. Ask again.", status=409) from None
+        except ExchangeRefused as refusal:
+            raise _refusal_of_cloud(refusal.condition) from None
+        return ProtocolResponse.json({"account": brief_view(account), **_given_view(given)})
 
     def _account(self, known: Caller, account_id: str, tx: Transaction) -> CloudAccount:
         """Somebody else's and an unknown one look alike."""
@@ -113,7 +105,6 @@ class CloudAccountsApi:
         for limit, key in (
             (GIVEN_TO_CLIENT, f"{known.user.id}|{known.client.id}"),
             (GIVEN_OF_ACCOUNT, account.id),
-            (GIVEN_TO_PERSON, known.user.id),
         ):
             until = self._services.rate_limits.hit(tx, limit, key, now)
             if until is not None:
@@ -160,6 +151,20 @@ def account_view(account: CloudAccount) -> dict[str, Any]:
 
 def brief_view(account: CloudAccount) -> dict[str, str]:
     return {"id": account.id, "label": account.label, "provider": account.provider, "mode": account.mode}
+
+
+def _given_view(given: Given) -> dict[str, Any]:
+    said = {"assertion": given.assertion} if given.credentials is None else {"credentials": dict(given.credentials)}
+    return {**said, "expires_at": _when(given.expires_at)}
+
+
+def _refusal_of_cloud(condition: Condition) -> OAuthError:
+    """The condition, and none of the cloud's own words: those are for the owner, on the page of the account."""
+    if condition == Condition.CLOUD_UNREACHABLE:
+        return OAuthError.temporarily_unavailable()
+    if condition == Condition.LIMIT:
+        return OAuthError.slow_down(60)
+    return OAuthError("cloud_refused", f"The cloud gave nothing. What failed: {condition.value}.", status=409)
 
 
 def _asked(said: object) -> tuple[str, Want]:

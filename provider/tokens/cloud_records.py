@@ -98,7 +98,7 @@ def _use_statement(proof: FromClause, alive: Sequence[ColumnElement[bool]]) -> U
     return update(CloudAccount).where(*_OF_ACCOUNT, counts).values(last_used_at=_NOW)
 
 
-# Whoever changes or removes an account takes its owner's row first. So does this, that neither waits for the other in a ring.
+# Whoever changes or removes an account takes its owner's row first. So does this: neither waits for the other in a ring.
 _HOLD_OWNER = Prepared(select(_USERS.c.id).where(_USERS.c.id == bindparam("owner_id")).with_for_update(read=True))
 _MINT_BY_TOKEN = Prepared(
     _mint_statement(_BY_TOKEN, _TOKEN_COUNTS, (_PRESENTED.c.client_id, _PRESENTED.c.grant_id, _CLIENTS.c.epoch))

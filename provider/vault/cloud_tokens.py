@@ -20,12 +20,13 @@ MAX_AUDIENCE = 512
 @dataclass(frozen=True, slots=True)
 class Asker:
     """Who asks for what is a person's: an application or an API key by its access token (``jti``), or the person on a page
-    in a session. ``name`` is the ``client_id`` for the records, empty on pages."""
+    in a session. ``name`` is the ``client_id`` for the records and ``program`` what people call it, both empty on pages."""
 
     user_id: str
     access_token: str | None = None
     session_id: str | None = None
     name: str = ""
+    program: str = ""
 
 
 class OwnAudiences(Protocol):

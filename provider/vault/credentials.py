@@ -159,5 +159,7 @@ class CloudCredentialsGiver:
             resource_id=account.id,
             label=account.label,
             provider=account.provider,
+            mode=account.mode,
+            client=asker.program or None,
             **details,
         )

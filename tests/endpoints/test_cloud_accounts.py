@@ -11,7 +11,7 @@ from sqlalchemy import update
 from database.models import CloudAccount as Row
 from database.models import User as UserRow
 from provider.accounts.users import User
-from provider.endpoints.cloud_accounts import GIVEN_OF_ACCOUNT, GIVEN_TO_CLIENT, GIVEN_TO_PERSON
+from provider.endpoints.cloud_accounts import GIVEN_OF_ACCOUNT, GIVEN_TO_CLIENT
 from provider.protocol.scopes import ACCOUNT_SCOPES, CLOUD_CREDENTIALS
 from provider.security.rate_limit import Limit
 from provider.vault.account import CloudAccount
@@ -244,14 +244,13 @@ def test_a_wrong_body_gets_nothing(provider: Provider, work: CloudAccount, api: 
         assert provider.events("cloud.credentials_given")[-1]["metadata"]["purpose"] == longest, "all of it is kept"
 
 
-@pytest.mark.parametrize("limit", [GIVEN_TO_CLIENT, GIVEN_OF_ACCOUNT, GIVEN_TO_PERSON], ids=lambda it: it.name)
+@pytest.mark.parametrize("limit", [GIVEN_TO_CLIENT, GIVEN_OF_ACCOUNT], ids=lambda it: it.name)
 def test_asking_is_limited(
     provider: Provider, ada: User, client: KnownClient, work: CloudAccount, api: Api, limit: Limit
 ) -> None:
     keys = {
         GIVEN_TO_CLIENT: f"{ada.id}|{client.client.id}",
         GIVEN_OF_ACCOUNT: work.id,
-        GIVEN_TO_PERSON: ada.id,
     }
     with provider.begin() as tx:
         provider.services.rate_limits.hit(tx, limit, keys[limit], provider.clock.now, weight=limit.times)

@@ -26,7 +26,7 @@ ERRORS = frozenset(
 PROBLEMS = frozenset(
     {
         *("not_found", "conflict", "precondition_failed", "precondition_required"),
-        "insufficient_user_authentication",
+        *("insufficient_user_authentication", "cloud_refused"),
     }
 )
 # 416 is of a static file, asked for from beyond its end.

@@ -103,7 +103,7 @@ class CloudWorld:
                 acr="urn:mcp-core:password",
             )
             token = services.token_issuer.issue_access_token(tx, known, provider.clock.now)
-        return Asker(self.ada.id, access_token=token.jti, name=by.client_id), by, grant_id
+        return Asker(self.ada.id, access_token=token.jti, name=by.client_id, program=by.client.name), by, grant_id
 
     def key(self, owner: User | None = None) -> tuple[Asker, KnownClient]:
         """An API key of a person with a token for our own API."""
@@ -117,7 +117,7 @@ class CloudWorld:
                 resource=services.resources.default(),
             )
             token = services.token_issuer.issue_access_token(tx, known, provider.clock.now)
-        return Asker(self.ada.id, access_token=token.jti, name=by.client_id), by
+        return Asker(self.ada.id, access_token=token.jti, name=by.client_id, program=by.client.name), by
 
     def page(self) -> Asker:
         _, session = self.provider.session(self.ada)

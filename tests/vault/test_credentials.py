@@ -44,6 +44,8 @@ def test_the_cloud_is_asked_with_a_token_for_it(world: CloudWorld) -> None:
     assert event["metadata"] == {
         "label": "work",
         "provider": "aws",
+        "mode": "keyless",
+        "client": by.client.name,
         "purpose": "a test",
         "want": "credentials",
         "until": "2026-07-01T13:00:00+00:00",

@@ -1,10 +1,8 @@
 """How each cloud gives short-lived credentials for a token of ours, one file each. ``EXCHANGES`` has them by provider."""
 
-from collections.abc import Mapping
-
 from provider.vault.exchanges.aws import AwsExchange
 from provider.vault.exchanges.exchange import CloudExchange
 
-EXCHANGES: Mapping[str, CloudExchange] = {"aws": AwsExchange()}
+EXCHANGES = dict[str, CloudExchange](aws=AwsExchange())
 
 __all__ = ["EXCHANGES", "CloudExchange"]

@@ -20,6 +20,7 @@ LONGEST_SECONDS = 43_200  # no cloud gives longer
 SERVER_ERROR, TOO_MANY_REQUESTS = 500, 429
 # Some clouds repeat what they were given: our token, and what they have given for it.
 _TOKENS = re.compile(r"eyJ[A-Za-z0-9_-]{10,}(?:\.[A-Za-z0-9_-]*)*")
+_VALUE = re.compile(rf"[\x20-\x7E]{{1,{MAX_VALUE_CHARACTERS}}}")
 Rules = Sequence[tuple[str, Condition]]
 
 
@@ -90,7 +91,7 @@ def refuse(answer: Answer, rules: Rules, code: object, said: object) -> NoReturn
 def needed(values: Mapping[str, Any], *names: str) -> tuple[str, ...]:
     """The texts of these names. Raises ``ExchangeRefused`` where the cloud has said yes and not given them."""
     found = [values.get(name) for name in names]
-    if not all(isinstance(it, str) and 0 < len(it) <= MAX_VALUE_CHARACTERS and it.isprintable() for it in found):
+    if not all(isinstance(it, str) and _VALUE.fullmatch(it) for it in found):
         raise ExchangeRefused(Condition.OTHER, f"the answer has no {' and no '.join(names)}")
     return tuple(str(it) for it in found)
 
