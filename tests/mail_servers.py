@@ -48,8 +48,8 @@ class Received:
 class MailServer:
     """``scheme`` is that of ``MCP_SMTP_URL``. With ``user`` a login is needed.
 
-    ``refusals`` by command (``MAIL``, ``RCPT``, ``DATA``) or by recipient are answers in place of a good one; ``wait`` is
-    what it does between taking a letter and saying so.
+    ``passwords`` are those of all logins. ``refusals`` by command (``MAIL``, ``RCPT``, ``DATA``) or by recipient are answers
+    in place of a good one; ``wait`` is what it does between taking a letter and saying so.
     """
 
     def __init__(
@@ -64,6 +64,7 @@ class MailServer:
         self.scheme, self.user, self.password = scheme, user, password
         self.refusals: dict[str, str] = {}
         self.received: list[Received] = []
+        self.passwords: list[str] = []
         self.connections = 0
         self.wait: Callable[[], Any] | None = None
         self._folder = tempfile.TemporaryDirectory(prefix="mcp-mail-")
@@ -142,6 +143,7 @@ class MailServer:
         return "250 OK: taken"
 
     def _authenticate(self, _server: Any, _session: Any, _envelope: Any, _mechanism: str, data: Any) -> AuthResult:
+        self.passwords.append(data.password.decode())
         good = (data.login, data.password) == (self.user.encode(), self.password.encode())
         return AuthResult(success=good, handled=False)
 

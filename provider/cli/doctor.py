@@ -214,8 +214,9 @@ def _letters(services: Services, tx: Transaction, now: datetime.datetime) -> Ite
 
 
 def _mail_server(settings: Settings) -> Finding:
-    from provider.cli.mail import explained
-    from provider.deliveries.smtp import NotSent, Smtp
+    from provider.cli.mail import explained, smtp_of
+    from provider.deliveries.smtp import NotSent
+    from provider.start.key_texts import KeyFilesError
 
     server = settings.mail_server
     if server is None and settings.is_loopback:
@@ -225,7 +226,9 @@ def _mail_server(settings: Settings) -> Finding:
             "mail", "warn", "no server (MCP_SMTP_URL): what needs mail, such as a forgotten password, is not offered"
         )
     try:
-        Smtp(server, helo=settings.mail_sender.domain, ca_file=settings.outbound_ca_file, seconds=CHECK_SECONDS).check()
+        smtp_of(settings, server, CHECK_SECONDS).check()
+    except KeyFilesError as error:
+        return Finding("mail", "fail", f"the sealed password of {server} cannot be opened: {error}")
     except NotSent as failure:
         return Finding("mail", "fail", explained(settings, failure)[1])
     return Finding("mail", "ok", f"{server} answers ({command('mail test ADDRESS')} sends a letter)")

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from provider.cli.terminal import Group, as_json, opened, refuse, settings, show_json, show_table
+from provider.cli.terminal import Group, as_json, opened, refusals, refuse, settings, show_json, show_table
 from provider.program_name import command
 
 if TYPE_CHECKING:
     from provider.deliveries.mail_records import MailRecord
+    from provider.deliveries.mail_server import MailServer
+    from provider.deliveries.smtp import Smtp
     from provider.settings import Settings
 
 _COLUMNS = ("id", "state", "letter", "recipient", "attempts", "created_at", "last_problem")
@@ -88,7 +90,7 @@ def _attempt(known: Settings, address: str) -> Steps:
     from provider.deliveries.letters import Letters
     from provider.deliveries.mail_addresses import BadAddress
     from provider.deliveries.messages import compose
-    from provider.deliveries.smtp import NotSent, Smtp
+    from provider.deliveries.smtp import NotSent
 
     assert known.mail_server is not None  # noqa: S101 - the caller looks
     letters = Letters(origin=known.origin, service=known.service_name, default_language=known.default_locale)
@@ -98,12 +100,32 @@ def _attempt(known: Settings, address: str) -> Steps:
         message = compose(letter, sender, address, identifier=f"test-{secrets.token_hex(8)}", written=now)
     except BadAddress:
         refuse(f"Nothing can be sent to {address}: that is no e-mail address.")
+    with refusals():
+        smtp = smtp_of(known, known.mail_server)
     try:
-        smtp = Smtp(known.mail_server, helo=sender.domain, ca_file=known.outbound_ca_file)
         smtp.send(sender.address, address, message, steps.say)
     except NotSent as failure:
         steps.failure = explained(known, failure)
     return steps
+
+
+def smtp_of(known: Settings, server: MailServer, seconds: float | None = None) -> Smtp:
+    """The way to the mail server, without a database: at most ``seconds`` for a letter.
+
+    Master keys are read where the password is sealed. Raises ``KeyFilesError``.
+    """
+    from provider.deliveries.smtp import SECONDS, Smtp
+    from provider.security.sealed_settings import master_key_of
+    from provider.start.key_files import load_keyring
+
+    is_sealed = master_key_of(server.password) is not None
+    return Smtp(
+        server,
+        helo=known.mail_sender.domain,
+        ca_file=known.outbound_ca_file,
+        keyring=load_keyring(known, may_create=False) if is_sealed else None,
+        seconds=seconds or SECONDS,
+    )
 
 
 def explained(known: Settings, failure: Any) -> tuple[str, str]:

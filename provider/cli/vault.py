@@ -230,18 +230,13 @@ def _status(terminal: Terminal) -> dict[str, Any]:
 
 def _settings(terminal: Terminal) -> list[dict[str, Any]]:
     """Settings that are sealed, with the master key that each is under, and whether it opens."""
-    from provider.security.crypto import DecryptionFailed
-    from provider.security.sealed_settings import SMTP_PASSWORD, master_key_of, opened_setting
+    from provider.security.sealed_settings import SMTP_PASSWORD, master_key_of, opens
 
     server = terminal.services.settings.mail_server
     key = None if server is None else master_key_of(server.password)
     if server is None or key is None:
         return []
-    try:
-        opened_setting(terminal.services.keyring, SMTP_PASSWORD, server.password)
-        state = "opens"
-    except DecryptionFailed:
-        state = "does not open"
+    state = "opens" if opens(terminal.services.keyring, SMTP_PASSWORD, server.password) else "does not open"
     return [{"setting": SMTP_PASSWORD, "key": key, "state": state}]
 
 

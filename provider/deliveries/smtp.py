@@ -52,7 +52,7 @@ class NotSent(Exception):
 
 class Smtp:
     """``helo`` is how we call ourselves. ``ca_file`` has authorities besides the system's, ``keyring`` opens a
-    sealed password.
+    sealed password, which is sent to nobody as it is.
     """
 
     def __init__(
@@ -136,8 +136,6 @@ class Smtp:
 
     def _password(self) -> str:
         """Opened for each connection: it takes no time, and the ring may have grown."""
-        if self._keyring is None:
-            return self.server.password
         try:
             return opened_setting(self._keyring, SMTP_PASSWORD, self.server.password)
         except DecryptionFailed:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from provider.security.crypto import Keyring
+from provider.security.crypto import DecryptionFailed, Keyring
 from provider.security.envelope import is_sealed
 
 SMTP_PASSWORD = "MCP_SMTP_PASSWORD"  # noqa: S105 - the name of a setting
@@ -15,9 +15,22 @@ def seal_setting(keyring: Keyring, setting: str, secret: str) -> str:
     return keyring.encrypt(secret.encode(), _context(setting))
 
 
-def opened_setting(keyring: Keyring, setting: str, text: str) -> str:
-    """The secret in ``text``, sealed or not. Raises ``DecryptionFailed``."""
-    return keyring.decrypt(text, _context(setting)).decode() if is_sealed(text) else text
+def opened_setting(keyring: Keyring | None, setting: str, text: str) -> str:
+    """The secret in ``text``, sealed or not. Raises ``DecryptionFailed``, as where there is no keyring for it."""
+    if not is_sealed(text):
+        return text
+    if keyring is None:
+        raise DecryptionFailed("there are no master keys here")
+    return keyring.decrypt(text, _context(setting)).decode()
+
+
+def opens(keyring: Keyring, setting: str, text: str) -> bool:
+    """Whether ``opened_setting`` has the secret."""
+    try:
+        opened_setting(keyring, setting, text)
+    except DecryptionFailed:
+        return False
+    return True
 
 
 def master_key_of(text: str) -> str | None:

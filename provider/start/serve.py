@@ -111,6 +111,7 @@ def prepare(settings: Settings, now: datetime.datetime, say: Callable[[str], Non
     from database import DatabaseConnection, Transaction
     from database.connection import check_server
     from database.init_db import migrate
+    from provider.security.sealed_settings import SMTP_PASSWORD, opens
     from provider.services import Services
     from provider.start import key_files
 
@@ -149,6 +150,9 @@ def prepare(settings: Settings, now: datetime.datetime, say: Callable[[str], Non
         say(f"  Open {settings.origin}/")
     if settings.mail_way == "mailbox":
         say(f"  Mail goes to {settings.origin}/mailbox until MCP_SMTP_URL is set")
+    if settings.mail_server is not None and not opens(keyring, SMTP_PASSWORD, settings.mail_server.password):
+        say("  No letter goes out: the sealed password of the mail server does not open with the master keys.")
+        say(f"  Seal it again:   {command('vault seal')}")
     say("")
 
 

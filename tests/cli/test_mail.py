@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from provider.protocol.messages import Origin
 from provider.services import Services
 from provider.settings import load_settings
 from provider.start.key_files import load_keyring
+from provider.start.serve import prepare
 from tests.cli.conftest import Terminal
 from tests.mail_servers import MailServer
 
@@ -165,3 +167,61 @@ def test_doctor_looks_at_the_server_and_at_the_outbox(
     assert ("ok", "no server: letters can be read at http://localhost:8000/mailbox") in findings(mailing)
     monkeypatch.setenv("MCP_ISSUER", "https://id.example/oauth")
     assert ("warn", True) in {(state, "MCP_SMTP_URL" in text) for state, text in findings(mailing)}
+
+
+@pytest.fixture
+def sealed(mailing: Terminal, server: MailServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The file that has the password in place of the URL, sealed."""
+    path = tmp_path / "smtp-password"
+    path.write_text(mailing.ok("vault", "seal", given=PASSWORD))
+    path.chmod(0o600)
+    monkeypatch.setenv("MCP_SMTP_URL", server.url.replace(f":{PASSWORD}", ""))
+    monkeypatch.setenv("MCP_SMTP_PASSWORD_FILE", str(path))
+    return path
+
+
+def started(now: datetime.datetime) -> str:
+    """What ``serve`` says before it serves."""
+    said: list[str] = []
+    prepare(load_settings(), now, said.append)
+    return "\n".join(said)
+
+
+def test_a_sealed_password_is_opened_by_every_command(
+    mailing: Terminal, server: MailServer, sealed: Path, now: datetime.datetime
+) -> None:
+    assert PASSWORD not in sealed.read_text()
+    assert "ok    logged in as mcp" in mailing.ok("mail", "test", "ana@example.com")
+    assert server.to("ana@example.com")
+    mailing.json("keys", "rotate")
+    assert [state for state, _ in findings(mailing)] == ["ok"]
+    assert set(server.passwords) == {PASSWORD}
+    assert "No letter goes out" not in started(now)
+
+
+def test_a_sealed_password_that_does_not_open_is_said_everywhere_and_sent_to_nobody(
+    mailing: Terminal, server: MailServer, sealed: Path, now: datetime.datetime
+) -> None:
+    mailing.json("keys", "rotate")
+    text = sealed.read_text().strip()
+    sealed.write_text(text[:-2] + ("AA" if text[-2:] != "AA" else "BB"))
+    words = "the login at smtp://mcp@localhost"
+    told = mailing.run("mail", "test", "ana@example.com")
+    assert told.exit_code == 1
+    assert words in told.stdout
+    assert "the sealed password does not open with the master keys" in told.stdout
+    ((state, text),) = findings(mailing)
+    assert (state, "does not open with the master keys" in text) == ("fail", True)
+    assert "No letter goes out: the sealed password of the mail server does not open" in started(now)
+    assert server.passwords == []
+
+
+def test_without_master_keys_no_new_ones_are_made_for_a_password(mailing: Terminal, sealed: Path) -> None:
+    mailing.json("keys", "rotate")
+    ring = mailing.home / "keys" / "encryption.keys"
+    ring.unlink()
+    assert f"{ring} is missing" in mailing.refused("mail", "test", "ana@example.com")
+    ((state, text),) = findings(mailing)
+    assert (state, text.startswith("the sealed password of smtp://mcp@localhost")) == ("fail", True)
+    assert not ring.exists()
+    assert sealed.exists()

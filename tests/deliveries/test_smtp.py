@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 import socket
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,8 @@ import pytest
 from provider.deliveries.mail_server import BadUrl, Protection
 from provider.deliveries.mail_server import MailServer as Address
 from provider.deliveries.smtp import About, NotSent, Smtp
+from provider.security.crypto import Keyring
+from provider.security.sealed_settings import SMTP_PASSWORD, seal_setting
 from tests.mail_servers import MailServer, dialogue, raw_server
 
 SENDER, ANA = "id@id.example", "ana@example.com"
@@ -67,6 +71,26 @@ def test_a_wrong_password_is_about_the_server(secured: MailServer) -> None:
     url = secured.url.replace("mcp%40core", "nobody")
     refused = failure(Smtp(Address.from_url(url), helo="id.example", ca_file=secured.authority))
     assert (refused.about, refused.step) == (About.SERVER, "login")
+
+
+@pytest.mark.parametrize("opened_by", ["our keys", "other keys", "nobody"])
+def test_a_sealed_password_is_opened_for_the_login_and_never_sent_as_it_is(secured: MailServer, opened_by: str) -> None:
+    if not secured.user:
+        pytest.skip("this server asks for no login")
+    ours, theirs = (Keyring(b"h" * 32, [("k1", secrets.token_bytes(32))]) for _ in range(2))
+    sealed = seal_setting(ours, SMTP_PASSWORD, PASSWORD)
+    plain = Address.from_url(secured.url)
+    keyring = {"our keys": ours, "other keys": theirs, "nobody": None}[opened_by]
+    smtp = Smtp(replace(plain, password=sealed), helo="id.example", ca_file=secured.authority, keyring=keyring)
+    secured.passwords.clear()
+    if opened_by == "our keys":
+        smtp.check()
+        assert secured.passwords == [PASSWORD]
+        return
+    refused = failure(smtp)
+    assert (refused.about, refused.step) == (About.SERVER, "login")
+    assert str(refused) == "the sealed password does not open with the master keys"
+    assert secured.passwords == []
 
 
 REFUSALS = [
