@@ -1,4 +1,4 @@
-"""Sealed values as readers want them: opened, or refused and on record."""
+"""Sealed values as services want them: sealed to their place, and opened, or refused and on record."""
 
 from __future__ import annotations
 
@@ -23,6 +23,14 @@ class SealedValues:
         self._audit = audit
         self._replay = replay
 
+    def seal(self, column: SealedColumn, row_id: str, value: bytes, **bound: str) -> str:
+        """``value`` for this column of this row, bound to what ``column`` names."""
+        return self._keyring.encrypt(value, column.context(row_id, **bound))
+
+    def opened(self, column: SealedColumn, row_id: str, sealed: str, **bound: str) -> bytes:
+        """Like ``open``, for who sees to the record: ``note_unreadable``. Raises ``DecryptionFailed``."""
+        return self._keyring.decrypt(sealed, column.context(row_id, **bound))
+
     def open(
         self,
         tx: Transaction,
@@ -40,7 +48,7 @@ class SealedValues:
         commit.
         """
         try:
-            return self._keyring.decrypt(sealed, column.context(row_id, **bound))
+            return self.opened(column, row_id, sealed, **bound)
         except DecryptionFailed:
             self.note_unreadable(tx, origin, column, row_id, user_id=user_id)
             raise

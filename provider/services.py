@@ -121,7 +121,7 @@ class Services:
             threads=fetch_threads,
         )
         self.signing_keys = SigningKeys(
-            keyring,
+            self.sealed_values,
             self.audit,
             algorithms=settings.algorithms,
             publish_seconds=settings.signing_key_publish_seconds,

@@ -171,7 +171,7 @@ def made_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("werkzeug.routing.Rule._compile_builder", compile_builder)
         patch.setattr("provider.tokens.signing_keys.generate_key", key_pairs.generate_key)
-        patch.setattr("provider.tokens.signing_keys.import_key", key_pairs.import_key)
+        patch.setattr("provider.tokens.signing_key.import_key", key_pairs.import_key)
         yield
 
 

@@ -6,6 +6,7 @@ comes to the same answer from the same rows.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import json
 import logging
@@ -21,12 +22,14 @@ from database.faults import OUT_OF_REACH
 from database.models import SigningKey as KeyRow
 from database.transaction import Transaction
 from provider.audit import AuditEvent, AuditRecorder
+from provider.protocol.errors import OAuthError
 from provider.protocol.messages import Origin
-from provider.security.crypto import Keyring
+from provider.sealed_values import SealedValues
+from provider.security.crypto import DecryptionFailed
 from provider.security.sealed_columns import SIGNING_KEY
-from provider.tokens.compact import CompactSigner
 from provider.tokens.jwks_document import JwksDocument
-from provider.tokens.key_pairs import AsymmetricKey, generate_key, import_key, key_id
+from provider.tokens.key_pairs import generate_key, key_id
+from provider.tokens.signing_key import SigningKey, public_jwk
 
 log = logging.getLogger("mcp_core.keys")
 
@@ -41,31 +44,13 @@ _TABLE = KeyRow.__table__
 _ALL = select(_TABLE).where(_TABLE.c.revoked_at.is_(None)).order_by(_TABLE.c.activates_at, _TABLE.c.kid)
 
 
-@dataclass(frozen=True, slots=True)
-class SigningKey:
-    """One key pair, parsed."""
-
-    kid: str
-    algorithm: str
-    key: AsymmetricKey
-    signer: CompactSigner
-    public_jwk: Mapping[str, Any]
-    created_at: datetime.datetime
-    activates_at: datetime.datetime
-    retires_at: datetime.datetime | None
-
-    def state(self, now: datetime.datetime) -> str:
-        if now < self.activates_at:
-            return "next"
-        if self.retires_at is None:
-            return "active"
-        return "retiring" if now < self.retires_at else "retired"
-
-
 @dataclass(frozen=True)
 class _Loaded:
+    """``unreadable`` are the ids of those that do not open."""
+
     at: datetime.datetime
     keys: tuple[SigningKey, ...]
+    unreadable: tuple[str, ...]
 
 
 class SigningKeys:
@@ -77,24 +62,28 @@ class SigningKeys:
     Keys are read again every ``RELOAD_SECONDS``. While that fails, or another thread is at it, the known ones go on by
     their own times, for ``KNOWN_SECONDS`` at most: for so long a process that is cut off from the database may show a key
     that was revoked meanwhile. It signs nothing by it, since a token is recorded in the database before it is signed.
+
+    A key whose private part does not open is as if it were not there, and stops no other one: it signs nothing, and is not
+    shown, since whoever could change its row could have changed the public part as well. One that is in memory goes on.
     """
 
     def __init__(
         self,
-        keyring: Keyring,
+        sealed: SealedValues,
         audit: AuditRecorder,
         *,
         algorithms: tuple[str, ...],
         publish_seconds: int,
         retire_seconds: int,
     ) -> None:
-        self._keyring = keyring
+        self._sealed = sealed
         self._audit = audit
         self.algorithms = algorithms
         self._publish = datetime.timedelta(seconds=publish_seconds)
         self._retire = datetime.timedelta(seconds=retire_seconds)
         self._loaded: _Loaded | None = None
         self._failed_at = _LONG_AGO
+        self._unreadable: tuple[str, ...] = ()
         self._parsed: dict[str, SigningKey] = {}
         self._document: tuple[tuple[str, ...], JwksDocument] | None = None
         self._lock = threading.Lock()
@@ -104,9 +93,11 @@ class SigningKeys:
         """Makes a key for each algorithm that has none, usable at once. Returns the new key ids.
 
         Two processes may both do so on the same new database; they agree on the one that signs (``current``), and the
-        other one is never used.
+        other one is never used. One that takes the place of a key that does not open is made as well. Raises
+        ``DecryptionFailed`` where none opens: then it is the master keys that are wrong.
         """
         begun = self._begun(tx, now)
+        self._note_unreadable(tx, now)
         made = [self._create(tx, name, now, now) for name in self.algorithms if name not in begun]
         if made:
             origin = Origin.of_server(now)
@@ -119,7 +110,8 @@ class SigningKeys:
 
         ``immediately`` is for a key that is known to others: the new ones sign as soon as every worker publishes them,
         and verifiers with an older copy of the JWKS fetch it again when they meet the new ``kid``. ``revoke`` ends the old
-        keys as well, with all that they signed; the new ones sign at once. So does the first key of an algorithm.
+        keys as well, with all that they signed; the new ones sign at once. So does the first key of an algorithm. Raises
+        ``DecryptionFailed`` as ``ensure`` does, but for ``revoke``, which does not ask for what was.
         """
         begun = set() if revoke else self._begun(tx, origin.now)
         settled = datetime.timedelta(seconds=SETTLE_SECONDS)
@@ -149,13 +141,15 @@ class SigningKeys:
         return made
 
     def current(self, tx: Transaction, algorithm: str, now: datetime.datetime) -> SigningKey:
-        """The key that signs now: of those that have begun, the one that began last. Raises ``LookupError``.
+        """The key that signs now: of those that have begun, the one that began last. Raises
+        ``temporarily_unavailable`` where none opens; the next start or rotation makes one.
 
         One that was replaced before it began signs only where nothing better has begun.
         """
         usable = [key for key in self._load(tx, now) if key.algorithm == algorithm and key.activates_at <= now]
         if not usable:
-            raise LookupError(f"there is no signing key for {algorithm}")
+            log.error("there is no signing key for %s that opens", algorithm)
+            raise OAuthError.temporarily_unavailable()
         return max(usable, key=lambda key: (key.retires_at is None, key.activates_at, key.kid))
 
     def find(
@@ -175,6 +169,10 @@ class SigningKeys:
 
     def list(self, tx: Transaction, now: datetime.datetime) -> tuple[SigningKey, ...]:
         return self._load(tx, now, fresh=True)
+
+    def unreadable(self, tx: Transaction, now: datetime.datetime) -> tuple[str, ...]:
+        """The ids of keys that would count now, and do not open."""
+        return self._read(tx, now).unreadable
 
     def verification_keys(self, tx: Transaction, now: datetime.datetime) -> KeySet:
         return KeySet([key.key for key in self._load(tx, now)])
@@ -198,8 +196,11 @@ class SigningKeys:
         return len(kids)
 
     def _begun(self, tx: Transaction, now: datetime.datetime) -> set[str]:
-        """The algorithms that have a key which may sign."""
-        return {key.algorithm for key in self._load(tx, now, fresh=True) if key.activates_at <= now}
+        """The algorithms that have a key which may sign. Raises ``DecryptionFailed`` where no stored key opens."""
+        loaded = self._read(tx, now)
+        if loaded.unreadable and not loaded.keys:
+            raise DecryptionFailed("none of the stored signing keys opens")
+        return {key.algorithm for key in self._counting(loaded, now) if key.activates_at <= now}
 
     def _load(
         self,
@@ -215,7 +216,9 @@ class SigningKeys:
             loaded = self._read(tx, now)
         elif self._is_due(now, loaded):
             loaded = self._renewed(tx, now, loaded)
-        moment = now if kept is None else now - kept
+        return self._counting(loaded, now if kept is None else now - kept)
+
+    def _counting(self, loaded: _Loaded, moment: datetime.datetime) -> tuple[SigningKey, ...]:
         return tuple(key for key in loaded.keys if key.retires_at is None or moment < key.retires_at)
 
     def _is_due(self, now: datetime.datetime, known: _Loaded) -> bool:
@@ -235,7 +238,9 @@ class SigningKeys:
             if was_open:
                 return self._read(reader, now)
             with reader:
-                return self._read(reader, now)
+                loaded = self._read(reader, now)
+                self._note_unreadable(reader, now)
+                return loaded
         except OUT_OF_REACH:
             if was_open:  # what was done in the transaction is lost: nothing may be signed for it
                 raise
@@ -250,39 +255,50 @@ class SigningKeys:
         rows = tx.execute(_ALL).mappings().all()
         if not was_open:
             tx.commit()  # a read-only look at the keys must not hold a connection for the rest of the request
+        keys, unreadable = [], []
         with self._lock:
-            loaded = _Loaded(now, tuple(self._parse(row) for row in rows))
-            self._loaded = loaded
+            for row in rows:
+                key = self._parse(row)
+                if key is not None:
+                    keys.append(key)
+                elif row["retires_at"] is None or now < row["retires_at"]:
+                    unreadable.append(row["kid"])
+            loaded = _Loaded(now, tuple(keys), tuple(unreadable))
+            is_news = not set(unreadable) <= set(self._unreadable)
+            self._loaded, self._unreadable = loaded, loaded.unreadable
+        if is_news:
+            log.error("these signing keys do not open, and the others go on without them: %s", " ".join(unreadable))
         return loaded
 
-    def _parse(self, row: Mapping[Any, Any]) -> SigningKey:
+    def _parse(self, row: Mapping[Any, Any]) -> SigningKey | None:
+        """The key of a row, None where it does not open. One that was opened is not opened again."""
         known = self._parsed.get(row["kid"])
-        if known is None or known.retires_at != row["retires_at"]:
-            private = json.loads(self._keyring.decrypt(row["private_key_encrypted"], SIGNING_KEY.context(row["kid"])))
-            key = import_key(row["algorithm"], private)
-            known = SigningKey(
-                kid=row["kid"],
-                algorithm=row["algorithm"],
-                key=key,
-                signer=CompactSigner(row["algorithm"], row["kid"], key.private_key),
-                public_jwk=row["public_jwk"],
-                created_at=row["created_at"],
-                activates_at=row["activates_at"],
-                retires_at=row["retires_at"],
-            )
-            self._parsed[known.kid] = known
+        try:
+            if known is None:
+                known = SigningKey.from_row(
+                    row, self._sealed.opened(SIGNING_KEY, row["kid"], row["private_key_encrypted"])
+                )
+        except (DecryptionFailed, ValueError):  # or its row names another algorithm than the key is of
+            return None
+        if known.retires_at != row["retires_at"]:
+            known = dataclasses.replace(known, retires_at=row["retires_at"])
+        self._parsed[known.kid] = known
         return known
+
+    def _note_unreadable(self, tx: Transaction, now: datetime.datetime) -> None:
+        """Where the transaction is a server's own: a request that fails for want of a key takes its record back."""
+        for kid in self._unreadable:
+            self._sealed.note_unreadable(tx, Origin.of_server(now), SIGNING_KEY, kid)
 
     def _create(self, tx: Transaction, algorithm: str, now: datetime.datetime, activates_at: datetime.datetime) -> str:
         key = generate_key(algorithm)
         kid = key_id(key)
-        public = {**key.as_dict(private=False), "kid": kid, "use": "sig", "alg": algorithm}
         private = json.dumps({**key.as_dict(private=True), "kid": kid}).encode()
         row = {
             "kid": kid,
             "algorithm": algorithm,
-            "public_jwk": public,
-            "private_key_encrypted": self._keyring.encrypt(private, SIGNING_KEY.context(kid)),
+            "public_jwk": public_jwk(key, kid, algorithm),
+            "private_key_encrypted": self._sealed.seal(SIGNING_KEY, kid, private),
             "created_at": now,
             "activates_at": activates_at,
         }

@@ -13,7 +13,9 @@ from database.connection import create_engine_for
 from database.models import SigningKey as KeyRow
 from database.transaction import Transaction
 from provider.audit import AuditRecorder
+from provider.sealed_values import SealedValues
 from provider.security.crypto import Keyring
+from provider.security.replay import ReplayGuard
 from provider.tokens.signing_keys import SigningKeys
 from tests.endpoints.provider import START, Provider, ProviderFactory
 
@@ -26,8 +28,13 @@ def key_rows(
     path = tmp_path_factory.mktemp("keys") / "keys.db"
     shutil.copyfile(migrated_sqlite_file, path)
     engine = create_engine_for(URL.create("sqlite", database=str(path)))
+    audit = AuditRecorder()
     keys = SigningKeys(
-        keyring, AuditRecorder(), algorithms=("RS256", "ES256", "EdDSA"), publish_seconds=0, retire_seconds=0
+        SealedValues(keyring, audit, ReplayGuard(keyring)),
+        audit,
+        algorithms=("RS256", "ES256", "EdDSA"),
+        publish_seconds=0,
+        retire_seconds=0,
     )
     with Transaction(engine) as tx:
         keys.ensure(tx, START)

@@ -14,7 +14,7 @@ from joserfc import jws
 from joserfc.jwk import RSAKey
 
 from provider.tokens.key_pairs import REGISTRY
-from provider.tokens.signing_keys import SigningKey
+from provider.tokens.signing_key import SigningKey
 from tests.endpoints.provider import Provider, claims_of, header_of
 
 STRANGER = RSAKey.generate_key(2048, private=True)

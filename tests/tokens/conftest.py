@@ -20,8 +20,10 @@ from provider.clients.registry import Clients
 from provider.deliveries.logout_notices import LogoutNotices
 from provider.protocol.client import Client, Resource
 from provider.protocol.messages import Origin
+from provider.sealed_values import SealedValues
 from provider.security.crypto import Keyring
 from provider.security.rate_limit import RateLimiter
+from provider.security.replay import ReplayGuard
 from provider.sign_in.remembered_devices import RememberedDevices
 from provider.sign_in.session_ends import SessionEnds
 from provider.sign_in.user_ends import UserEnds
@@ -70,8 +72,9 @@ class Tokens:
             family_seconds=FAMILY_SECONDS,
             grace_seconds=GRACE_SECONDS,
         )
+        self.sealed_values = SealedValues(keyring, self.audit, ReplayGuard(keyring))
         self.keys = SigningKeys(
-            keyring,
+            self.sealed_values,
             self.audit,
             algorithms=algorithms,
             publish_seconds=PUBLISH_SECONDS,

@@ -11,7 +11,7 @@ from joserfc.jwk import ECKey, RSAKey
 
 from provider.protocol.messages import Origin
 from provider.tokens.key_pairs import REGISTRY
-from provider.tokens.signing_keys import SigningKey
+from provider.tokens.signing_key import SigningKey
 from provider.tokens.verifier import VerifiedAccessToken
 from tests.tokens.conftest import World
 

@@ -16,7 +16,7 @@ from joserfc.jwk import ECKey
 
 from provider.protocol.messages import Origin
 from provider.tokens.key_pairs import REGISTRY
-from provider.tokens.signing_keys import SigningKey
+from provider.tokens.signing_key import SigningKey
 from tests.tokens.conftest import API, ISSUER, SKEW_SECONDS, World, make_client
 from tests.tokens.forging import b64, issue, key_of, read, resigned, signed, verify
 

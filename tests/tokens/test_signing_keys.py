@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import secrets
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -17,11 +18,15 @@ from database.connection import create_engine_for
 from database.models import IssuedToken
 from database.models import SigningKey as KeyRow
 from database.transaction import Transaction
+from provider.protocol.errors import OAuthError
 from provider.protocol.messages import Origin
 from provider.security.crypto import DecryptionFailed, Keyring
+from provider.security.sealed_columns import SIGNING_KEY
+from provider.tokens.key_pairs import generate_key
+from provider.tokens.signing_key import SigningKey
 from provider.tokens.signing_keys import KNOWN_SECONDS, RELOAD_SECONDS, SETTLE_SECONDS
 from tests.database_servers import MariaDBServer, create_migrated_database
-from tests.tokens.conftest import Events, Tokens, World, later
+from tests.tokens.conftest import PUBLISH_SECONDS, RETIRE_SECONDS, Events, Tokens, World, later
 
 ALL = ("RS256", "ES256", "EdDSA")
 PUBLIC_MEMBERS = {"RSA": {"n", "e"}, "EC": {"crv", "x", "y"}, "OKP": {"crv", "x"}}
@@ -47,6 +52,11 @@ def rotated(tokens: Tokens, origin: Origin, **how: bool) -> str:
 def current(tokens: Tokens, origin: Origin, algorithm: str = "ES256") -> str:
     with tokens.transaction() as tx:
         return tokens.keys.current(tx, algorithm, origin.now).kid
+
+
+def listed(tokens: Tokens, origin: Origin) -> tuple[SigningKey, ...]:
+    with tokens.transaction() as tx:
+        return tokens.keys.list(tx, origin.now)
 
 
 def published(tokens: Tokens, origin: Origin) -> list[str]:
@@ -89,7 +99,7 @@ def test_only_the_algorithm_that_is_missing_gets_a_key(engine: Engine, keyring: 
     tokens = Tokens(engine, keyring, ("ES256", "EdDSA"))
     (second,) = ensured(tokens, later(origin, 60))
     assert [current(tokens, later(origin, 60), name) for name in ("ES256", "EdDSA")] == [*first, second]
-    with tokens.transaction() as tx, pytest.raises(LookupError):
+    with tokens.transaction() as tx, pytest.raises(OAuthError, match="temporarily_unavailable"):
         tokens.keys.current(tx, "RS256", origin.now)
 
 
@@ -113,17 +123,106 @@ def test_private_keys_are_encrypted_and_open_only_in_their_own_row(
     tokens = Tokens(engine, keyring, ("ES256", "EdDSA"))
     ensured(tokens, origin)
     with tokens.transaction() as tx:
-        secrets = [key.key.as_dict(private=True)["d"] for key in tokens.keys.list(tx, origin.now)]
+        parts = [key.key.as_dict(private=True)["d"] for key in tokens.keys.list(tx, origin.now)]
     rows = tokens.rows(KeyRow)
-    assert not any(secret in str(value) for secret in secrets for row in rows for value in row.values())
+    assert not any(part in str(value) for part in parts for row in rows for value in row.values())
     moved = [row["private_key_encrypted"] for row in reversed(rows)]
     with tokens.transaction() as tx:
         for row, foreign in zip(rows, moved, strict=True):
             key = KeyRow.__table__.c.kid == row["kid"]
             tx.execute(update(KeyRow).where(key).values(private_key_encrypted=foreign))
     other = Tokens(engine, keyring, ("ES256", "EdDSA"))
-    with other.transaction() as tx, pytest.raises(DecryptionFailed):
-        other.keys.list(tx, origin.now)
+    with other.transaction() as tx:
+        assert other.keys.list(tx, origin.now) == ()
+        assert set(other.keys.unreadable(tx, origin.now)) == {row["kid"] for row in rows}
+
+
+def spoil(tokens: Tokens, kid: str, how: str) -> None:
+    """Makes a stored key one that does not open."""
+    (row,) = [row for row in tokens.rows(KeyRow) if row["kid"] == kid]
+    value = row["private_key_encrypted"]
+    foreign = Keyring(b"h" * 32, [("gone", secrets.token_bytes(32))]).encrypt(b"{}", SIGNING_KEY.context(kid))
+    text = {"altered": value[:-4] + value[-4:].swapcase()[::-1], "cut": value[:-8], "under a key that is gone": foreign}
+    changes = {"of another algorithm": {"algorithm": "RS256"}}.get(how) or {"private_key_encrypted": text[how]}
+    tokens.set(KeyRow, kid, **changes)
+
+
+SPOILT = ("altered", "cut", "under a key that is gone", "of another algorithm")
+
+
+@pytest.mark.parametrize("how", SPOILT)
+def test_a_key_that_does_not_open_stops_no_other_one(
+    engine: Engine, keyring: Keyring, origin: Origin, events: Events, caplog: pytest.LogCaptureFixture, how: str
+) -> None:
+    made = Tokens(engine, keyring, ALL)
+    ensured(made, origin)
+    kids = {key.algorithm: key.kid for key in listed(made, origin)}
+    spoil(made, kids["EdDSA"], how)
+    tokens = Tokens(engine, keyring, ALL)
+    assert set(published(tokens, origin)) == {kids["RS256"], kids["ES256"]}
+    assert current(tokens, origin, "ES256") == kids["ES256"]
+    with tokens.transaction() as tx:
+        assert tokens.keys.unreadable(tx, origin.now) == (kids["EdDSA"],)
+        assert tokens.keys.find(tx, kids["EdDSA"], later(origin, 5).now) is None
+        with pytest.raises(OAuthError) as refusal:
+            tokens.keys.current(tx, "EdDSA", origin.now)
+    assert (refusal.value.error, refusal.value.status) == ("temporarily_unavailable", 503)
+    assert caplog.text.count(f"do not open, and the others go on without them: {kids['EdDSA']}") == 1
+    assert events().count(("decryption.failed", None)) == 0, "what only looks writes nothing"
+    (new,) = ensured(tokens, origin)
+    assert current(tokens, origin, "EdDSA") == new
+    assert ensured(tokens, origin) == []
+    assert events().count(("decryption.failed", None)) == 1
+
+
+def test_another_key_of_the_algorithm_signs_in_place_of_one_that_does_not_open(
+    tokens: Tokens, worker: Tokens, origin: Origin, events: Events
+) -> None:
+    (old,) = ensured(tokens, origin)
+    assert published(worker, origin) == [old]
+    new = rotated(tokens, origin)
+    spoil(tokens, new, "altered")
+    moment = later(origin, PUBLISH_SECONDS)
+    assert current(worker, moment) == old
+    assert published(worker, moment) == [old]
+    for seconds in (RELOAD_SECONDS, 2 * RELOAD_SECONDS):
+        assert published(worker, later(moment, seconds)) == [old]
+        assert events().count(("decryption.failed", None)) == 1, "a server that runs puts it on record, once an hour"
+
+
+def test_a_key_in_memory_goes_on_when_its_row_is_damaged_and_retires_in_time(tokens: Tokens, origin: Origin) -> None:
+    (old,) = ensured(tokens, origin)
+    assert published(tokens, origin) == [old]
+    new = rotated(Tokens(tokens.engine, tokens.keyring), origin)
+    spoil(tokens, old, "altered")
+    soon, over = later(origin, RELOAD_SECONDS), later(origin, PUBLISH_SECONDS + RETIRE_SECONDS)
+    assert current(tokens, soon) == old
+    assert set(published(tokens, soon)) == {old, new}
+    assert published(tokens, over) == [new]
+
+
+def test_where_none_opens_no_new_one_is_made_unless_the_old_ones_are_given_up(tokens: Tokens, origin: Origin) -> None:
+    """The master keys are another database's then, and nothing must be sealed with them."""
+    ensured(tokens, origin)
+    stranger = Tokens(tokens.engine, Keyring(b"h" * 32, [("other", secrets.token_bytes(32))]))
+    with stranger.transaction() as tx:
+        with pytest.raises(DecryptionFailed):
+            stranger.keys.ensure(tx, origin.now)
+        with pytest.raises(DecryptionFailed):
+            stranger.keys.rotate(tx, origin)
+    assert len(tokens.rows(KeyRow)) == 1
+    new = rotated(stranger, origin, revoke=True)
+    assert published(stranger, origin) == [new]
+
+
+def test_the_public_part_follows_from_the_private_one(tokens: Tokens, origin: Origin) -> None:
+    (kid,) = ensured(tokens, origin)
+    theirs = generate_key("ES256").as_dict(private=False)
+    tokens.set(KeyRow, kid, public_jwk={**theirs, "kid": kid, "use": "sig", "alg": "ES256"})
+    fresh = Tokens(tokens.engine, tokens.keyring)
+    with fresh.transaction() as tx:
+        (shown,) = json.loads(fresh.keys.jwks(tx, origin.now).body)["keys"]
+    assert shown["x"] != theirs["x"]
 
 
 def test_two_workers_that_start_together_agree_on_the_key_that_signs(
