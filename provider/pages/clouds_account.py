@@ -32,7 +32,8 @@ def show(account_id: str) -> Response:
 def make_primary(account_id: str) -> Response:
     account, problems = own_account(account_id), forms.Problems()
     try:
-        current.services().cloud_accounts.make_primary(current.tx(), current.origin(), account)
+        if not account.is_primary:  # the same form sent twice does it once
+            current.services().cloud_accounts.make_primary(current.tx(), current.origin(), account)
     except ChangedMeanwhile:
         problems.add("", clouds_words.changed_meanwhile())
     except SecretUnreadable:
