@@ -203,7 +203,7 @@ class Services:
             concurrency=settings.argon2_concurrency,
             min_length=settings.password_min_length,
         )
-        self.totp = Totp(keyring, self.audit, self.remembered_devices)
+        self.totp = Totp(self.sealed_values, self.audit, self.remembered_devices)
         self.recovery_codes = RecoveryCodes(self.passwords, self.audit, keyring)
         self.second_factor_rule = SecondFactorRule(
             self.users,
@@ -291,7 +291,7 @@ class Services:
             site=settings.origin,
         )
         self.forgotten_passwords = ForgottenPasswords(
-            self.users, self.new_passwords, self.reset_links, self.rate_limits, self.audit, keyring
+            self.users, self.new_passwords, self.reset_links, self.rate_limits, self.audit, self.sealed_values
         )
         self.renaming = Renaming(self.users, self.alerts, self.audit)
         self.address_changes = AddressChanges(
@@ -334,7 +334,7 @@ class Services:
         self.cloud_tests = CloudTests(self.cloud_credentials, self.rate_limits, self.audit)
         self.activity = Activity(days=settings.audit_days)
         self.data_exports = DataExports(
-            keyring, self.audit, self.users, self.mail, page=f"{settings.origin}/account/data"
+            self.sealed_values, self.audit, self.users, self.mail, page=f"{settings.origin}/account/data"
         )
         self.setup_links = SetupLinks(keyring, self.audit, self.users, settings.setup_link_seconds)
         self.closing = Closing(self.users, self.user_ends, self.alerts, self.audit)

@@ -20,7 +20,8 @@ from provider.accounts.users import Users
 from provider.audit import AuditEvent, AuditRecorder
 from provider.deliveries.mail import Mail
 from provider.protocol.messages import Origin
-from provider.security.crypto import DecryptionFailed, Keyring
+from provider.sealed_values import SealedValues
+from provider.security.crypto import DecryptionFailed
 from provider.security.sealed_columns import DATA_EXPORT
 
 log = logging.getLogger("mcp_core.exports")
@@ -58,8 +59,8 @@ class Export:
 class DataExports:
     """``page`` is the address of the page that has the archive."""
 
-    def __init__(self, keyring: Keyring, audit: AuditRecorder, users: Users, mail: Mail, *, page: str) -> None:
-        self._keyring = keyring
+    def __init__(self, sealed: SealedValues, audit: AuditRecorder, users: Users, mail: Mail, *, page: str) -> None:
+        self._sealed = sealed
         self._audit = audit
         self._users = users
         self._mail = mail
@@ -94,18 +95,21 @@ class DataExports:
         return Export(row["id"], row["created_at"], row["made_at"], row["expires_at"], has_failed, is_old)
 
     def content(self, tx: Transaction, origin: Origin, user_id: str, export_id: str) -> bytes | None:
-        """The archive as JSON, for its owner. None for another's, one that is over and one that is not made yet."""
+        """The archive as JSON, for its owner. None for another's, one that is over and one that is not made yet.
+
+        Raises ``DecryptionFailed`` for one that does not open: it is as if it could not be made, and may be asked for again.
+        """
         mine = (_TABLE.c.id == export_id, _TABLE.c.user_id == user_id, _TABLE.c.expires_at > origin.now)
         sealed = tx.execute(select(_TABLE.c.content_encrypted).where(*mine)).scalar()
         if sealed is None:
             return None
         try:
-            content = zlib.decompress(self._keyring.decrypt(sealed, DATA_EXPORT.context(export_id, owner=user_id)))
+            opened = self._sealed.open(tx, origin, DATA_EXPORT, export_id, sealed, user_id=user_id, owner=user_id)
         except DecryptionFailed:
-            self._audit.record(tx, AuditEvent.DECRYPTION_FAILED, origin, user_id=user_id, resource_type="data_exports")
-            return None
+            tx.execute(update(ExportRow).where(*mine).values(made_at=None))
+            raise
         self._audit.record(tx, AuditEvent.DATA_DOWNLOADED, origin, user_id=user_id, resource_type="data_exports")
-        return content
+        return zlib.decompress(opened)
 
     def make_due(self, tx: Transaction, now: datetime.datetime, limit: int = MOST_AT_ONCE) -> int:
         """Makes archives that were asked for, each in a transaction of its own. Returns how many.
@@ -146,7 +150,7 @@ class DataExports:
             log.error("an archive is too large [%s]", export_id)
             tx.execute(update(ExportRow).where(*is_open).values(next_attempt_at=None))
             return
-        sealed = self._keyring.encrypt(content, DATA_EXPORT.context(export_id, owner=user_id))
+        sealed = self._sealed.seal(DATA_EXPORT, export_id, content, owner=user_id)
         values = {"content_encrypted": sealed, "made_at": now, "next_attempt_at": None, "expires_at": now + KEPT}
         if tx.execute(update(ExportRow).where(*is_open).values(values)).rowcount == 1:
             write_to(self._mail, tx, Origin.of_server(now), user, "data_ready", {"page": self._page})

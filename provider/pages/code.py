@@ -8,9 +8,9 @@ from werkzeug.wrappers import Response
 
 from provider.accounts.users import User
 from provider.pages import passkey_forms, waiting
-from provider.pages.refusals import codes_closed, throttled, wrong_code
+from provider.pages.refusals import codes_not_taken, throttled, wrong_code
 from provider.pages.signing_in import by_passkey, sign_in, sign_in_by_passkey, start_again
-from provider.sign_in.attempts import CodesClosed, Throttled
+from provider.sign_in.attempts import CodesNotTaken, Throttled
 from provider.sign_in.login import StepExpired, WrongCode
 from provider.web import cookies, current, forms, locale
 from provider.web.rendering import render
@@ -58,8 +58,8 @@ def check_code() -> Response:
     except WrongCode:
         problems.add("code", wrong_code(is_recovery_code=_uses_recovery_code()))
         return _code_page(problems, user)
-    except CodesClosed:
-        problems.add("", codes_closed())
+    except CodesNotTaken as refusal:
+        problems.add("", codes_not_taken(refusal))
         return _code_page(problems, user)
     except Throttled as refusal:
         return throttled(refusal.until, problems, lambda: _code_page(problems, user))

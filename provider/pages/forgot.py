@@ -10,9 +10,9 @@ from provider.accounts.mailed_links import LinkOver
 from provider.accounts.users import User
 from provider.pages import passkey_forms, waiting
 from provider.pages.mailed_links import link_over
-from provider.pages.refusals import codes_closed, throttled
+from provider.pages.refusals import codes_not_taken, throttled
 from provider.pages.words import weak_password
-from provider.sign_in.attempts import CodesClosed, Throttled
+from provider.sign_in.attempts import CodesNotTaken, Throttled
 from provider.sign_in.login import WrongCode
 from provider.sign_in.new_passwords import PasswordIsAnother
 from provider.sign_in.passkey_challenges import ChallengeOver
@@ -88,8 +88,8 @@ def reset(token: str) -> Response:
         problems.add("passkey", passkey_forms.wrong_passkey())
     except ChallengeOver:
         problems.add("passkey", passkey_forms.took_too_long())
-    except CodesClosed:
-        problems.add("code", codes_closed())
+    except CodesNotTaken as refusal:
+        problems.add("code", codes_not_taken(refusal))
     except WeakPassword as weakness:
         problems.add("password", weak_password(weakness, services.new_passwords.shortest(user)))
     except (LinkOver, PasswordIsAnother):

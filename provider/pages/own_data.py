@@ -6,6 +6,7 @@ from flask import Blueprint
 from werkzeug.wrappers import Response
 
 from provider.accounts.data_exports import AskedTooSoon
+from provider.security.crypto import DecryptionFailed
 from provider.web import current, error_pages
 from provider.web.guards import here, signed_in_only
 from provider.web.rendering import render, see_other
@@ -36,9 +37,15 @@ def ask() -> Response:
 @pages.get(f"{_PAGE}/<export_id>")
 @signed_in_only("data", recently=True)
 def download(export_id: str) -> Response:
-    """The archive as a file. Another's, one that is over and one that is not ready look alike."""
+    """The archive as a file. Another's, one that is over and one that is not ready look alike.
+
+    Where it does not open, the page says that it could not be made, and offers to make another.
+    """
     exports = current.services().data_exports
-    content = exports.content(current.tx(), current.origin(), here().user.id, export_id[:64])
+    try:
+        content = exports.content(current.tx(), current.origin(), here().user.id, export_id[:64])
+    except DecryptionFailed:
+        return see_other(_PAGE)
     if content is None:
         return error_pages.show(404)
     response = Response(content, mimetype="application/json")

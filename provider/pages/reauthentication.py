@@ -11,10 +11,10 @@ from werkzeug.wrappers import Response
 
 from provider.accounts.users import User
 from provider.pages import passkey_forms, waiting
-from provider.pages.refusals import codes_closed, throttled, wrong_code
+from provider.pages.refusals import codes_not_taken, throttled, wrong_code
 from provider.pages.signing_in import by_passkey
 from provider.sign_in.assurance import together
-from provider.sign_in.attempts import CodesClosed, Throttled
+from provider.sign_in.attempts import CodesNotTaken, Throttled
 from provider.sign_in.consecutive_failures import Way
 from provider.sign_in.login import WrongCode, WrongCredentials
 from provider.sign_in.proofs import Proof, proofs_of
@@ -65,8 +65,8 @@ def check() -> Response:
         problems.add("password", _("Wrong password."))
     except WrongCode:
         problems.add("code", wrong_code(is_recovery_code=False))
-    except CodesClosed:
-        problems.add("code", codes_closed())
+    except CodesNotTaken as refusal:
+        problems.add("code", codes_not_taken(refusal))
     except Throttled as refusal:
         return throttled(refusal.until, problems, lambda: _page(problems, user))
     return _page(problems, user) if problems else confirmed(amr)

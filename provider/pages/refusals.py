@@ -8,6 +8,7 @@ from collections.abc import Callable
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
+from provider.sign_in.attempts import CodesNotTaken, CodesUnreadable
 from provider.sign_in.consecutive_failures import MOST
 from provider.web import current, forms
 from provider.web.times import clock_time
@@ -19,14 +20,23 @@ def wrong_code(*, is_recovery_code: bool) -> str:
     return str(_("That code didn't work. Codes change every 30 seconds; check your phone's clock."))
 
 
-def codes_closed() -> str:
+def codes_not_taken(refusal: CodesNotTaken) -> str:
     """Why no code is taken here, and what is."""
+    service = current.settings().service_name
+    if isinstance(refusal, CodesUnreadable):
+        return str(
+            _(
+                "Codes from the app can't be checked at the moment. The mistake is not yours. Use a recovery code, or ask "
+                "the people who run %(service)s.",
+                service=service,
+            )
+        )
     return str(
         _(
             "%(count)d wrong codes in a row were entered, so codes from the app are not accepted here any more. Use a "
             "recovery code, or a device where you have signed in before, or ask the people who run %(service)s.",
             count=MOST,
-            service=current.settings().service_name,
+            service=service,
         )
     )
 

@@ -15,11 +15,11 @@ from markupsafe import Markup
 from werkzeug.wrappers import Response
 
 from provider.pages import passkey_forms, waiting
-from provider.pages.refusals import codes_closed, throttled, wrong_code
+from provider.pages.refusals import codes_not_taken, throttled, wrong_code
 from provider.pages.words import noticed
 from provider.security.crypto import new_secret
 from provider.sign_in.assurance import together
-from provider.sign_in.attempts import CodesClosed, Throttled
+from provider.sign_in.attempts import CodesNotTaken, Throttled
 from provider.sign_in.login import WrongCode
 from provider.web import cookies, current, forms
 from provider.web.guards import here, is_recent, signed_in_only
@@ -119,7 +119,7 @@ def _refuse_undemanded() -> Response | None:
 def _begin(page: str) -> Response:
     """A secret for this session to confirm, the same one when asked again. Nothing is turned on by it."""
     known, totp, tx = here(), current.services().totp, current.tx()
-    if not known.user.two_factor_enabled and totp.pending_secret(tx, known.session) is None:
+    if not known.user.two_factor_enabled and totp.pending_secret(tx, current.origin(), known.session) is None:
         totp.begin(tx, known.session)
     return see_other(page)
 
@@ -163,8 +163,8 @@ def _with_code(action: str) -> Response:
     except WrongCode:
         problems.add(field, wrong_code(is_recovery_code=False))
         return _page(problems)
-    except CodesClosed:
-        problems.add(field, codes_closed())
+    except CodesNotTaken as refusal:
+        problems.add(field, codes_not_taken(refusal))
         return _page(problems)
     except Throttled as refusal:
         return throttled(refusal.until, problems, lambda: _page(problems))
@@ -210,7 +210,7 @@ def _page(problems: forms.Problems, *, demanded: bool = False) -> Response:
     known, services, tx = here(), current.services(), current.tx()
     secret = None
     if not known.user.two_factor_enabled and is_recent():
-        secret = services.totp.pending_secret(tx, known.session)
+        secret = services.totp.pending_secret(tx, current.origin(), known.session)
     return render(
         "second_factor/page.html",
         status=400 if problems else 200,

@@ -40,7 +40,15 @@ class Throttled(Exception):
         self.until = until
 
 
-class CodesClosed(Exception):
+class CodesNotTaken(Exception):
+    """No code from the app is taken, right or wrong. Recovery codes and passkeys are."""
+
+
+class CodesUnreadable(CodesNotTaken):
+    """The secret that codes are checked with does not open. An operator has to look: it is on record."""
+
+
+class CodesClosed(CodesNotTaken):
     """A hundred wrong codes came in a row: none is taken, until a recovery code, a known device or an operator opens it."""
 
 

@@ -14,7 +14,8 @@ from provider.accounts.mailed_links import MailedLinks
 from provider.accounts.users import User, Users
 from provider.audit import AuditEvent, AuditRecorder, printable
 from provider.protocol.messages import Origin
-from provider.security.crypto import DecryptionFailed, Keyring
+from provider.sealed_values import SealedValues
+from provider.security.crypto import DecryptionFailed
 from provider.security.rate_limit import Limit, RateLimiter
 from provider.security.sealed_columns import RESET_NAME
 from provider.sign_in.new_passwords import LETTERS_PER_ACCOUNT, EndedByPassword, How, NewPasswords
@@ -38,14 +39,14 @@ class ForgottenPasswords:
         links: MailedLinks,
         rate_limits: RateLimiter,
         audit: AuditRecorder,
-        keyring: Keyring,
+        sealed: SealedValues,
     ) -> None:
         self._users = users
         self._new_passwords = new_passwords
         self._links = links
         self._rate_limits = rate_limits
         self._audit = audit
-        self._keyring = keyring
+        self._sealed = sealed
 
     def ask(self, tx: Transaction, origin: Origin, login_name: str, language: str) -> None:
         """Keeps a request for a link to a new password. Too many of them are dropped without a word."""
@@ -57,7 +58,7 @@ class ForgottenPasswords:
         request_id = new_id(origin.now)
         row = {
             "id": request_id,
-            "login_name_encrypted": self._keyring.encrypt(login_name[:255].encode(), RESET_NAME.context(request_id)),
+            "login_name_encrypted": self._sealed.seal(RESET_NAME, request_id, login_name[:255].encode()),
             "language": language,
             "ip_address": printable(origin.source, 45),
             "user_agent": printable(origin.user_agent, 512, ascii_only=False),
@@ -74,15 +75,16 @@ class ForgottenPasswords:
     def answer(self, tx: Transaction, now: datetime.datetime, request_id: str) -> bool:
         """Answers one request: by a letter to its user, or not at all. True for one caller only.
 
-        Disabled users get none, nor does an address that waits to be confirmed, and nobody more than five letters a day.
+        Disabled users get none, nor does an address that waits to be confirmed, and nobody more than five letters a day. A
+        request that does not open gets none, and is on record.
         """
         row = tx.execute(select(_TABLE).where(_TABLE.c.id == request_id)).mappings().first()
         if row is None or tx.execute(delete(ResetRequest).where(_TABLE.c.id == request_id)).rowcount != 1:
             return False
         origin = Origin(row["ip_address"] or "", row["user_agent"] or "", row["request_id"] or "", now)
         try:
-            name = self._keyring.decrypt(row["login_name_encrypted"], RESET_NAME.context(request_id)).decode()
-        except DecryptionFailed:  # its key is gone
+            name = self._sealed.open(tx, origin, RESET_NAME, request_id, row["login_name_encrypted"]).decode()
+        except DecryptionFailed:
             return True
         user = self._users.find_by_login(tx, name)
         if user is None or not user.is_active or user.is_unconfirmed or now - row["created_at"] > KEPT:

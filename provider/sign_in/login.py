@@ -16,7 +16,7 @@ from provider.accounts.users import User, Users
 from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.messages import Origin
 from provider.security.crypto import Keyring, constant_time_equal, is_secret, new_secret
-from provider.sign_in.attempts import Attempts
+from provider.sign_in.attempts import Attempts, CodesUnreadable
 from provider.sign_in.hashing import HashingBusy
 from provider.sign_in.passwords import Passwords
 from provider.sign_in.recovery_codes import RecoveryCodes, is_recovery_code
@@ -187,7 +187,7 @@ class Login:
         """Checks one code of a user whose password was right: its methods, and the recovery codes left if it was one.
 
         A recovery code is hashed outside of the transaction, and its use is told by mail. Raises ``WrongCode``,
-        ``Throttled``, ``CodesClosed``, ``HashingBusy``.
+        ``Throttled``, ``CodesNotTaken``, ``HashingBusy``.
         """
         is_spare = is_recovery_code(code)
         attempt = self._attempts.count_code(
@@ -202,6 +202,9 @@ class Login:
         except HashingBusy:
             self._attempts.take_back(tx, origin, attempt)
             tx.commit()
+            raise
+        except CodesUnreadable:  # nobody has guessed
+            self._attempts.take_back(tx, origin, attempt)
             raise
         if not is_right:
             self._attempts.fail(tx, origin, attempt)

@@ -15,8 +15,10 @@ from provider.accounts.users import User
 from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.messages import Origin
 from provider.protocol.text import typed_code
-from provider.security.crypto import DecryptionFailed, Keyring, constant_time_equal
+from provider.sealed_values import SealedValues
+from provider.security.crypto import DecryptionFailed, constant_time_equal
 from provider.security.sealed_columns import TOTP_ENROLMENT, TOTP_SECRET
+from provider.sign_in.attempts import CodesUnreadable
 from provider.sign_in.remembered_devices import RememberedDevices
 from provider.sign_in.sessions import Session
 
@@ -42,24 +44,27 @@ _USE_STEP = (
 class Totp:
     """A secret is stored encrypted: on the session while it is being set up, on the user once a code has proved it."""
 
-    def __init__(self, keyring: Keyring, audit: AuditRecorder, remembered: RememberedDevices) -> None:
-        self._keyring = keyring
+    def __init__(self, sealed: SealedValues, audit: AuditRecorder, remembered: RememberedDevices) -> None:
+        self._sealed = sealed
         self._audit = audit
         self._remembered = remembered
 
     def begin(self, tx: Transaction, session: Session) -> str:
         """A fresh secret of 160 bits (base32), kept with the session until it is confirmed. Changes no sign-in yet."""
         secret = pyotp.random_base32(32)
-        sealed = self._keyring.encrypt(secret.encode(), TOTP_ENROLMENT.context(session.id))
+        sealed = self._sealed.seal(TOTP_ENROLMENT, session.id, secret.encode())
         tx.execute(update(UserSession).where(_SESSIONS.c.id == session.id).values(totp_enrolment_encrypted=sealed))
         return secret
 
-    def pending_secret(self, tx: Transaction, session: Session) -> str | None:
+    def pending_secret(self, tx: Transaction, origin: Origin, session: Session) -> str | None:
+        """What is being set up. None where nothing is, and where it does not open: then it has to begin again."""
         statement = select(_SESSIONS.c.totp_enrolment_encrypted).where(_SESSIONS.c.id == session.id)
         sealed = tx.execute(statement).scalar()
+        if sealed is None:
+            return None
         try:
-            return None if sealed is None else self._open(sealed, TOTP_ENROLMENT.context(session.id))
-        except DecryptionFailed:  # its key is gone: the enrolment has to begin again
+            return self._sealed.open(tx, origin, TOTP_ENROLMENT, session.id, sealed, user_id=session.user_id).decode()
+        except DecryptionFailed:
             return None
 
     def provisioning_uri(self, secret: str, user: User, service_name: str) -> str:
@@ -71,7 +76,7 @@ class Totp:
 
         False as well while there is a second factor: it is never replaced, only removed first.
         """
-        secret = self.pending_secret(tx, session)
+        secret = self.pending_secret(tx, origin, session)
         step = None if secret is None else matching_step(secret, code, origin.now)
         if secret is None or step is None:
             return False
@@ -80,7 +85,7 @@ class Totp:
             .where(_USERS.c.id == user.id, _USERS.c.two_factor_enabled.is_(False))
             .values(
                 two_factor_enabled=True,
-                two_factor_secret=self._keyring.encrypt(secret.encode(), TOTP_SECRET.context(user.id)),
+                two_factor_secret=self._sealed.seal(TOTP_SECRET, user.id, secret.encode()),
                 two_factor_last_step=step,
                 updated_at=origin.now,
             )
@@ -93,15 +98,17 @@ class Totp:
         return True
 
     def verify(self, tx: Transaction, origin: Origin, user_id: str, code: str) -> bool:
-        """Whether the code is right and its step, or a later one, has not been used. True for one caller only."""
+        """Whether the code is right and its step, or a later one, has not been used. True for one caller only.
+
+        Raises ``CodesUnreadable``, of which a record is left.
+        """
         sealed = tx.execute(_FIND_SECRET, {"user_id": user_id}).scalar()
         if sealed is None:
             return False
         try:
-            secret = self._open(sealed, TOTP_SECRET.context(user_id))
+            secret = self._sealed.open(tx, origin, TOTP_SECRET, user_id, sealed, user_id=user_id).decode()
         except DecryptionFailed:
-            self._record(tx, origin, AuditEvent.DECRYPTION_FAILED, user_id)
-            return False
+            raise CodesUnreadable from None
         step = matching_step(secret, code, origin.now)
         return step is not None and tx.execute(_USE_STEP, {"row_id": user_id, "step": step}).rowcount == 1
 
@@ -122,9 +129,6 @@ class Totp:
         self._remembered.forget_all(tx, origin, user_id, "second_factor_changed")
         self._record(tx, origin, AuditEvent.SECOND_FACTOR_REMOVED, user_id, actor)
         return True
-
-    def _open(self, sealed: str, context: dict[str, str]) -> str:
-        return self._keyring.decrypt(sealed, context).decode()
 
     def _record(
         self, tx: Transaction, origin: Origin, event: AuditEvent, user_id: str, actor: str | None = None

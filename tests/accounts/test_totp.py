@@ -14,10 +14,11 @@ from database.models import User as UserRow
 from database.models import UserSession
 from database.transaction import Transaction
 from provider.accounts.users import User
-from provider.audit import AuditRecorder
 from provider.protocol.messages import Origin
+from provider.sealed_values import SealedValues
 from provider.security.crypto import Keyring
 from provider.services import Services
+from provider.sign_in.attempts import CodesUnreadable
 from provider.sign_in.sessions import Session
 from provider.sign_in.totp import Totp, matching_step
 from tests.accounts.conftest import AddUser, Events, later
@@ -53,7 +54,7 @@ def test_a_secret_has_160_bits_and_is_stored_encrypted(
     sealed = tx.execute(select(SESSIONS.c.totp_enrolment_encrypted)).scalar_one()
     assert secret not in sealed
     assert sealed.startswith("v2.")
-    assert services.totp.pending_secret(tx, session) == secret
+    assert services.totp.pending_secret(tx, origin, session) == secret
     assert services.totp.confirm(tx, origin, session, ana, pyotp.TOTP(secret).at(origin.now))
     kept = tx.execute(select(USERS.c.two_factor_secret)).scalar_one()
     assert secret not in kept
@@ -79,7 +80,7 @@ def test_only_a_right_code_confirms(
     assert not is_enabled(services, tx, ana)
     assert services.totp.confirm(tx, origin, session, ana, generator.at(origin.now))
     assert is_enabled(services, tx, ana)
-    assert services.totp.pending_secret(tx, session) is None
+    assert services.totp.pending_secret(tx, origin, session) is None
     assert not services.totp.verify(tx, origin, ana.id, generator.at(origin.now)), "the step of enrolment is used up"
     tx.commit()
     assert [row["user_id"] for row in events("second_factor.enrolled")] == [ana.id]
@@ -101,10 +102,10 @@ def test_a_pending_secret_belongs_to_its_session(
     secret = services.totp.begin(tx, session)
     tx.commit()
     other = new_session(services, origin, ana)
-    assert services.totp.pending_secret(tx, other) is None
+    assert services.totp.pending_secret(tx, origin, other) is None
     sealed = tx.execute(select(SESSIONS.c.totp_enrolment_encrypted).where(SESSIONS.c.id == session.id)).scalar_one()
     tx.execute(update(UserSession).where(SESSIONS.c.id == other.id).values(totp_enrolment_encrypted=sealed))
-    assert services.totp.pending_secret(tx, other) is None, "moved to another row it does not open"
+    assert services.totp.pending_secret(tx, origin, other) is None, "moved to another row it does not open"
     assert not services.totp.confirm(tx, origin, other, ana, pyotp.TOTP(secret).at(origin.now))
 
 
@@ -114,7 +115,7 @@ def test_an_enrolment_ends_those_begun_in_other_sessions(
     other = new_session(services, origin, ana)
     foreign = services.totp.begin(tx, other)
     assert services.totp.confirm(tx, origin, session, ana, pyotp.TOTP(services.totp.begin(tx, session)).at(origin.now))
-    assert services.totp.pending_secret(tx, other) is None
+    assert services.totp.pending_secret(tx, origin, other) is None
     assert not services.totp.confirm(tx, origin, other, ana, pyotp.TOTP(foreign).at(origin.now))
 
 
@@ -200,17 +201,23 @@ def test_a_secret_moved_to_another_user_does_not_open_and_is_recorded(
     with Transaction(engine) as tx:
         sealed = tx.execute(select(USERS.c.two_factor_secret).where(USERS.c.id == ana.id)).scalar_one()
         tx.execute(update(UserRow).where(USERS.c.id == bora.id).values(two_factor_secret=sealed))
-    with Transaction(engine) as tx:
-        assert not services.totp.verify(tx, origin, bora.id, generator.at(origin.now))
-    assert [row["user_id"] for row in events("decryption.failed")] == [bora.id]
+    for _ in range(3):
+        with Transaction(engine) as tx, pytest.raises(CodesUnreadable):
+            services.totp.verify(tx, origin, bora.id, generator.at(origin.now))
+    (record,) = events("decryption.failed")
+    assert (record["user_id"], record["resource_type"], record["resource_id"]) == (bora.id, "users", bora.id)
+    assert record["metadata"]["column"] == "two_factor_secret"
 
 
 def test_a_secret_whose_key_is_gone_lets_nobody_in(
     services: Services, tx: Transaction, origin: Origin, ana: User
 ) -> None:
     generator = enrolled(services, origin, ana)
-    stranger = Totp(Keyring(b"h" * 32, [("test", b"e" * 32)]), AuditRecorder(), services.remembered_devices)
-    assert not stranger.verify(tx, origin, ana.id, generator.at(origin.now))
+    keyring = Keyring(b"h" * 32, [("test", b"e" * 32)])
+    sealed = SealedValues(keyring, services.audit, services.replay)
+    stranger = Totp(sealed, services.audit, services.remembered_devices)
+    with pytest.raises(CodesUnreadable):
+        stranger.verify(tx, origin, ana.id, generator.at(origin.now))
 
 
 def test_taking_it_away_works_once_and_leaves_nothing(

@@ -15,7 +15,7 @@ from database.transaction import Transaction
 from provider.accounts import data_exports
 from provider.accounts.data_exports import MOST_ATTEMPTS, AskedTooSoon
 from provider.accounts.own_data import LEFT_OUT, PARTS, archive
-from provider.security.crypto import SECRET_PATTERN, Keyring
+from provider.security.crypto import SECRET_PATTERN, DecryptionFailed, Keyring
 from tests.letters import letters
 from tests.pages.site import PASSWORD, Account, Site, Visitor
 from tests.pages.test_lock_down import events, with_everything
@@ -126,8 +126,8 @@ def test_it_is_sealed_to_its_row_and_owner(site: Site, ana: Account) -> None:
     with Transaction(site.engine) as tx:
         swapped = update(DataExport).where(TABLE.c.user_id == erin.user.id)
         tx.execute(swapped.values(content_encrypted=sealed[ana.user.id]["content_encrypted"]))
-        content = site.services.data_exports.content(tx, site.by, erin.user.id, sealed[erin.user.id]["id"])
-    assert content is None
+        with pytest.raises(DecryptionFailed):
+            site.services.data_exports.content(tx, site.by, erin.user.id, sealed[erin.user.id]["id"])
     assert events(site, "decryption.failed") == 1
 
 
