@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from flask import Blueprint
+from flask import Blueprint, abort
 from werkzeug.wrappers import Response
 
-from provider.pages import areas, clouds_form, clouds_programs, clouds_trust, clouds_words
+from provider.pages import clouds_form, clouds_programs, clouds_trust, clouds_words
 from provider.pages.activity import uses_of
 from provider.pages.clouds import PAGE, own_account
-from provider.pages.clouds_conditions import Outcome
+from provider.pages.clouds_conditions import Outcome, outcome_of
+from provider.tokens.token_records import AuthorizationGone
 from provider.vault.account import CloudAccount
 from provider.vault.cloud_accounts import ChangedMeanwhile, OwnerNotReady, SecretUnreadable
+from provider.vault.exchanges import EXCHANGES
 from provider.vault.fields import InvalidCloudField
 from provider.web import current, forms, locale
 from provider.web.guards import here, signed_in_only
@@ -43,6 +45,23 @@ def make_primary(account_id: str) -> Response:
     else:
         return see_other(f"{PAGE}/{account.id}", notice="cloud-made-primary")
     return page(account, problems)
+
+
+@pages.post(f"{_PAGE}/test")
+@signed_in_only("clouds", confirmed=True)
+def test(account_id: str) -> Response:
+    account, problems = own_account(account_id), forms.Problems()
+    if not _can_test(account):
+        abort(404)
+    try:
+        tested = current.services().cloud_tests.test(current.tx(), current.origin(), account, here().session.id)
+    except AuthorizationGone:
+        problems.add("", clouds_words.changed_meanwhile())
+    except SecretUnreadable:
+        problems.add("", clouds_words.unreadable())
+    else:
+        return page(own_account(account_id), problems, outcome_of(account, tested.condition, tested.said))
+    return page(own_account(account_id), problems)
 
 
 @pages.get(f"{_PAGE}/change")
@@ -87,6 +106,10 @@ def remove(account_id: str) -> Response:
     return see_other(PAGE, notice="cloud-removed")
 
 
+def _can_test(account: CloudAccount) -> bool:
+    return account.mode == "keyless" and account.provider in EXCHANGES
+
+
 def _kept(account: CloudAccount) -> set[str]:
     """The fields that have a value which no page shows."""
     return {field.name for field in account.fields if field.is_sealed and field.column in account.sealed}
@@ -114,7 +137,7 @@ def page(account: CloudAccount, problems: forms.Problems, tested: Outcome | None
         now=current.now(),
         facts=_facts(account),
         tested=tested,
-        can_test=account.mode == "keyless" and areas.is_there(f"{PAGE}/{account.id}/test"),
+        can_test=_can_test(account),
         in_the_way=clouds_trust.what_is_in_the_way() if account.mode == "keyless" else "",
         setup=clouds_trust.setup_of(account.cloud, account.label, account.shown())
         if account.mode == "keyless"

@@ -103,9 +103,9 @@ class CloudCredentialsGiver:
     def fresh(self, tx: Transaction, origin: Origin, account: CloudAccount, asker: Asker) -> CloudCredentials:
         """Mints a token and exchanges it, whatever is known already. Commits before it asks the cloud.
 
-        Raises ``AuthorizationGone``, ``ExchangeRefused``, ``OAuthError`` (429).
+        How often somebody may ask is the caller's to say. Raises ``AuthorizationGone``, ``ExchangeRefused``,
+        ``DecryptionFailed``.
         """
-        refuse_until(self._rate_limits.hit(tx, EXCHANGES_PER_PERSON, asker.user_id, origin.now), origin.now)
         options = self._options(account)
         token = self._tokens.mint(tx, origin, account, asker, options)
         tx.commit()
@@ -120,6 +120,7 @@ class CloudCredentialsGiver:
             return None
         known = self._cache.get(account, origin.now)
         if known is None:
+            refuse_until(self._rate_limits.hit(tx, EXCHANGES_PER_PERSON, asker.user_id, origin.now), origin.now)
             known = self.fresh(tx, origin, account, asker)
             self._cache.put(account, origin.now, known)
         return known

@@ -9,6 +9,7 @@ from pathlib import Path
 from database.transaction import Transaction
 from provider.accounts.alerts import Alert
 from provider.protocol.client import ClientDetails
+from provider.security.outbound import Answered
 from provider.sign_in.consecutive_failures import Way
 from provider.upkeep.reset_answers import ResetAnswers
 from provider.vault.providers import PROVIDERS
@@ -16,6 +17,7 @@ from tests.browser import Page
 from tests.letters import letters
 from tests.pages.document import Document
 from tests.pages.site import CALLBACK, LOOPBACK, ORIGIN, PASSWORD, SESSION, STEP, Account, Site, Visitor, close
+from tests.vault.cloud_world import ANSWER, ROLE
 
 # Each rule of each page with its methods. A new page is added here and to the walk below.
 ROUTES = {
@@ -35,6 +37,7 @@ ROUTES = {
     "/account/clouds/<account_id>/change": {"GET", "POST"},
     "/account/clouds/<account_id>/primary": {"POST"},
     "/account/clouds/<account_id>/remove": {"GET", "POST"},
+    "/account/clouds/<account_id>/test": {"POST"},
     "/account/clouds/new": {"GET"},
     "/account/clouds/new/<provider>/<mode>": {"GET", "POST"},
     "/account/email": {"GET", "POST"},
@@ -87,6 +90,8 @@ ACCOUNT_PAGES = (
     "/preferences", "/clouds", "/clouds/new",
 )  # fmt: skip
 CLOUD_SECRET = {"access_key_id": "AKIA" + "A" * 16, "secret_access_key": "s" * 40}
+CLOUD_GAVE = Answered(200, ANSWER.format(number=1, until="2026-07-01T13:00:00Z").encode())
+CLOUD_REFUSED = Answered(403, b"<Error><Code>AccessDenied</Code><Message>Not you</Message></Error>")
 HOSTILE = '<script>alert("x")</script><img src=x onerror=alert(1)>\'"&{{7*7}}'
 
 
@@ -382,6 +387,18 @@ def _account(seen: Walk, site: Site, language: str) -> None:
     seen.saw("language", visitor, 303)
 
 
+def answer_in_place_of_clouds(site: Site, answer: Answered) -> None:
+    """Whatever is asked of a cloud from now on gets this."""
+
+    class Out:
+        def ask(self, *_question: object, **_bounds: object) -> Answered:
+            return answer
+
+    with Transaction(site.engine) as tx:
+        site.services.signing_keys.ensure(tx, site.now)
+    site.services.cloud_credentials._outbound = Out()  # type: ignore[assignment]
+
+
 def _clouds(seen: Walk, site: Site, language: str) -> None:
     visitor = Visitor(site, language=language)
     visitor.sign_in(site.account("cleo"))
@@ -395,7 +412,7 @@ def _clouds(seen: Walk, site: Site, language: str) -> None:
     made = []
     for path, fields in (
         ("/account/clouds/new/aws/secret", {**CLOUD_SECRET, "label": "old"}),
-        ("/account/clouds/new/aws/keyless", {"label": "work", "role_arn": "arn:aws:iam::123456789012:role/mcp-core"}),
+        ("/account/clouds/new/aws/keyless", {"label": "work", "role_arn": ROLE}),
     ):
         visitor.post(path, {**fields, "region": HOSTILE})
         seen.saw("cloud, with mistakes", visitor, 400)
@@ -417,6 +434,12 @@ def _clouds(seen: Walk, site: Site, language: str) -> None:
     seen.saw("cloud changed meanwhile, with mistakes", visitor, 400)
     visitor.post(f"{secret}/change", {"version": "1", "region": "eu-central-1"})
     seen.saw("cloud changed", visitor, 303)
+    answer_in_place_of_clouds(site, CLOUD_REFUSED)
+    visitor.post(f"{keyless}/test")
+    seen.saw("cloud tested, refused", visitor)
+    answer_in_place_of_clouds(site, CLOUD_GAVE)
+    visitor.post(f"{keyless}/test")
+    seen.saw("cloud tested, works", visitor)
     visitor.post(f"{keyless}/primary")
     seen.saw("primary cloud", visitor, 303)
     visitor.follow()

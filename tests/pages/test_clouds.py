@@ -16,12 +16,14 @@ from provider.audit import AuditEvent
 from provider.pages import clouds_words
 from provider.pages.clouds_conditions import outcome_of
 from provider.protocol.messages import Origin
+from provider.vault.exchanges import EXCHANGES
 from provider.vault.exchanges.exchange import Condition
 from provider.vault.fields import REASONS, InvalidCloudField
 from provider.vault.providers import PROVIDERS
 from tests.pages.conftest import SiteFactory
-from tests.pages.every_page import CLOUD_SECRET
+from tests.pages.every_page import CLOUD_GAVE, CLOUD_REFUSED, CLOUD_SECRET, answer_in_place_of_clouds
 from tests.pages.site import PASSWORD, SESSION, Account, Site, Visitor
+from tests.vault.samples import fields_of
 
 CLOUDS = "/account/clouds"
 SECRET, KEYLESS = f"{CLOUDS}/new/aws/secret", f"{CLOUDS}/new/aws/keyless"
@@ -344,6 +346,73 @@ def test_every_condition_that_can_fail_has_words_and_something_to_do(
         assert it.said == "its words"
         assert bool(HANGUL.search(it.sentence)) == (language == "ko")
         assert bool(HANGUL.search(it.remedy)) == (language == "ko")
+
+
+# Testing
+
+
+def keyless(visitor: Visitor, label: str = "work") -> str:
+    """Connects AWS without a secret. Returns the path of its page."""
+    visitor.post(KEYLESS, {"label": label, "role_arn": ROLE})
+    assert visitor.page.status == 303, visitor.page.text
+    return visitor.to
+
+
+def test_a_test_says_what_failed_and_what_to_change_then_that_it_works(site: Site, owner: Visitor) -> None:
+    path = keyless(owner)
+    assert "and throws them away" in owner.follow().text
+    answer_in_place_of_clouds(site, CLOUD_REFUSED)
+    page = owner.post(f"{path}/test")
+    assert page.status == 200
+    [alert] = [it for it in owner.document.all("div") if it.get("role") == "alert"]
+    assert "Amazon Web Services did not let this service take the role or account." in alert.text
+    assert ":cloud:work" in alert.text, "the subject that its trust policy has to name"
+    assert "AccessDenied: Not you" in page.text
+    answer_in_place_of_clouds(site, CLOUD_GAVE)
+    page = owner.post(f"{path}/test")
+    [status] = [it for it in owner.document.all("div") if it.get("role") == "status"]
+    assert "It works: Amazon Web Services gave credentials" in status.text
+    for secret in ("ASIA1", "secret-1", "session-1"):
+        assert secret not in page.html
+    assert "The last test worked" in owner.get(path).text
+    answer_in_place_of_clouds(site, CLOUD_REFUSED)
+    owner.post(f"{path}/test")
+    assert "The last test worked" not in owner.get(path).text
+
+
+def test_a_test_too_many_says_to_wait(site: Site, owner: Visitor) -> None:
+    path = keyless(owner)
+    answer_in_place_of_clouds(site, CLOUD_GAVE)
+    for _ in range(20):
+        assert "It works" in owner.post(f"{path}/test").text
+    assert "Wait some minutes, then test again." in owner.post(f"{path}/test").text
+
+
+def test_only_what_is_the_persons_own_and_without_a_secret_is_tested(site: Site, owner: Visitor) -> None:
+    answer_in_place_of_clouds(site, CLOUD_GAVE)
+    path, with_secret = keyless(owner), connect(owner, "old")
+    erin, stranger = Visitor(site), Visitor(site)
+    erin.sign_in(site.account("erin"))
+    before = site.rows()
+    assert owner.post(f"{with_secret}/test").status == 404
+    assert "/test" not in owner.get(with_secret).html
+    assert erin.post(f"{path}/test").status == 404
+    stranger.post(f"{path}/test")
+    assert stranger.to == "/login?to=clouds"
+    assert site.rows() == before
+
+
+def test_what_cannot_be_read_any_more_is_not_tested(
+    site: Site, owner: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(EXCHANGES, "oracle", EXCHANGES["aws"])
+    owner.post(f"{CLOUDS}/new/oracle/keyless", {"label": "ocean", **fields_of("oracle", "keyless")})
+    path = owner.to
+    with Transaction(site.engine) as tx:
+        tx.execute(update(CloudAccount).values(secret_key_encrypted="damaged"))
+    assert "can't be read any more" in owner.post(f"{path}/test").text
+    assert [row for row in rows(site) if "damaged" in row], "as it was"
+    assert len([it for it in site.rows("user_audit_log")["user_audit_log"] if AuditEvent.DECRYPTION_FAILED in it]) == 1
 
 
 # Changing
