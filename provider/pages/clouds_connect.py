@@ -6,7 +6,7 @@ from flask import Blueprint, abort, request
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
-from provider.pages import areas, clouds_form, clouds_trust, clouds_words
+from provider.pages import clouds_form, clouds_trust, clouds_words
 from provider.pages.clouds import PAGE
 from provider.vault.account import CloudAccount
 from provider.vault.cloud_accounts import (
@@ -17,6 +17,7 @@ from provider.vault.cloud_accounts import (
     TooManyAccounts,
     is_label,
 )
+from provider.vault.exchanges import EXCHANGES
 from provider.vault.fields import InvalidCloudField, checked
 from provider.vault.providers import PROVIDERS, CloudProvider
 from provider.vault.providers.cloud import Mode
@@ -122,7 +123,7 @@ def _form(cloud: CloudProvider, mode: Mode, label: str, problems: forms.Problems
         cloud_name=clouds_words.of_cloud(cloud),
         mode=mode,
         label=label,
-        can_test=areas.is_there(f"{PAGE}/account/test"),
+        can_test=mode == "keyless" and cloud.name in EXCHANGES,
         in_the_way=clouds_trust.what_is_in_the_way() if mode == "keyless" else "",
         setup=_setup(cloud, label) if mode == "keyless" else None,
         fields=clouds_form.fields_of(cloud, fields, clouds_form.typed(fields)),

@@ -162,4 +162,5 @@ def _reasons() -> dict[str, str]:
         "fingerprint": _("This is the fingerprint of another key than the one below."),
         "not_https": _("The address has to begin with https://."),
         "issuer_url": _("This means this service itself. Enter what the cloud expects."),
+        "another_cloud": _("This is what another cloud expects. Enter what this one does."),
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import delete, func, insert, select, true, update
 from sqlalchemy.exc import IntegrityError
@@ -21,7 +21,7 @@ from provider.vault.account import CloudAccount, account_of
 from provider.vault.fields import InvalidCloudField
 from provider.vault.primary import PrimaryAccount
 from provider.vault.providers import PROVIDERS
-from provider.vault.providers.cloud import Mode
+from provider.vault.providers.cloud import CloudProvider, Mode
 from provider.vault.sealed_fields import SealedFields
 
 MAX_ACCOUNTS = 50
@@ -64,10 +64,17 @@ class SecretUnreadable(DecryptionFailed):
         self.names = tuple(names)
 
 
+class Audiences(Protocol):
+    """What tokens for clouds may not be for."""
+
+    def fault_of_audience(self, tx: Transaction, provider: str, options: Mapping[str, str]) -> str | None: ...
+
+
 class CloudAccounts:
     """A label is for good: the subject of our tokens has it in it. Who wants another one connects the cloud again."""
 
-    def __init__(self, keyring: Keyring, audit: AuditRecorder) -> None:
+    def __init__(self, keyring: Keyring, audit: AuditRecorder, audiences: Audiences) -> None:
+        self._audiences = audiences
         self._sealed = SealedFields(keyring)
         self._audit = audit
         self._primary = PrimaryAccount(keyring)
@@ -120,6 +127,7 @@ class CloudAccounts:
         if not is_label(label):
             raise InvalidCloudField("label", "form")
         values, secrets = cloud.read(mode, said)
+        self._check_audience(tx, cloud, mode, values)
         self._take_turn(tx, user_id, is_change=True)
         counts = (func.count().label("all"), func.count(_TABLE.c.is_primary).label("primary"))
         known = tx.execute(select(*counts).where(_TABLE.c.user_id == user_id)).mappings().one()
@@ -169,6 +177,7 @@ class CloudAccounts:
             raise ChangedMeanwhile
         kept, damaged = self._sealed.opened(account)
         values, new_secrets = account.cloud.read(account.mode, said, kept)
+        self._check_audience(tx, account.cloud, account.mode, values)
         self._take_turn(tx, account.user_id, is_change=True)
         if damaged:
             self._record_unreadable(tx, origin, account, damaged)
@@ -230,6 +239,12 @@ class CloudAccounts:
         except SecretUnreadable as error:
             self._record_unreadable(tx, origin, account, error.names)
             raise
+
+    def _check_audience(self, tx: Transaction, cloud: CloudProvider, mode: Mode, values: Mapping[str, str]) -> None:
+        fault = self._audiences.fault_of_audience(tx, cloud.name, values) if mode == "keyless" else None
+        if fault is not None:
+            names = [field.name for field in cloud.fields(mode)]
+            raise InvalidCloudField("audience" if "audience" in names else names[0], fault)
 
     def _make_primary(
         self, tx: Transaction, origin: Origin, account: CloudAccount, values: Mapping[str, str], actor: str | None

@@ -11,7 +11,7 @@ from provider.protocol.messages import Origin
 from provider.tokens.authorization import CloudAuthorization
 from provider.tokens.issuer import TokenIssuer
 from provider.vault.account import CloudAccount
-from provider.vault.exchanges import EXCHANGES
+from provider.vault.exchanges import EXCHANGES, CloudExchange
 from provider.vault.exchanges.exchange import Condition, ExchangeRefused
 
 MAX_AUDIENCE = 512
@@ -46,21 +46,24 @@ class CloudTokens:
         """``user:<id>``, or ``user:<id>:cloud:<label>``: what a trust policy names."""
         return subject_of(account.user_id, account.label, account.options.get("subject", ""))
 
-    def check_audience(self, tx: Transaction, provider: str, options: Mapping[str, str]) -> None:
-        """When connecting and when minting: raises ``ExchangeRefused`` for an audience of ours or of another cloud."""
-        audience = EXCHANGES[provider].demands(options).audience
-        is_anothers = any(
-            name != provider and it.audiences is not None and it.audiences.match(audience.strip())
-            for name, it in EXCHANGES.items()
-        )
-        if not audience.strip() or len(audience) > MAX_AUDIENCE or is_anothers or self._own.has(tx, audience):
-            raise ExchangeRefused(Condition.AUDIENCE)
+    def fault_of_audience(self, tx: Transaction, provider: str, options: Mapping[str, str]) -> str | None:
+        """Why these fields may not be connected without a secret: a reason of ``InvalidCloudField``, None where they may."""
+        exchange = EXCHANGES.get(provider)
+        if exchange is None:
+            return None
+        audience = exchange.demands(options).audience
+        others = [it.audiences for name, it in EXCHANGES.items() if name != provider and it.audiences is not None]
+        if not audience.strip() or len(audience) > MAX_AUDIENCE:
+            return "form"
+        if any(pattern.match(audience.strip()) for pattern in others):
+            return "another_cloud"
+        return "issuer_url" if self._own.has(tx, audience) else None
 
     def authorization(
         self, origin: Origin, account: CloudAccount, asker: Asker, options: Mapping[str, str] | None = None
     ) -> CloudAuthorization:
         """What may be given to ``asker`` rests on this. Without ``options`` it is for no token, but for what is kept."""
-        demands = None if options is None else EXCHANGES[account.provider].demands(options)
+        demands = None if options is None else exchange_with(account).demands(options)
         return CloudAuthorization(
             user_id=asker.user_id,
             account_id=account.id,
@@ -78,13 +81,25 @@ class CloudTokens:
     def mint(
         self, tx: Transaction, origin: Origin, account: CloudAccount, asker: Asker, options: Mapping[str, str]
     ) -> str:
-        """A token for the account's cloud, recorded. Raises ``ExchangeRefused`` (audience), ``AuthorizationGone``."""
-        self.check_audience(tx, account.provider, options)
+        """A token for the account's cloud, recorded. Raises ``ExchangeRefused``, ``AuthorizationGone``.
+
+        The audience is looked at again: there may be another API of this name by now.
+        """
+        if self.fault_of_audience(tx, account.provider, options) is not None:
+            raise ExchangeRefused(Condition.AUDIENCE)
         authorization = self.authorization(origin, account, asker, options)
         try:
             return self._issuer.cloud_token(tx, authorization, origin.now)
         except LookupError:
             raise ExchangeRefused(Condition.SIGNATURE, "this server does not sign with the algorithm") from None
+
+
+def exchange_with(account: CloudAccount) -> CloudExchange:
+    """How the account's cloud is asked. Raises ``ExchangeRefused`` where this server does not know it."""
+    try:
+        return EXCHANGES[account.provider]
+    except KeyError:
+        raise ExchangeRefused(Condition.OTHER, "this server does not ask this cloud yet") from None
 
 
 def subject_of(user_id: str, label: str, form: str) -> str:

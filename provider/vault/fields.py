@@ -27,6 +27,8 @@ REASONS = (
     "encrypted_key",
     "fingerprint",  # of another key
     "not_https",
+    "issuer_url",  # an audience that means this server, or an API or application of it
+    "another_cloud",  # the audience of another cloud
 )
 
 

@@ -19,11 +19,18 @@ FIELDS = {
 AGO = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=100, hours=1)
 
 
+class AnyAudience:
+    """The terminal makes no tokens."""
+
+    def fault_of_audience(self, *_account: object) -> None:
+        return None
+
+
 def connect(terminal: Terminal, keyring: Keyring, user_id: str, label: str, provider: str, mode: str) -> None:
     """As the page does it, a hundred days ago. The keys are not those of the terminal, which never opens anything."""
     engine = terminal.engine()
     with Transaction(engine) as tx:
-        CloudAccounts(keyring, AuditRecorder()).connect(
+        CloudAccounts(keyring, AuditRecorder(), AnyAudience()).connect(
             *(tx, Origin("192.0.2.10", "pytest", "request-1", AGO), user_id),
             label=label,
             provider=provider,

@@ -22,7 +22,7 @@ from provider.vault.fields import REASONS, InvalidCloudField
 from provider.vault.providers import PROVIDERS
 from tests.pages.conftest import SiteFactory
 from tests.pages.every_page import CLOUD_GAVE, CLOUD_REFUSED, CLOUD_SECRET, answer_in_place_of_clouds
-from tests.pages.site import PASSWORD, SESSION, Account, Site, Visitor
+from tests.pages.site import ORIGIN, PASSWORD, SESSION, Account, Site, Visitor
 from tests.vault.samples import fields_of
 
 CLOUDS = "/account/clouds"
@@ -175,6 +175,15 @@ def test_each_mistake_is_said_at_its_field_and_the_secret_has_to_be_entered_agai
     assert owner.document.by_id("region").get("value") == "x"
     assert owner.document.by_id("secret_access_key").get("value") == ""
     assert "Enter it again: a secret is never sent back." in owner.page.text
+    assert rows(site) == []
+
+
+@pytest.mark.parametrize("audience", [f"{ORIGIN}/oauth", f"{ORIGIN}/anything", "https://reports.example/api/"])
+def test_a_token_for_a_cloud_is_never_one_for_us(site: Site, owner: Visitor, audience: str) -> None:
+    site.resource()
+    owner.post(KEYLESS, {"label": "work", "role_arn": ROLE, "audience": audience})
+    assert owner.page.status == 400
+    assert "This means this service itself." in mistakes(owner)["audience"]
     assert rows(site) == []
 
 
@@ -405,11 +414,11 @@ def test_only_what_is_the_persons_own_and_without_a_secret_is_tested(site: Site,
 def test_what_cannot_be_read_any_more_is_not_tested(
     site: Site, owner: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(EXCHANGES, "oracle", EXCHANGES["aws"])
     owner.post(f"{CLOUDS}/new/oracle/keyless", {"label": "ocean", **fields_of("oracle", "keyless")})
     path = owner.to
     with Transaction(site.engine) as tx:
         tx.execute(update(CloudAccount).values(secret_key_encrypted="damaged"))
+    monkeypatch.setitem(EXCHANGES, "oracle", EXCHANGES["aws"])
     assert "can't be read any more" in owner.post(f"{path}/test").text
     assert [row for row in rows(site) if "damaged" in row], "as it was"
     assert len([it for it in site.rows("user_audit_log")["user_audit_log"] if AuditEvent.DECRYPTION_FAILED in it]) == 1

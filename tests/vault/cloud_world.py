@@ -71,16 +71,19 @@ class CloudWorld:
         world.account = world.connect()
         return world
 
-    def connect(self, label: str = "work", owner: User | None = None, **said: str) -> CloudAccount:
+    def connect(
+        self, label: str = "work", owner: User | None = None, provider: str = "aws", **said: str
+    ) -> CloudAccount:
+        usual = {"role_arn": ROLE, "region": "eu-central-1"} if provider == "aws" else {}
         with self.provider.begin() as tx:
             return self.provider.services.cloud_accounts.connect(
                 tx,
                 self.provider.origin,
                 (owner or self.ada).id,
                 label=label,
-                provider="aws",
+                provider=provider,
                 mode="keyless",
-                said={"role_arn": ROLE, "region": "eu-central-1", **said},
+                said={**usual, **said},
             )
 
     def application(self, user: User | None = None, resource: str | None = None) -> tuple[Asker, KnownClient, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
 
@@ -11,9 +11,12 @@ from database.models import Client, CloudAccount, GrantRecord, IssuedToken, User
 from provider.tokens.cloud_records import OUR_PAGES
 from provider.tokens.token_records import AuthorizationGone
 from provider.vault.cloud_tokens import Asker
-from provider.vault.exchanges.exchange import Condition, ExchangeRefused
+from provider.vault.exchanges import EXCHANGES
+from provider.vault.exchanges.exchange import CloudCredentials, Condition, ExchangeRefused, TokenDemands
+from provider.vault.fields import InvalidCloudField
 from tests.endpoints.provider import claims_of, header_of
 from tests.vault.cloud_world import CloudWorld
+from tests.vault.samples import fields_of
 
 Way = Callable[[CloudWorld], Asker]
 WAYS: dict[str, Way] = {
@@ -163,29 +166,72 @@ def test_no_endpoint_of_ours_takes_it(world: CloudWorld, way: Way) -> None:
     assert provider.post(f"{provider.path}/token", asserted).status == 401
 
 
-@pytest.mark.parametrize(
-    "audience",
-    [
-        "http://localhost:8000/oauth", "HTTP://LOCALHOST:8000/oauth/", "http://localhost:8000/oauth/token",
-        "http://localhost:8000", "localhost:8000/oauth", "https://localhost:8000/oauth", "http://x@localhost:8000/oauth",
-        "https://api.example.com/mcp", "https://api.example.com/mcp/", "HTTPS://API.example.com:443/mcp",
-        "https://api.example.com/MCP", "urn:example:api", "URN:example:api", "urn:example:API", "the client", " sts.x ",
-        "x" * 513,
-    ],
-)  # fmt: skip
-def test_an_audience_of_ours_or_of_another_cloud_is_refused(sqlite_world: CloudWorld, audience: str) -> None:
+OURS = [
+    "http://localhost:8000/oauth", "HTTP://LOCALHOST:8000/oauth/", "http://localhost:8000/oauth/token",
+    "http://localhost:8000", "localhost:8000/oauth", "https://localhost:8000/oauth", "http://x@localhost:8000/oauth",
+    "https://api.example.com/mcp", "https://api.example.com/mcp/", "HTTPS://API.example.com:443/mcp",
+    "https://api.example.com/MCP", "urn:example:api", "URN:example:api", "urn:example:API", "the client",
+]  # fmt: skip
+FAULTS = {
+    **dict.fromkeys(OURS, "issuer_url"),
+    "sts.amazonaws.com": "another_cloud",
+    "STS.amazonaws.com ": "another_cloud",
+    "x" * 513: "form",
+    "  ": "form",
+}
+
+
+class AnyAudience:
+    """Another cloud, where people choose what tokens are for."""
+
+    audiences = None
+
+    def demands(self, options: Mapping[str, str]) -> TokenDemands:
+        return TokenDemands(options["audience"])
+
+    def exchange(self, *_asked: object) -> CloudCredentials:
+        return CloudCredentials({}, None)
+
+
+@pytest.mark.parametrize("audience", FAULTS)
+def test_an_audience_of_ours_or_of_another_cloud_is_neither_connected_nor_minted_for(
+    sqlite_world: CloudWorld, monkeypatch: pytest.MonkeyPatch, audience: str
+) -> None:
+    monkeypatch.setitem(EXCHANGES, "other", AnyAudience())
     provider, services = sqlite_world.provider, sqlite_world.provider.services
+    account = sqlite_world.connect("any", provider="other", **fields_of("other", "keyless"))
     provider.resource()
     provider.resource("urn:example:api", name="Other")
-    named = provider.client().client_id if audience == "the client" else audience
+    said = {**account.options, "audience": provider.client().client_id if audience == "the client" else audience}
+    with provider.begin() as tx:
+        assert services.cloud_tokens.fault_of_audience(tx, "other", said) == FAULTS[audience]
+    with provider.begin() as tx, pytest.raises(InvalidCloudField) as wrong:
+        services.cloud_accounts.replace(tx, provider.origin, account, said)
+    assert wrong.value.name == "audience"
     with provider.begin() as tx, pytest.raises(ExchangeRefused) as refused:
-        services.cloud_tokens.check_audience(tx, "aws", {"audience": named})
+        services.cloud_tokens.mint(tx, provider.origin, account, sqlite_world.page(), said)
     assert refused.value.condition is Condition.AUDIENCE
-    with provider.begin() as tx, pytest.raises(ExchangeRefused):
-        services.cloud_tokens.mint(tx, provider.origin, sqlite_world.account, sqlite_world.page(), {"audience": named})
+
+
+def test_an_api_that_is_registered_later_takes_its_name_back(sqlite_world: CloudWorld) -> None:
+    provider = sqlite_world.provider
+    account = sqlite_world.connect("later", audience="https://api.example.com/mcp")
+    assert sqlite_world.mint(sqlite_world.page(), account)
+    provider.resource()
+    with pytest.raises(ExchangeRefused) as refused:
+        sqlite_world.mint(sqlite_world.page(), account)
+    assert refused.value.condition is Condition.AUDIENCE
 
 
 @pytest.mark.parametrize("audience", ["sts.amazonaws.com", "sts.amazonaws.com.cn", "https://cloud.example/x", "minio"])
 def test_an_audience_of_a_cloud_is_taken(sqlite_world: CloudWorld, audience: str) -> None:
-    with sqlite_world.provider.begin() as tx:
-        sqlite_world.provider.services.cloud_tokens.check_audience(tx, "aws", {"audience": audience})
+    account = sqlite_world.connect("fine", audience=audience)
+    assert claims_of(sqlite_world.mint(sqlite_world.page(), account))["aud"] == audience
+
+
+def test_a_cloud_that_is_not_asked_yet_gives_nothing(sqlite_world: CloudWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(EXCHANGES, "aws")
+    asker = sqlite_world.page()
+    for want in ("credentials", "assertion"):
+        with pytest.raises(ExchangeRefused):
+            sqlite_world.give(asker, want=want)

@@ -23,6 +23,7 @@ from tests.vault.samples import (
     key_pem,
     service_account,
 )
+from tests.vault.test_cloud_tokens import FAULTS
 
 ALWAYS_WRONG = ["\0", "가나다", "a\nb c", "１２３４", "٣", "<script>", "../..", "x" * 20_000]
 
@@ -396,4 +397,5 @@ def test_samples_name_every_way() -> None:
 
 def test_every_reason_is_given_somewhere() -> None:
     given = {reason for cases in REFUSED.values() for _, reason in cases} | {reason for _, reason in SERVICE_ACCOUNTS}
-    assert given | {"missing", "unknown", "fingerprint", "again"} == set(REASONS)
+    elsewhere = {"missing", "unknown", "fingerprint", "again", *FAULTS.values()}
+    assert given | elsewhere == set(REASONS)
