@@ -327,7 +327,7 @@ class Services:
             self.alerts,
         )
         self.cloud_tokens = CloudTokens(self.token_issuer, OwnAudiences(settings.issuer, self.resources, self.clients))
-        self.cloud_accounts = CloudAccounts(keyring, self.audit, self.cloud_tokens)
+        self.cloud_accounts = CloudAccounts(self.sealed_values, self.audit, self.cloud_tokens)
         self.cloud_credentials = CloudCredentialsGiver(
             settings.issuer, self.cloud_accounts, self.cloud_tokens, self.outbound, self.rate_limits, self.audit
         )

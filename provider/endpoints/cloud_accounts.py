@@ -82,7 +82,6 @@ class CloudAccountsApi:
         except NotKeyless:
             raise OAuthError("conflict", "This account has no such thing to give.", status=409) from None
         except DecryptionFailed:
-            self._refused(tx, request, known, account, "unreadable", event=AuditEvent.DECRYPTION_FAILED)
             self._refused(tx, request, known, account, "unreadable")
             raise OAuthError(
                 "conflict", "What is kept of this account does not open. Replace it.", status=409
@@ -118,12 +117,10 @@ class CloudAccountsApi:
         known: Caller,
         account: CloudAccount,
         reason: str,
-        *,
-        event: AuditEvent = AuditEvent.CLOUD_CREDENTIALS_REFUSED,
     ) -> None:
         self._services.refusals.record(
             tx,
-            event,
+            AuditEvent.CLOUD_CREDENTIALS_REFUSED,
             request.origin,
             resource_type="cloud_accounts",
             resource_id=account.id,

@@ -1,4 +1,4 @@
-"""One connected cloud, as services and pages see it, and what its sealed values are bound to."""
+"""One connected cloud, as services and pages see it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from database.models import CloudAccount as Row
-from provider.security.sealed_columns import CLOUD_ACCOUNTS
 from provider.vault.fields import SEALED_COLUMNS, CloudField
 from provider.vault.providers import PROVIDERS
 from provider.vault.providers.cloud import CloudProvider, Mode
@@ -71,11 +70,6 @@ class CloudAccount:
 
     def _plain(self, field: CloudField) -> str | None:
         return self.options.get(field.name) if field.column is None else getattr(self, field.column)
-
-
-def context_of(row_id: str, user_id: str, version: int, column: str) -> dict[str, str]:
-    """What a sealed value is bound to."""
-    return CLOUD_ACCOUNTS[column].context(row_id, owner=user_id, version=str(version))
 
 
 def account_of(row: Mapping[Any, Any]) -> CloudAccount:

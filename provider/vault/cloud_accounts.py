@@ -16,7 +16,8 @@ from database.reading import Listed, row_of
 from database.transaction import Transaction
 from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.messages import Origin
-from provider.security.crypto import DecryptionFailed, Keyring
+from provider.sealed_values import SealedValues
+from provider.security.crypto import DecryptionFailed
 from provider.vault.account import CloudAccount, account_of
 from provider.vault.fields import InvalidCloudField
 from provider.vault.primary import PrimaryAccount
@@ -73,11 +74,11 @@ class Audiences(Protocol):
 class CloudAccounts:
     """A label is for good: the subject of our tokens has it in it. Who wants another one connects the cloud again."""
 
-    def __init__(self, keyring: Keyring, audit: AuditRecorder, audiences: Audiences) -> None:
+    def __init__(self, sealed_values: SealedValues, audit: AuditRecorder, audiences: Audiences) -> None:
         self._audiences = audiences
-        self._sealed = SealedFields(keyring)
+        self._sealed = SealedFields(sealed_values)
         self._audit = audit
-        self._primary = PrimaryAccount(keyring)
+        self._primary = PrimaryAccount(sealed_values)
 
     def list(self, tx: Transaction, user_id: str) -> list[CloudAccount]:
         """Those of one person, by label."""
@@ -180,7 +181,7 @@ class CloudAccounts:
         self._check_audience(tx, account.cloud, account.mode, values)
         self._take_turn(tx, account.user_id, is_change=True)
         if damaged:
-            self._record_unreadable(tx, origin, account, damaged)
+            self._sealed.note_unreadable(tx, origin, account, damaged)
         version = account.version + 1
         columns = self._sealed.columns(
             account.cloud, account.mode, values, row_id=account.id, user_id=account.user_id, version=version
@@ -226,19 +227,19 @@ class CloudAccounts:
         return True
 
     def opened(self, account: CloudAccount) -> dict[str, str]:
-        """All fields in clear, by name. Raises ``SecretUnreadable``. Whoever calls this says so in the audit."""
+        """All fields in clear, by name, for who is not the one to put it on record. Raises ``SecretUnreadable``."""
         values, damaged = self._sealed.opened(account)
         if damaged:
-            raise SecretUnreadable(account, damaged)
+            raise SecretUnreadable(account, [field.name for field in damaged])
         return values
 
     def read(self, tx: Transaction, origin: Origin, account: CloudAccount) -> dict[str, str]:
-        """Like ``opened``; that something could not be read is recorded."""
-        try:
-            return self.opened(account)
-        except SecretUnreadable as error:
-            self._record_unreadable(tx, origin, account, error.names)
-            raise
+        """Like ``opened``; what does not open is recorded, once an hour."""
+        values, damaged = self._sealed.opened(account)
+        if damaged:
+            self._sealed.note_unreadable(tx, origin, account, damaged)
+            raise SecretUnreadable(account, [field.name for field in damaged])
+        return values
 
     def _check_audience(self, tx: Transaction, cloud: CloudProvider, mode: Mode, values: Mapping[str, str]) -> None:
         fault = self._audiences.fault_of_audience(tx, cloud.name, values) if mode == "keyless" else None
@@ -274,9 +275,6 @@ class CloudAccounts:
             mine = mine.where(_USERS.c.is_active == true(), _USERS.c.confirm_by.is_(None))
         if tx.execute(mine.values(cloud_provider=_USERS.c.cloud_provider)).rowcount != 1 and is_change:
             raise OwnerNotReady
-
-    def _record_unreadable(self, tx: Transaction, origin: Origin, account: CloudAccount, names: Sequence[str]) -> None:
-        self._changed(tx, origin, AuditEvent.DECRYPTION_FAILED, account, None, outcome="failed", fields=list(names))
 
     def _changed(
         self,

@@ -10,7 +10,6 @@ from database.models import CloudAccount as Row
 from database.transaction import Transaction
 from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.messages import Origin
-from provider.security.crypto import DecryptionFailed
 from provider.security.rate_limit import Limit, RateLimiter
 from provider.vault.account import CloudAccount
 from provider.vault.cloud_tokens import Asker
@@ -52,34 +51,19 @@ class CloudTests:
             tested = Outcome(None)
         except ExchangeRefused as refusal:
             tested = Outcome(refusal.condition, refusal.said)
-        except DecryptionFailed:
-            self._record(tx, AuditEvent.DECRYPTION_FAILED, origin, account, "failed")
-            raise
         known = update(Row).where(_TABLE.c.id == account.id, _TABLE.c.version == account.version)
         tx.execute(known.values(tested_at=origin.now if tested.works else None))
-        outcome, condition = ("ok", None) if tested.condition is None else ("refused", tested.condition.value)
-        self._record(tx, AuditEvent.CLOUD_TESTED, origin, account, outcome, condition=condition)
-        tx.commit()
-        return tested
-
-    def _record(
-        self,
-        tx: Transaction,
-        event: AuditEvent,
-        origin: Origin,
-        account: CloudAccount,
-        outcome: str,
-        **details: str | None,
-    ) -> None:
         self._audit.record(
             tx,
-            event,
+            AuditEvent.CLOUD_TESTED,
             origin,
             user_id=account.user_id,
-            outcome=outcome,
+            outcome="ok" if tested.works else "refused",
             resource_type="cloud_accounts",
             resource_id=account.id,
             label=account.label,
             provider=account.provider,
-            **details,
+            condition=None if tested.condition is None else tested.condition.value,
         )
+        tx.commit()
+        return tested

@@ -105,7 +105,7 @@ class CloudCredentialsGiver:
         How often somebody may ask is the caller's to say. Raises ``AuthorizationGone``, ``ExchangeRefused``,
         ``DecryptionFailed``.
         """
-        options = self._options(account)
+        options = self._options(tx, origin, account)
         token = self._tokens.mint(tx, origin, account, asker, options)
         tx.commit()
         door = GuardedDoor(self._outbound, account.user_id)
@@ -130,14 +130,14 @@ class CloudCredentialsGiver:
         if known is not None:
             return Given(credentials=known.values, expires_at=known.expires_at)
         if account.mode == "secret":
-            return Given(credentials=self._accounts.opened(account))
-        options = self._options(account)
+            return Given(credentials=self._accounts.read(tx, origin, account))
+        options = self._options(tx, origin, account)
         seconds = exchange_with(account).demands(options).seconds
         token = self._tokens.mint(tx, origin, account, asker, options)
         return Given(assertion=token, expires_at=origin.now + datetime.timedelta(seconds=seconds))
 
-    def _options(self, account: CloudAccount) -> dict[str, str]:
-        return {**self._accounts.opened(account), "label": account.label}
+    def _options(self, tx: Transaction, origin: Origin, account: CloudAccount) -> dict[str, str]:
+        return {**self._accounts.read(tx, origin, account), "label": account.label}
 
     def _record_refusal(
         self, tx: Transaction, origin: Origin, account: CloudAccount, asker: Asker, purpose: str, condition: str

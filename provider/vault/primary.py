@@ -10,7 +10,7 @@ from sqlalchemy import update
 
 from database.models import User as UserRow
 from database.transaction import Transaction
-from provider.security.crypto import Keyring
+from provider.sealed_values import SealedValues
 from provider.security.sealed_columns import PRIMARY_CLOUD
 from provider.vault.account import CloudAccount
 from provider.vault.fields import PLAIN_COLUMNS, SEALED_COLUMNS
@@ -20,8 +20,8 @@ _COLUMNS = (*PLAIN_COLUMNS, *SEALED_COLUMNS)
 
 
 class PrimaryAccount:
-    def __init__(self, keyring: Keyring) -> None:
-        self._keyring = keyring
+    def __init__(self, sealed_values: SealedValues) -> None:
+        self._sealed_values = sealed_values
 
     def mirror(self, tx: Transaction, now: datetime.datetime, account: CloudAccount, values: Mapping[str, str]) -> None:
         """Writes ``account`` into its owner's row. ``values`` are all its fields in clear."""
@@ -30,10 +30,9 @@ class PrimaryAccount:
             value = values.get(field.name)
             if field.column is None or value is None:
                 continue
-            sealed = field.is_sealed and self._keyring.encrypt(
-                value.encode(), context_of(account.user_id, field.column)
-            )
-            row[f"cloud_{field.column}"] = sealed or value
+            if field.column in PRIMARY_CLOUD:
+                value = self._sealed_values.seal(PRIMARY_CLOUD[field.column], account.user_id, value.encode())
+            row[f"cloud_{field.column}"] = value
         self._write(tx, now, account.user_id, {**row, "cloud_provider": account.provider})
 
     def clear(self, tx: Transaction, now: datetime.datetime, user_id: str) -> None:
@@ -42,8 +41,3 @@ class PrimaryAccount:
 
     def _write(self, tx: Transaction, now: datetime.datetime, user_id: str, values: Mapping[str, Any]) -> None:
         tx.execute(update(UserRow).where(_TABLE.c.id == user_id).values(**values, updated_at=now))
-
-
-def context_of(user_id: str, column: str) -> dict[str, str]:
-    """What a sealed column of a user is bound to."""
-    return PRIMARY_CLOUD[column].context(user_id)

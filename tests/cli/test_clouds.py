@@ -7,7 +7,9 @@ import datetime
 from database.transaction import Transaction
 from provider.audit import AuditRecorder
 from provider.protocol.messages import Origin
+from provider.sealed_values import SealedValues
 from provider.security.crypto import Keyring
+from provider.security.replay import ReplayGuard
 from provider.vault.cloud_accounts import CloudAccounts
 from tests.cli.conftest import Terminal
 from tests.vault.samples import AWS_KEY_ID, AWS_SECRET, fields_of
@@ -30,7 +32,8 @@ def connect(terminal: Terminal, keyring: Keyring, user_id: str, label: str, prov
     """As the page does it, a hundred days ago. The keys are not those of the terminal, which never opens anything."""
     engine = terminal.engine()
     with Transaction(engine) as tx:
-        CloudAccounts(keyring, AuditRecorder(), AnyAudience()).connect(
+        audit = AuditRecorder()
+        CloudAccounts(SealedValues(keyring, audit, ReplayGuard(keyring)), audit, AnyAudience()).connect(
             *(tx, Origin("192.0.2.10", "pytest", "request-1", AGO), user_id),
             label=label,
             provider=provider,

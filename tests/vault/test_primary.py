@@ -12,8 +12,8 @@ from database.models import User as UserRow
 from database.transaction import Transaction
 from provider.protocol.messages import Origin
 from provider.security.crypto import DecryptionFailed, Keyring
+from provider.security.sealed_columns import PRIMARY_CLOUD
 from provider.services import Services
-from provider.vault.primary import context_of
 from tests.vault.conftest import connected, mirrored, person, services_on
 from tests.vault.samples import EVERY_WAY, fields_of, secret_fields, service_account
 
@@ -91,7 +91,7 @@ def everywhere(request: pytest.FixtureRequest, keyring: Keyring) -> Services:
 def opened(services: Services, user_id: str) -> dict[str, str]:
     """What stands in the columns, with what is sealed opened."""
     return {
-        name: services.keyring.decrypt(value, context_of(user_id, name.removeprefix("cloud_"))).decode()
+        name: services.keyring.decrypt(value, PRIMARY_CLOUD[name.removeprefix("cloud_")].context(user_id)).decode()
         if name in SEALED
         else value
         for name, value in mirrored(services, user_id).items()
