@@ -12,7 +12,6 @@ from provider.pages.clouds_conditions import Outcome, outcome_of
 from provider.tokens.token_records import AuthorizationGone
 from provider.vault.account import CloudAccount
 from provider.vault.cloud_accounts import ChangedMeanwhile, OwnerNotReady, SecretUnreadable
-from provider.vault.exchanges import EXCHANGES
 from provider.vault.fields import InvalidCloudField
 from provider.web import current, forms, locale
 from provider.web.guards import here, signed_in_only
@@ -51,7 +50,7 @@ def make_primary(account_id: str) -> Response:
 @signed_in_only("clouds", confirmed=True)
 def test(account_id: str) -> Response:
     account, problems = own_account(account_id), forms.Problems()
-    if not _can_test(account):
+    if account.mode != "keyless":
         abort(404)
     try:
         tested = current.services().cloud_tests.test(current.tx(), current.origin(), account, here().session.id)
@@ -106,10 +105,6 @@ def remove(account_id: str) -> Response:
     return see_other(PAGE, notice="cloud-removed")
 
 
-def _can_test(account: CloudAccount) -> bool:
-    return account.mode == "keyless" and account.provider in EXCHANGES
-
-
 def _kept(account: CloudAccount) -> set[str]:
     """The fields that have a value which no page shows."""
     return {field.name for field in account.fields if field.is_sealed and field.column in account.sealed}
@@ -137,7 +132,7 @@ def page(account: CloudAccount, problems: forms.Problems, tested: Outcome | None
         now=current.now(),
         facts=_facts(account),
         tested=tested,
-        can_test=_can_test(account),
+        can_test=account.mode == "keyless",
         in_the_way=clouds_trust.what_is_in_the_way() if account.mode == "keyless" else "",
         setup=clouds_trust.setup_of(account.cloud, account.label, account.shown())
         if account.mode == "keyless"

@@ -17,7 +17,6 @@ from provider.vault.cloud_accounts import (
     TooManyAccounts,
     is_label,
 )
-from provider.vault.exchanges import EXCHANGES
 from provider.vault.fields import InvalidCloudField, checked
 from provider.vault.providers import PROVIDERS, CloudProvider
 from provider.vault.providers.cloud import Mode
@@ -123,7 +122,7 @@ def _form(cloud: CloudProvider, mode: Mode, label: str, problems: forms.Problems
         cloud_name=clouds_words.of_cloud(cloud),
         mode=mode,
         label=label,
-        can_test=mode == "keyless" and cloud.name in EXCHANGES,
+        can_test=mode == "keyless",
         in_the_way=clouds_trust.what_is_in_the_way() if mode == "keyless" else "",
         setup=_setup(cloud, label) if mode == "keyless" else None,
         fields=clouds_form.fields_of(cloud, fields, clouds_form.typed(fields)),

@@ -15,9 +15,6 @@ from provider.vault.fields import CloudField, InvalidCloudField
 from provider.vault.providers import CloudProvider
 from provider.web import forms
 
-# What programs may say of a service by its name: nothing that a person would know.
-_NOT_ASKED = ("preset",)
-
 
 @dataclass(frozen=True, slots=True)
 class FormField:
@@ -41,11 +38,7 @@ def fields_of(
     cloud: CloudProvider, fields: Sequence[CloudField], values: Mapping[str, str], kept: Collection[str] = ()
 ) -> list[FormField]:
     """``values`` is what the fields begin with. Those in ``kept`` have a value that is not shown, and may stay empty."""
-    return [
-        _field(cloud, field, values.get(field.name, ""), is_kept=field.name in kept)
-        for field in fields
-        if field.name not in _NOT_ASKED
-    ]
+    return [_field(cloud, field, values.get(field.name, ""), is_kept=field.name in kept) for field in fields]
 
 
 def typed(fields: Sequence[CloudField]) -> dict[str, str]:
@@ -72,5 +65,12 @@ def _field(cloud: CloudProvider, field: CloudField, value: str, *, is_kept: bool
         is_required=field.is_required and not is_kept,
         is_advanced=field.is_advanced,
         is_usual=value in ("", field.default),
-        choices=[(choice, clouds_words.of_choice(choice)) for choice in field.choices],
+        choices=_choices(field),
     )
+
+
+def _choices(field: CloudField) -> list[tuple[str, str]]:
+    """Where nothing has to be chosen, that stands first."""
+    named = [(choice, clouds_words.of_choice(choice)) for choice in field.choices]
+    is_free = bool(named) and not field.is_required and not field.default
+    return [("", str(_("None of these"))), *named] if is_free else named

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from flask_babel import gettext as _
 
-from provider.vault.guides import GUIDES, IssuerProblem, Kind, Trust, audience_of, issuer_problem, subject_of
+from provider.vault.guides import GUIDES, IssuerProblem, Kind, Trust, audience_of, issuer_problem
 from provider.vault.providers import CloudProvider
+from provider.vault.subjects import subject_of
 from provider.web import current
 from provider.web.guards import here
 

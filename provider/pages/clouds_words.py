@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from flask_babel import gettext as _
 
 from provider.vault.fields import CloudField, InvalidCloudField
+from provider.vault.presets import PRESETS
 from provider.vault.providers import CloudProvider
 from provider.vault.providers.cloud import Mode
 
@@ -43,7 +44,8 @@ def of_choice(value: str) -> str:
         "vault-jwt": _("JWT login of Vault and OpenBao"),
         "aws-sts": _("AssumeRoleWithWebIdentity (MinIO and others)"),
     }
-    return str(named.get(value, value))
+    preset = PRESETS.get(value)
+    return preset.title if preset is not None else str(named.get(value, value))
 
 
 def of_label() -> str:
@@ -119,11 +121,13 @@ def _shared() -> dict[str, FieldWords]:
         "subject": FieldWords(
             _("Subject"), _("With the name of the account in it, each account has a subject of its own.")
         ),
-        "subject_form": FieldWords(
-            _("Subject"), _("With the name of the account in it, each account has a subject of its own.")
-        ),
         "role": FieldWords(_("Role"), _("The name of the role that trusts our tokens.")),
-        "preset": FieldWords(_("Service")),
+        "preset": FieldWords(
+            _("Service"), _("If it is one of these, what is known of it is filled in where you leave a field empty.")
+        ),
+        "parameters": FieldWords(
+            _("More parameters"), _("What the service wants beside the token: name=value, with a blank between two.")
+        ),
     }
 
 

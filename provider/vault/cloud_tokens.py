@@ -11,8 +11,9 @@ from provider.protocol.messages import Origin
 from provider.tokens.authorization import CloudAuthorization
 from provider.tokens.issuer import TokenIssuer
 from provider.vault.account import CloudAccount
-from provider.vault.exchanges import EXCHANGES, CloudExchange
+from provider.vault.exchanges import EXCHANGES
 from provider.vault.exchanges.exchange import Condition, ExchangeRefused
+from provider.vault.subjects import subject_of
 
 MAX_AUDIENCE = 512
 
@@ -63,7 +64,7 @@ class CloudTokens:
         self, origin: Origin, account: CloudAccount, asker: Asker, options: Mapping[str, str] | None = None
     ) -> CloudAuthorization:
         """What may be given to ``asker`` rests on this. Without ``options`` it is for no token, but for what is kept."""
-        demands = None if options is None else exchange_with(account).demands(options)
+        demands = None if options is None else EXCHANGES[account.provider].demands(options)
         return CloudAuthorization(
             user_id=asker.user_id,
             account_id=account.id,
@@ -92,16 +93,3 @@ class CloudTokens:
             return self._issuer.cloud_token(tx, authorization, origin.now)
         except LookupError:
             raise ExchangeRefused(Condition.SIGNATURE, "this server does not sign with the algorithm") from None
-
-
-def exchange_with(account: CloudAccount) -> CloudExchange:
-    """How the account's cloud is asked. Raises ``ExchangeRefused`` where this server does not know it."""
-    try:
-        return EXCHANGES[account.provider]
-    except KeyError:
-        raise ExchangeRefused(Condition.OTHER, "this server does not ask this cloud yet") from None
-
-
-def subject_of(user_id: str, label: str, form: str) -> str:
-    """The subject of the form ``user`` or, in all other cases, ``user-and-label``."""
-    return f"user:{user_id}" if form == "user" else f"user:{user_id}:cloud:{label}"

@@ -20,9 +20,10 @@ from provider.tokens.cloud_records import record_use
 from provider.tokens.token_records import AuthorizationGone
 from provider.vault.account import CloudAccount
 from provider.vault.cloud_accounts import CloudAccounts
-from provider.vault.cloud_tokens import Asker, CloudTokens, exchange_with
+from provider.vault.cloud_tokens import Asker, CloudTokens
 from provider.vault.credential_cache import CredentialCache
 from provider.vault.door import GuardedDoor
+from provider.vault.exchanges import EXCHANGES
 from provider.vault.exchanges.exchange import CloudCredentials, ExchangeRefused
 
 Want = Literal["credentials", "assertion"]
@@ -109,7 +110,7 @@ class CloudCredentialsGiver:
         token = self._tokens.mint(tx, origin, account, asker, options)
         tx.commit()
         door = GuardedDoor(self._outbound, account.user_id)
-        return exchange_with(account).exchange(options, token, door, origin.now)
+        return EXCHANGES[account.provider].exchange(options, token, door, origin.now)
 
     def _exchanged(
         self, tx: Transaction, origin: Origin, account: CloudAccount, asker: Asker, want: Want
@@ -132,7 +133,7 @@ class CloudCredentialsGiver:
         if account.mode == "secret":
             return Given(credentials=self._accounts.read(tx, origin, account))
         options = self._options(tx, origin, account)
-        seconds = exchange_with(account).demands(options).seconds
+        seconds = EXCHANGES[account.provider].demands(options).seconds
         token = self._tokens.mint(tx, origin, account, asker, options)
         return Given(assertion=token, expires_at=origin.now + datetime.timedelta(seconds=seconds))
 

@@ -227,11 +227,3 @@ def test_an_api_that_is_registered_later_takes_its_name_back(sqlite_world: Cloud
 def test_an_audience_of_a_cloud_is_taken(sqlite_world: CloudWorld, audience: str) -> None:
     account = sqlite_world.connect("fine", audience=audience)
     assert claims_of(sqlite_world.mint(sqlite_world.page(), account))["aud"] == audience
-
-
-def test_a_cloud_that_is_not_asked_yet_gives_nothing(sqlite_world: CloudWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(EXCHANGES, "aws")
-    asker = sqlite_world.page()
-    for want in ("credentials", "assertion"):
-        with pytest.raises(ExchangeRefused):
-            sqlite_world.give(asker, want=want)

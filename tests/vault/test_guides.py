@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from provider.vault.guides import GUIDES, IssuerProblem, Kind, Trust, audience_of, issuer_problem, subject_of
+from provider.vault.guides import GUIDES, IssuerProblem, Kind, Trust, audience_of, issuer_problem
 from provider.vault.guides.trust import hcl
 from provider.vault.providers import PROVIDERS
+from provider.vault.subjects import subject_of
 
 ISSUER, USER = "https://id.example/oauth", "01900000-0000-7000-8000-000000000000"
 SUBJECT = f"user:{USER}:cloud:work"

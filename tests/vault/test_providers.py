@@ -111,7 +111,8 @@ TAKEN = {
     "other.keyless.protocol": ["token-exchange", "jwt-bearer", "aws-sts"],
     "other.keyless.algorithm": ["RS256", "es256", "EdDSA"],
     "other.keyless.audience": ["https://api.example.com", "vault", "//x"],
-    "other.keyless.preset": ["minio", "kubernetes"],
+    "other.keyless.preset": ["minio", " MinIO "],
+    "other.keyless.parameters": ["tenant=t-1", " a=1   b=2 ", "x.y-z=%20"],
 }
 
 REFUSED = {
@@ -227,7 +228,11 @@ REFUSED = {
     "other.keyless.protocol": [("saml", "choice"), ("token-exchange,jwt-bearer", "choice")],
     "other.keyless.algorithm": [("none", "choice"), ("HS256", "choice"), ("RS512", "choice")],
     "other.keyless.audience": [("a b", "form"), ("한국", "form"), ("x" * 1025, "form")],
-    "other.keyless.preset": [("Min IO", "form"), ("a" * 33, "form")],
+    "other.keyless.preset": [("Min IO", "choice"), ("kubernetes", "choice")],
+    "other.keyless.parameters": [
+        *((text, "form") for text in ("a", "a=", "a=1 a=2", "assertion=x", "audience=x", "a=한")),
+        (" ".join(f"a{number}=1" for number in range(11)), "form"),
+    ],
     "other.keyless.scope": [("x" * 1025, "too_long")],
 }  # fmt: skip
 

@@ -13,6 +13,8 @@ from provider.protocol.sizes import cut
 from provider.protocol.text import one_line, visible
 from provider.vault.exchanges.exchange import Answer, Condition, ExchangeRefused
 
+FORM = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
+JSON = {"Content-Type": "application/json", "Accept": "application/json"}
 MAX_SAID_BYTES = 400
 MAX_XML_DEPTH = 16
 MAX_VALUE_CHARACTERS = 32_768

@@ -11,11 +11,10 @@ import re
 from collections.abc import Mapping
 from urllib.parse import urlencode
 
-from provider.vault.exchanges.answers import Rules, moment, needed, refuse, xml_texts
+from provider.vault.exchanges.answers import FORM, Rules, moment, needed, refuse, xml_texts
 from provider.vault.exchanges.exchange import CloudCredentials, CloudDoor, Condition, TokenDemands
 
 AUDIENCE = "sts.amazonaws.com"
-FORM = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "text/xml"}
 USUAL_SECONDS = "3600"
 MAX_SESSION_NAME = 64
 _DOMAINS = {"aws-cn": "amazonaws.com.cn"}
@@ -44,26 +43,31 @@ class AwsExchange:
     def exchange(
         self, options: Mapping[str, str], token: str, door: CloudDoor, now: datetime.datetime
     ) -> CloudCredentials:
-        region = options.get("region") or _HOME_REGIONS.get(_partition(options["role_arn"]), "us-east-1")
-        asked = {
-            "Action": "AssumeRoleWithWebIdentity",
-            "Version": "2011-06-15",
-            "RoleArn": options["role_arn"],
-            "RoleSessionName": session_name(options),
-            "WebIdentityToken": token,
-            "DurationSeconds": options.get("session_seconds", USUAL_SECONDS),
-        }
-        url = (
-            options.get("endpoint")
-            or f"https://sts.{region}.{_DOMAINS.get(_partition(options['role_arn']), 'amazonaws.com')}/"
-        )
-        answer = door.post(url, urlencode(asked).encode(), FORM)
-        found = xml_texts(answer)
-        if answer.status != 200:
-            refuse(answer, _RULES, found.get("Code"), found.get("Message"))
-        key, secret, session = needed(found, "AccessKeyId", "SecretAccessKey", "SessionToken")
-        values = {"access_key_id": key, "secret_access_key": secret, "session_token": session, "region": region}
-        return CloudCredentials(values, moment(found.get("Expiration"), now))
+        partition = _partition(options["role_arn"])
+        region = options.get("region") or _HOME_REGIONS.get(partition, "us-east-1")
+        endpoint = options.get("endpoint") or f"https://sts.{region}.{_DOMAINS.get(partition, 'amazonaws.com')}/"
+        given = assume_role({**options, "endpoint": endpoint}, token, door, now)
+        return CloudCredentials({**given.values, "region": region}, given.expires_at)
+
+
+def assume_role(options: Mapping[str, str], token: str, door: CloudDoor, now: datetime.datetime) -> CloudCredentials:
+    """Asks ``endpoint`` for the role ``role_arn``, which may be empty where a server finds the role in the token."""
+    asked = {
+        "Action": "AssumeRoleWithWebIdentity",
+        "Version": "2011-06-15",
+        "RoleSessionName": session_name(options),
+        "WebIdentityToken": token,
+        "DurationSeconds": options.get("session_seconds", USUAL_SECONDS),
+    }
+    if options["role_arn"]:
+        asked["RoleArn"] = options["role_arn"]
+    answer = door.post(options["endpoint"], urlencode(asked).encode(), {**FORM, "Accept": "text/xml"})
+    found = xml_texts(answer)
+    if answer.status != 200:
+        refuse(answer, _RULES, found.get("Code"), found.get("Message"))
+    key, secret, session = needed(found, "AccessKeyId", "SecretAccessKey", "SessionToken")
+    values = {"access_key_id": key, "secret_access_key": secret, "session_token": session}
+    return CloudCredentials(values, moment(found.get("Expiration"), now))
 
 
 def session_name(options: Mapping[str, str]) -> str:

@@ -8,7 +8,6 @@ from provider.vault.guides.trust import (
     TrustText,
     audience_of,
     issuer_problem,
-    subject_of,
 )
 
 GUIDES = {
@@ -20,4 +19,4 @@ GUIDES = {
     "other": other.guide,
 }
 
-__all__ = ["GUIDES", "IssuerProblem", "Kind", "Trust", "TrustText", "audience_of", "issuer_problem", "subject_of"]
+__all__ = ["GUIDES", "IssuerProblem", "Kind", "Trust", "TrustText", "audience_of", "issuer_problem"]

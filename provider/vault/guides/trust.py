@@ -84,11 +84,6 @@ def issuer_problem(issuer: str) -> IssuerProblem | None:
     return IssuerProblem.PORT if parts.port not in (None, 443) else None
 
 
-def subject_of(user_id: str, label: str, form: str = "") -> str:
-    """The subject of our tokens: of the form ``user``, or in all other cases of ``user-and-label``."""
-    return f"user:{user_id}" if form == "user" else f"user:{user_id}:cloud:{label}"
-
-
 def audience_of(cloud: CloudProvider, said: Mapping[str, str]) -> str:
     """Who our token is for: as the account says, else as is usual, else what stands for it until it is known."""
     usual = {it.name: it.default for it in cloud.keyless}.get("audience")

@@ -17,6 +17,10 @@ SUBJECT = CloudField(
 )
 
 
+def _as_typed(_mode: Mode, said: Mapping[str, str]) -> Mapping[str, str]:
+    return said
+
+
 def _nothing_more(_mode: Mode, _values: Mapping[str, str]) -> dict[str, str]:
     return {}
 
@@ -26,7 +30,7 @@ class CloudProvider:
     """``name`` is what ``users.cloud_provider`` says. ``keyless`` is empty where the cloud does not take our tokens.
 
     ``derived`` are fields that nobody types: ``derive`` has their values from the others. It raises ``InvalidCloudField``
-    for fields that do not go together.
+    for fields that do not go together. ``prefill`` has what is typed beside what follows from a choice.
     """
 
     name: str
@@ -35,6 +39,7 @@ class CloudProvider:
     keyless: Sequence[CloudField] = ()
     derived: Mapping[Mode, Sequence[CloudField]] = field(default_factory=dict)
     derive: Callable[[Mode, Mapping[str, str]], dict[str, str]] = _nothing_more
+    prefill: Callable[[Mode, Mapping[str, str]], Mapping[str, str]] = _as_typed
 
     def fields(self, mode: Mode) -> Sequence[CloudField]:
         """What is typed, in the order of forms."""
@@ -54,7 +59,7 @@ class CloudProvider:
         """
         fields, kept = self.fields(mode), kept or {}
         stays = {it.name: kept[it.name] for it in fields if it.is_sealed and it.name in kept}
-        values, problems = checked(fields, said, stays)
+        values, problems = checked(fields, self.prefill(mode, said), stays)
         typed = {it.name for it in fields if it.is_secret and it.name in values}
         values = stays | values
         if kept and any(it.aims_secrets and values.get(it.name) != kept.get(it.name) for it in fields):
