@@ -177,10 +177,13 @@ def test_what_succeeds_is_as_documented(world: World) -> None:
         (f"{OWN}/profile", Sent("PATCH", f"{OWN}/profile", headers=[*keyed.items(), ("If-Match", "*")], body=b"{}")),
     ]
     asked, one = json.dumps({"purpose": "a backup"}).encode(), f"{CLOUDS}/{world.cloud_account}"
+    ours = json.dumps({"purpose": "a backup", "want": "assertion"}).encode()
+    keyless = f"{CLOUDS}/{world.keyless_account}"
     succeed += [
         (CLOUDS, Sent("GET", CLOUDS, "label=work", [*own.items()])),
         (f"{CLOUDS}/{{account_id}}", Sent("GET", one, headers=[*own.items()])),
         (f"{CLOUDS}/{{account_id}}/credentials", Sent("POST", f"{one}/credentials", "", [*keyed.items()], asked)),
+        (f"{CLOUDS}/{{account_id}}/credentials", Sent("POST", f"{keyless}/credentials", "", [*keyed.items()], ours)),
     ]
     for path, sent in succeed:
         if "<" in path:

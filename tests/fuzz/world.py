@@ -155,6 +155,10 @@ class World:
         self.cloud_account = services.cloud_accounts.connect(
             tx, origin, self.user.id, label="work", provider="aws", mode="secret", said=said
         ).id
+        trusted = {"role_arn": "arn:aws:iam::123456789012:role/mcp-core"}
+        self.keyless_account = services.cloud_accounts.connect(
+            tx, origin, self.user.id, label="home", provider="aws", mode="keyless", said=trusted
+        ).id
         own = dataclasses.replace(self._authorization(tx, ISSUER), scope=ACCOUNT_SCOPES)
         self.tokens["account"] = services.token_issuer.issue_access_token(tx, own, NOW).token
         for name, resource in (("access", ISSUER), ("api", API)):

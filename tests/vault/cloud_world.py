@@ -61,7 +61,10 @@ class CloudWorld:
 
     @classmethod
     def build(cls, engine: Engine, keyring: Keyring, **settings: Any) -> CloudWorld:
-        provider = Provider.build(engine, keyring, **settings)
+        return cls.of(Provider.build(engine, keyring, **settings))
+
+    @classmethod
+    def of(cls, provider: Provider) -> CloudWorld:
         with provider.begin() as tx:
             provider.services.signing_keys.ensure(tx, provider.clock.now)
         ada = provider.user("ada", is_verified=True)
