@@ -52,9 +52,12 @@ def settings_of(home: Path, **more: str) -> Settings:
     return load_settings({"MCP_HOME": str(home), **more})
 
 
-def fill(engine: Engine, keyring: Keyring, users: int, *, others: int = 3) -> dict[str, str]:
-    """That many users with a TOTP secret, by their ids, and a few letters and archives."""
-    seeds = {f"user-{number:06}": secrets.token_hex(16) for number in range(users)}
+def fill(engine: Engine, keyring: Keyring, users: int, *, others: int = 3, begin: int = 0) -> dict[str, str]:
+    """That many users with a TOTP secret, by their ids, and a few letters and archives.
+
+    ``begin`` is the number of the first one.
+    """
+    seeds = {f"user-{number:06}": secrets.token_hex(16) for number in range(begin, begin + users)}
     with Transaction(engine) as tx:
         rows = [
             {

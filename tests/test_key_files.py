@@ -16,7 +16,7 @@ from database.connection import create_engine_for
 from provider.security.crypto import DecryptionFailed, Keyring
 from provider.services import Services
 from provider.settings import Settings, load_settings
-from provider.start.key_files import has_stored_secrets, key_file_problems, keys_exist, keys_folder, load_keyring
+from provider.start.key_files import has_stored_secrets, keys_exist, keys_folder, load_keyring
 from provider.start.key_texts import KeyFilesError, decode_key, decode_named_keys
 
 RANDOM = bytes.fromhex("8f1c27d3a65be0947d10f2c83e6ab95104cd7f3291e8ba5c60d7f31942abce75")
@@ -146,8 +146,14 @@ def test_one_key_may_be_a_setting_and_the_other_a_file(tmp_path: Path) -> None:
     assert [path.name for path in keys_folder(settings).iterdir()] == ["encryption.keys"]
 
 
+def problem_with(settings: Settings) -> str:
+    with pytest.raises(KeyFilesError) as refusal:
+        load_keyring(settings, may_create=False)
+    return str(refusal.value)
+
+
 def test_nothing_is_made_where_nothing_may_be(settings: Settings) -> None:
-    assert "is missing, and the database is not new" in key_file_problems(settings)[0]
+    assert "is missing, and the database is not new" in problem_with(settings)
     assert not settings.home.exists()
 
 
@@ -156,18 +162,18 @@ def test_nothing_is_made_where_nothing_may_be(settings: Settings) -> None:
 def test_a_file_open_to_others_is_refused(settings: Settings, name: str, mode: int) -> None:
     load_keyring(settings)
     (keys_folder(settings) / name).chmod(mode)
-    assert "is open to other users" in key_file_problems(settings)[0]
+    assert "is open to other users" in problem_with(settings)
 
 
 def test_a_file_that_is_no_text_is_refused(settings: Settings) -> None:
     load_keyring(settings)
     (keys_folder(settings) / "hashing.key").write_bytes(secrets.token_bytes(32) + b"\xff")
-    assert key_file_problems(settings)[0].endswith("hashing.key is not base64")
+    assert problem_with(settings).endswith("hashing.key is not base64")
 
 
 def test_a_folder_in_the_place_of_a_file_is_refused(settings: Settings) -> None:
     (keys_folder(settings) / "hashing.key").mkdir(parents=True)
-    assert "can't be read" in key_file_problems(settings)[0]
+    assert "can't be read" in problem_with(settings)
 
 
 def test_a_file_in_the_place_of_the_folder_is_refused(settings: Settings) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 MOST_SKEW_SECONDS = 5
 LONGEST_WAIT = datetime.timedelta(minutes=10)
 CHECK_SECONDS = 15
+MOST_OPENED = 1000  # of the sealed values of each column; `vault status` opens all
 _MARKS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
 
 
@@ -143,31 +144,41 @@ def _clock(engine: Engine) -> Finding:
 
 def _keys(settings: Settings, engine: Engine) -> Iterator[Finding]:
     from database import Transaction
+    from provider.security import sealed_columns
     from provider.security.crypto import DecryptionFailed
+    from provider.security.rewrapping import Rewrapping
     from provider.services import Services
     from provider.start import key_files
+    from provider.start.key_texts import KeyFilesError
+    from provider.start.ring_report import ring_remarks, ring_report
 
     if not key_files.keys_exist(settings) and not key_files.has_stored_secrets(engine):
         yield Finding("keys", "warn", "not made yet: the first start of the server makes them")
         return
-    problems = key_files.key_file_problems(settings)
-    yield from (Finding("keys", "fail", problem) for problem in problems)
-    if problems:
+    try:
+        keyring = key_files.load_keyring(settings, may_create=False)
+    except KeyFilesError as error:
+        yield Finding("keys", "fail", str(error))
         return
-    services = Services(settings, engine, key_files.load_keyring(settings, may_create=False))
+    services = Services(settings, engine, keyring)
     now = datetime.datetime.now(datetime.UTC)
     with Transaction(engine) as tx:
         try:
-            found = services.signing_keys.list(tx, now)
+            found, unreadable = services.signing_keys.list(tx, now), services.signing_keys.unreadable(tx, now)
         except DecryptionFailed:
             yield Finding("keys", "fail", "the stored signing keys do not open with these key files")
             return
+        for kid in unreadable:
+            text = f"the signing key {kid} does not open: it signs nothing, and what it has signed is refused"
+            yield Finding("keys", "fail", f"{text} ({command('keys rotate')})")
         active = {key.algorithm for key in found if key.activates_at <= now}
         missing = [name for name in settings.algorithms if name not in active]
         if missing:
             yield Finding("keys", "warn", f"no signing key yet for {', '.join(missing)}: the next start makes it")
         else:
             yield Finding("keys", "ok", f"{len(found)} signing keys, key files closed to others")
+        report = ring_report(tx, services, Rewrapping(keyring, sealed_columns.ALL), most_opened=MOST_OPENED)
+        yield from (Finding("vault", *remark) for remark in ring_remarks(report))
         yield from _clients(services, tx)
         yield from _people(services, tx)
         yield from _letters(services, tx, now)

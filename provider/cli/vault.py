@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import re
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,8 +17,8 @@ if TYPE_CHECKING:
     from provider.security.rewrapping import Rewrapping
     from provider.start.rotation import Outcome
 
-_MADE = re.compile(r"k(\d{4})(\d{2})(\d{2})-[0-9a-f]+")
 _BAR_COLUMNS = 40
+MOST_SECRET = 4096
 
 
 @click.group(cls=Group)
@@ -35,13 +34,17 @@ def vault() -> None:
 @as_json
 @click.pass_context
 def status(context: click.Context, *, as_json: bool) -> None:
-    """Show the master keys, where they come from, and how much is under each. Never shows a key.
+    """Show the master keys, where they come from, how much is under each, and what does not open. Never shows a key.
+
+    Every value is opened for that: with many it takes a while. The exit code is 1 when one does not open.
 
     \b
     Example:   mcp-core vault status
     """
+    from provider.start.ring_report import ring_report
+
     with opened() as terminal:
-        report = _status(terminal)
+        report = ring_report(terminal.tx, terminal.services, _rewrapping(terminal), most_opened=sys.maxsize)
     if as_json:
         show_json(report)
     else:
@@ -52,10 +55,10 @@ def status(context: click.Context, *, as_json: bool) -> None:
         for setting in report["settings"]:
             click.echo(f"\n{setting['setting']} is sealed under {setting['key']}: {setting['state']}")
         if report["unreadable"]:
-            click.echo(
-                f"\n{report['unreadable']} values are under a key that is not here (key ?). They stay as they are."
-            )
-        elif report["older"]:
+            click.echo(f"\n{report['unreadable']} values do not open, and count as not there:")
+            for value in report["named"]:
+                click.echo(f"  {value['column']} of {value['row_id']}")
+        if report["older"]:
             click.echo(f"\n{report['older']} values are not under the first key. See: {command('vault rotate --help')}")
     context.exit(1 if report["unreadable"] else 0)
 
@@ -107,9 +110,9 @@ def seal() -> None:
     if sys.stdin.isatty():
         secret = click.prompt("Password of the mail server", hide_input=True, err=True)
     else:
-        lines = sys.stdin.read(4096).splitlines()
+        lines = sys.stdin.buffer.read(MOST_SECRET + 1).decode("ascii", "replace").splitlines()
         secret = lines[0] if len(lines) == 1 else ""
-    if not secret or not all(c.isascii() and c.isprintable() for c in secret):
+    if not 0 < len(secret) < MOST_SECRET or not all(c.isascii() and c.isprintable() for c in secret):
         refuse("A password is one line of printable ASCII.")
     with opened() as terminal:
         click.echo(seal_setting(terminal.services.keyring, SMTP_PASSWORD, secret))
@@ -118,11 +121,12 @@ def seal() -> None:
 def _rotated(terminal: Terminal, *, keep_old: bool, is_quiet: bool) -> tuple[Outcome, list[str]]:
     from provider.start.key_files import new_text, ring_path
     from provider.start.ring_file import RingFile
+    from provider.start.ring_report import sealed_settings
     from provider.start.rotation import Rotation
     from provider.start.transit import transit_of
 
     services, settings = terminal.services, terminal.services.settings
-    needed = frozenset(str(setting["key"]) for setting in _settings(terminal))
+    needed = frozenset(str(setting["key"]) for setting in sealed_settings(services))
     rotation = Rotation(
         services,
         _rewrapping(terminal),
@@ -189,55 +193,6 @@ def _rewrapping(terminal: Terminal) -> Rewrapping:
     from provider.security.rewrapping import Rewrapping
 
     return Rewrapping(terminal.services.keyring, sealed_columns.ALL)
-
-
-def _status(terminal: Terminal) -> dict[str, Any]:
-    from provider.start.key_files import ring_path
-    from provider.start.key_texts import WRAPPED
-    from provider.start.ring_file import RingFile
-
-    settings, ids = terminal.services.settings, terminal.services.keyring.masters.ids
-    rewrapping = _rewrapping(terminal)
-    columns: list[dict[str, Any]] = [
-        {"column": str(column), "key": key, "values": count}
-        for column in rewrapping.columns
-        for key, count in rewrapping.counts(terminal.tx, column).items()
-    ]
-    per_key = {name: sum(row["values"] for row in columns if row["key"] in (name, f"v1 {name}")) for name in ids}
-    if settings.encryption_keys is None:
-        ring = RingFile(ring_path(settings))
-        source, text, following = str(ring.path), ring.path.read_text("ascii"), ring.next_id()
-    else:
-        source, text, following = "MCP_ENCRYPTION_KEYS", settings.encryption_keys.get_secret_value(), None
-    return {
-        "source": source,
-        "kept": "wrapped by a secrets service" if f":{WRAPPED}" in text else "in clear",
-        "keys": [
-            {
-                "id": name,
-                "use": "writes" if name == ids[0] else "next" if name == following else "reads",
-                "made": "-".join(made.groups()) if (made := _MADE.fullmatch(name)) else None,
-                "values": per_key[name],
-            }
-            for name in ids
-        ],
-        "columns": columns,
-        "settings": _settings(terminal),
-        "older": sum(row["values"] for row in columns if row["key"] not in (ids[0], "?")),
-        "unreadable": sum(row["values"] for row in columns if row["key"] == "?"),
-    }
-
-
-def _settings(terminal: Terminal) -> list[dict[str, Any]]:
-    """Settings that are sealed, with the master key that each is under, and whether it opens."""
-    from provider.security.sealed_settings import SMTP_PASSWORD, master_key_of, opens
-
-    server = terminal.services.settings.mail_server
-    key = None if server is None else master_key_of(server.password)
-    if server is None or key is None:
-        return []
-    state = "opens" if opens(terminal.services.keyring, SMTP_PASSWORD, server.password) else "does not open"
-    return [{"setting": SMTP_PASSWORD, "key": key, "state": state}]
 
 
 class _Voice:

@@ -69,13 +69,32 @@ class Rewrapping:
         """How many values are not under the first master key."""
         return sum(self._count(tx, column, self._outdated(column)) for column in self.columns)
 
+    def unreadable(self, engine: Engine, column: SealedColumn, most: int) -> Iterator[Unreadable]:
+        """Opens the values of a column, ``most`` of them at most, and gives those that do not open. Changes nothing.
+
+        A batch at a time, each read in a transaction of its own: what is under the first key is seen here alone.
+        """
+        after, seen = "", 0
+        while seen < most:
+            with Transaction(engine) as tx:
+                keys = list(self._next(tx, column, column.column.is_not(None), after))
+                rows = self._read(tx, column, keys)
+            if not keys:
+                return
+            for row in rows:
+                try:
+                    self._keyring.decrypt(row[column.name], column.context_of(row))
+                except DecryptionFailed:
+                    yield Unreadable(column, row[column.key])
+            after, seen = keys[-1], seen + len(keys)
+
     def batch(self, engine: Engine, column: SealedColumn, after: str) -> Batch:
         """Rewraps the next values of a column, in the order of their rows' keys.
 
         They are read in one transaction and written in another, so that none stays open while keys are at work.
         """
         with Transaction(engine) as tx:
-            keys = list(self._next(tx, column, after))
+            keys = list(self._next(tx, column, self._outdated(column), after))
             rows = self._read(tx, column, keys)
         done = Batch(last=keys[-1] if keys else None)
         renewed = []
@@ -97,10 +116,10 @@ class Rewrapping:
                 done.from_older += not row[column.name].startswith(prefixes(self._keyring.masters.first.id))
         return done
 
-    def _next(self, tx: Transaction, column: SealedColumn, after: str) -> Iterator[str]:
+    def _next(self, tx: Transaction, column: SealedColumn, condition: ColumnElement[bool], after: str) -> Iterator[str]:
         """The keys of the next rows, as many as fit in a batch."""
         key = column.table.c[column.key]
-        statement = select(key, func.length(column.column)).where(self._outdated(column), key > after)
+        statement = select(key, func.length(column.column)).where(condition, key > after)
         total = 0
         for row_id, length in tx.execute(statement.order_by(key).limit(BATCH_ROWS)).all():  # type: ignore[misc]
             total += length

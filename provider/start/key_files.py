@@ -72,15 +72,6 @@ def keys_exist(settings: Settings) -> bool:
     )
 
 
-def key_file_problems(settings: Settings) -> list[str]:
-    """What is wrong with the key files and their modes. Empty when all is well. Changes nothing."""
-    try:
-        load_keyring(settings, may_create=False)
-    except KeyFilesError as error:
-        return [str(error)]
-    return []
-
-
 def read_key_file(path: Path) -> str:
     """The file's text, from a file that nobody else can read. Raises ``FileNotFoundError``, ``KeyFilesError``."""
     try:

@@ -24,12 +24,18 @@ class RingFile:
 
     path: Path
 
+    def text(self) -> str:
+        try:
+            return read_key_file(self.path)
+        except FileNotFoundError:
+            raise KeyFilesError(f"{self.path} is missing") from None
+
     def ids(self) -> tuple[str, ...]:
-        return tuple(named_texts(self._read(), str(self.path)))
+        return tuple(named_texts(self.text(), str(self.path)))
 
     def next_id(self) -> str | None:
         """The key that was added and does not write yet, where a rotation was begun."""
-        for key_id, (_, note) in self._entries(self._read()).items():
+        for key_id, (_, note) in self._entries(self.text()).items():
             if note.startswith("next"):
                 return key_id
         return None
@@ -40,7 +46,7 @@ class RingFile:
         ``seen`` are the ids that the caller has seen. Where another rotation has changed them since, its first key is told.
         """
         with self._locked():
-            entries = self._entries(self._read())
+            entries = self._entries(self.text())
             if tuple(entries) != seen:
                 return self.next_id() or next(iter(entries))
             (first, value), *others = entries.items()
@@ -50,7 +56,7 @@ class RingFile:
     def put_first(self, key_id: str) -> None:
         """Makes a key the one that writes."""
         with self._locked():
-            entries = self._entries(self._read())
+            entries = self._entries(self.text())
             if key_id in entries:
                 text, _ = entries.pop(key_id)
                 self._write({key_id: (text, ""), **entries})
@@ -58,15 +64,9 @@ class RingFile:
     def drop(self, key_ids: set[str]) -> None:
         """Takes keys out for good: never the first one, and none that waits for its turn."""
         with self._locked():
-            (first, value), *others = self._entries(self._read()).items()
+            (first, value), *others = self._entries(self.text()).items()
             kept = {key_id: entry for key_id, entry in others if key_id not in key_ids or entry[1].startswith("next")}
             self._write({first: value, **kept})
-
-    def _read(self) -> str:
-        try:
-            return read_key_file(self.path)
-        except FileNotFoundError:
-            raise KeyFilesError(f"{self.path} is missing") from None
 
     def _entries(self, text: str) -> dict[str, tuple[str, str]]:
         """Each key's text and note, by its id."""

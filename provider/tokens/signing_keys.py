@@ -168,7 +168,11 @@ class SigningKeys:
         return None
 
     def list(self, tx: Transaction, now: datetime.datetime) -> tuple[SigningKey, ...]:
-        return self._load(tx, now, fresh=True)
+        """Those that count now, read again. Raises ``DecryptionFailed`` as ``ensure`` does."""
+        loaded = self._read(tx, now)
+        if loaded.unreadable and not loaded.keys:
+            raise DecryptionFailed("none of the stored signing keys opens")
+        return self._counting(loaded, now)
 
     def unreadable(self, tx: Transaction, now: datetime.datetime) -> tuple[str, ...]:
         """The ids of keys that would count now, and do not open."""
@@ -197,10 +201,7 @@ class SigningKeys:
 
     def _begun(self, tx: Transaction, now: datetime.datetime) -> set[str]:
         """The algorithms that have a key which may sign. Raises ``DecryptionFailed`` where no stored key opens."""
-        loaded = self._read(tx, now)
-        if loaded.unreadable and not loaded.keys:
-            raise DecryptionFailed("none of the stored signing keys opens")
-        return {key.algorithm for key in self._counting(loaded, now) if key.activates_at <= now}
+        return {key.algorithm for key in self.list(tx, now) if key.activates_at <= now}
 
     def _load(
         self,
@@ -266,7 +267,7 @@ class SigningKeys:
             loaded = _Loaded(now, tuple(keys), tuple(unreadable))
             is_news = not set(unreadable) <= set(self._unreadable)
             self._loaded, self._unreadable = loaded, loaded.unreadable
-        if is_news:
+        if is_news and keys:
             log.error("these signing keys do not open, and the others go on without them: %s", " ".join(unreadable))
         return loaded
 

@@ -15,7 +15,7 @@ from tests.cli.conftest import Terminal
 from tests.database_servers import MariaDBServer, create_database, create_migrated_database, free_port
 from tests.serving import Server, serving
 
-CHECKS = {"settings", "database", "schema", "clock", "keys", "clients", "people", "mail", "issuer"}
+CHECKS = {"settings", "database", "schema", "clock", "keys", "vault", "clients", "people", "mail", "issuer"}
 
 
 def findings(terminal: Terminal, check: str) -> list[tuple[str, str]]:

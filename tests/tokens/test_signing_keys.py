@@ -133,7 +133,9 @@ def test_private_keys_are_encrypted_and_open_only_in_their_own_row(
             tx.execute(update(KeyRow).where(key).values(private_key_encrypted=foreign))
     other = Tokens(engine, keyring, ("ES256", "EdDSA"))
     with other.transaction() as tx:
-        assert other.keys.list(tx, origin.now) == ()
+        with pytest.raises(DecryptionFailed):
+            other.keys.list(tx, origin.now)
+        assert json.loads(other.keys.jwks(tx, origin.now).body) == {"keys": []}
         assert set(other.keys.unreadable(tx, origin.now)) == {row["kid"] for row in rows}
 
 
