@@ -16,15 +16,19 @@ from sqlalchemy import Engine, select, update
 
 from database.models import AuditRecord, User
 from database.transaction import Transaction
+from provider.protocol.messages import Origin
 from provider.security import sealed_columns
 from provider.security.crypto import Keyring
 from provider.security.rewrapping import BATCH_ROWS, Rewrapping
-from provider.security.sealed_columns import DATA_EXPORT, TOTP_SECRET
+from provider.security.sealed_columns import DATA_EXPORT, PRIMARY_CLOUD, TOTP_SECRET
+from provider.services import Services
 from provider.settings import Settings
 from provider.start.key_files import load_keyring, ring_path
 from provider.start.ring_file import RingFile
 from provider.upkeep.ring_watch import RingWatch
 from tests.sealed_rows import NOW, Silent, fill, rotate, rotate_and_kill, rotation, sealed, settings_of, under
+from tests.vault.conftest import connected, mirrored, person
+from tests.vault.samples import EVERY_WAY, fields_of
 from tests.waiting import eventually
 
 USERS = User.__table__
@@ -280,6 +284,76 @@ def test_servers_read_and_write_while_it_is_killed_three_times(
     assert alone.masters.ids == (first,)
     for row_id, value in sealed(engine, TOTP_SECRET).items():
         assert len(alone.decrypt(value, TOTP_SECRET.context(row_id))) == 32
+
+
+@pytest.fixture(params=["sqlite", "mariadb", "mysql"])
+def every_engine(request: pytest.FixtureRequest) -> Engine:
+    made: Engine = request.getfixturevalue(f"{request.param}_engine")
+    return made
+
+
+def test_cloud_accounts_and_the_columns_of_the_primary_one_come_along(
+    every_engine: Engine, settings: Settings, keyring: Keyring, origin: Origin
+) -> None:
+    """Every way of every cloud, on MySQL as well: rows are bound to owner and version, and some of the values are large."""
+    services = Services(settings, every_engine, keyring)
+    people = [person(services, origin, name) for name in ("ana", "bora", "chris")]
+    accounts = [
+        connected(services, origin, people[number % 3], f"{provider}-{mode}", provider, mode)
+        for number, (provider, mode) in enumerate(EVERY_WAY)
+    ]
+    with Transaction(every_engine) as tx:
+        first = services.cloud_accounts.replace(tx, origin, accounts[0], {"region": "us-east-1"})
+        assert first.version == 2
+    expected = {account.id: services.cloud_accounts.opened(account) for account in (first, *accounts[1:])}
+    mirrors = {user_id: opened_mirror(services, user_id) for user_id in people}
+    assert sum(len(mirror) for mirror in mirrors.values()) >= 4, "their primary accounts have secrets"
+    (old,) = under(every_engine)
+    outcome = rotate(settings, every_engine)
+    assert (outcome.unreadable, outcome.dropped) == (0, (old,))
+    assert list(under(every_engine)) == [outcome.first]
+    after = Services(settings, every_engine, load_keyring(settings, may_create=False))
+    assert after.keyring.masters.ids == (outcome.first,)
+    with Transaction(every_engine) as tx:
+        for user_id in people:
+            for account in after.cloud_accounts.list(tx, user_id):
+                assert after.cloud_accounts.opened(account) == expected.pop(account.id)
+    assert expected == {}
+    assert {user_id: opened_mirror(after, user_id) for user_id in people} == mirrors
+
+
+def opened_mirror(services: Services, user_id: str) -> dict[str, bytes]:
+    """The sealed columns of a user's primary account."""
+    found = mirrored(services, user_id)
+    return {
+        name: services.keyring.decrypt(found[column.name], column.context(user_id))
+        for name, column in PRIMARY_CLOUD.items()
+        if column.name in found
+    }
+
+
+def test_an_account_that_is_replaced_meanwhile_is_what_its_owner_typed(
+    engine: Engine, settings: Settings, keyring: Keyring, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services = Services(settings, engine, keyring)
+    ana = person(services, origin)
+    account = connected(services, origin, ana)
+    theirs, rewrapped = [fields_of("aws", "secret") | {"secret_access_key": "n" * 40}], Keyring.rewrapped
+
+    def slow(self: Keyring, *arguments: object) -> str | None:
+        while theirs:
+            with Transaction(engine) as tx:
+                services.cloud_accounts.replace(tx, origin, account, theirs.pop())
+        return rewrapped(self, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Keyring, "rewrapped", slow)
+    outcome = rotate(settings, engine)
+    assert (outcome.unreadable, list(under(engine))) == (0, [outcome.first])
+    after = Services(settings, engine, load_keyring(settings, may_create=False))
+    with Transaction(engine) as tx:
+        opened = after.cloud_accounts.opened(after.cloud_accounts.get(tx, ana, account.id))
+    assert opened["secret_access_key"] == "n" * 40
+    assert opened_mirror(after, ana)["secret_key"] == b"n" * 40
 
 
 def test_counts_say_what_is_under_which_key(engine: Engine, keyring: Keyring) -> None:
