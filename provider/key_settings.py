@@ -13,6 +13,8 @@ from provider.protocol.issuer import LOOPBACK_HOSTS
 
 _TRANSIT_PATH = re.compile(r"/v1/[A-Za-z0-9_/.-]{1,128}/keys/[A-Za-z0-9_.-]{1,128}")
 
+_NAMESPACE = re.compile(r"[A-Za-z0-9_/.-]{1,256}")
+
 
 class KeySettings(BaseModel):
     hashing_key: SecretStr | None = Field(
@@ -30,6 +32,17 @@ class KeySettings(BaseModel):
     transit_token_file: Path | None = Field(
         None, description="File with the token for MCP_TRANSIT_URL. Read anew each time it is needed."
     )
+
+    transit_namespace: str = Field(
+        "", description="Namespace of the key at MCP_TRANSIT_URL, where the service has several tenants."
+    )
+
+    @field_validator("transit_namespace")
+    @classmethod
+    def _transit_namespace_is_a_path(cls, value: str) -> str:
+        if value and not _NAMESPACE.fullmatch(value):
+            raise ValueError("must be a path of letters, digits and _ . / -")
+        return value
 
     @field_validator("transit_url")
     @classmethod

@@ -183,6 +183,7 @@ WRONG = {
         "must begin with https:// beyond this machine: a token and keys go there",
     ),
     "TRANSIT_TOKEN_FILE": ("token", "and MCP_TRANSIT_URL are needed together"),
+    "TRANSIT_NAMESPACE": ("team a", "must be a path of letters, digits and _ . / -"),
     "SERVICE_NAME": ("x" * 65, f'must be a text of 64 characters at most, and is "{"x" * 60}…"'),
     "SIGNING_ALGORITHMS": ("ES256", "must contain RS256: OpenID Connect requires it"),
     "SIGN_UP": ("yes", 'must be one of off, invitation, open, and is "yes"'),

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import gzip
 import json
 import secrets
+import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -16,7 +19,7 @@ from provider.start import transit as module
 from provider.start.key_files import keys_folder, load_keyring
 from provider.start.key_texts import KeyFilesError
 from provider.start.ring_renewal import RingRenewal
-from provider.start.transit import Transit, TransitFailed, TransitKey
+from provider.start.transit import Transit, TransitFailed, TransitKey, transit_of
 from tests.https_server import HttpsServer
 from tests.sealed_rows import settings_of
 
@@ -161,6 +164,62 @@ def test_an_answer_of_another_form_is_told(transit: Transit, service: Service, b
         transit.unwrap("vault:v1:AAAA")
     with pytest.raises(TransitFailed):
         transit.new_wrapped_key()
+
+
+@pytest.mark.parametrize("status", [200, 400, 500])
+def test_an_answer_without_an_end_is_not_read(transit: Transit, service: Service, status: int) -> None:
+    sent = 0
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        nonlocal sent
+        request.send_response(status)
+        request.end_headers()
+        with contextlib.suppress(OSError):
+            for _ in range(4096):
+                request.wfile.write(b"x" * 16_384)
+                sent += 16_384
+
+    service.server.answers[DECRYPT] = answer
+    with pytest.raises(TransitFailed, match="answers with more than 65536 bytes"):
+        transit.unwrap("vault:v1:AAAA")
+    assert sent < 4096 * 16_384, "64 MiB would have come"
+    assert service.server.count(DECRYPT) == 1
+
+
+def test_an_answer_that_drips_is_over_in_time(service: Service, token_file: Path) -> None:
+    goes_on = threading.Event()
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.end_headers()
+        with contextlib.suppress(OSError):
+            for _ in range(600):
+                if goes_on.wait(0.02):
+                    return
+                request.wfile.write(b" ")
+
+    service.server.answers[DECRYPT] = answer
+    key = TransitKey.at(f"{service.server.url}/v1/transit/keys/mcp-core")
+    transit = Transit(key, token_file, service.server.authority, seconds=0.3, sleep=lambda _: None)
+    with pytest.raises(TransitFailed, match=r"answers too slowly|does not answer"):
+        transit.unwrap("vault:v1:AAAA")
+    goes_on.set()
+
+
+def test_a_packed_answer_is_none(transit: Transit, service: Service) -> None:
+    body = gzip.compress(b'{"data": {"plaintext": "AAAA"}}')
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    service.server.answers[DECRYPT] = (200, headers, body)
+    with pytest.raises(TransitFailed, match="something else than JSON"):
+        transit.unwrap("vault:v1:AAAA")
+
+
+@pytest.mark.parametrize("namespace", ["", "team-a", "org/team-a/"])
+def test_a_namespace_is_named_where_one_is_set(settings: Settings, service: Service, namespace: str) -> None:
+    made = transit_of(settings.model_copy(update={"transit_namespace": namespace}))
+    assert made is not None
+    made.new_wrapped_key()
+    assert service.server.received[-1].headers.get("X-Vault-Namespace", "") == namespace
 
 
 def test_the_token_goes_nowhere_else(transit: Transit, service: Service) -> None:

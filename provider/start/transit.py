@@ -7,6 +7,7 @@ It is asked at the start, when the ring grows and when a new key is wanted, neve
 from __future__ import annotations
 
 import base64
+import io
 import ssl
 import stat
 import time
@@ -21,10 +22,12 @@ from provider.start.key_texts import KeyFilesError, Unwrap, no_service
 
 if TYPE_CHECKING:
     import hvac
+    import requests
 
 SECONDS = 5.0
 PAUSES = (0.5, 2.0)  # what passes may pass: three attempts, half a minute at most
 MOST_TOKEN_BYTES = 8192
+MOST_ANSWER_BYTES = 65_536
 NEW_KEY_BITS = 256
 
 
@@ -34,17 +37,21 @@ class TransitFailed(KeyFilesError):
 
 @dataclass(frozen=True)
 class TransitKey:
-    """One key of a service: ``https://host:8200/v1/<mount>/keys/<name>``, its address in the API, in its parts."""
+    """One key of a service: ``https://host:8200/v1/<mount>/keys/<name>``, its address in the API, in its parts.
+
+    ``namespace`` is the one of its tenant, where the service has several.
+    """
 
     server: str
     mount: str
     name: str
+    namespace: str = ""
 
     @classmethod
-    def at(cls, url: str) -> TransitKey:
+    def at(cls, url: str, namespace: str = "") -> TransitKey:
         parts = urlsplit(url)
         mount, _, name = parts.path.removeprefix("/v1/").rpartition("/keys/")
-        return cls(f"{parts.scheme}://{parts.netloc}", mount, name)
+        return cls(f"{parts.scheme}://{parts.netloc}", mount, name, namespace)
 
 
 class Transit:
@@ -106,13 +113,22 @@ class Transit:
         if self._ca_file is not None:
             context.load_verify_locations(self._ca_file)
 
+        transit = self
+
         class Adapter(HTTPAdapter):
             def init_poolmanager(self, *arguments: Any, **named: Any) -> None:
                 super().init_poolmanager(*arguments, **named, ssl_context=context)
 
+            def send(self, *arguments: Any, **named: Any) -> requests.Response:
+                response = super().send(*arguments, **named)
+                response.raw = io.BytesIO(transit._body(response))
+                return response
+
         session = requests.Session()
         session.trust_env = False  # neither a proxy nor a .netrc of the environment has to do with this
-        session.mount("https://", Adapter())
+        session.headers["Accept-Encoding"] = "identity"
+        for scheme in ("https://", "http://"):
+            session.mount(scheme, Adapter())
         return hvac.Client(
             self._key.server,
             self._token(),
@@ -120,7 +136,21 @@ class Transit:
             session=session,
             allow_redirects=False,
             strict_http=True,
+            namespace=self._key.namespace or None,
         )
+
+    def _body(self, response: requests.Response) -> bytes:
+        """All of an answer, which has an end in bytes and in time: time-outs of sockets begin anew with every byte."""
+        body, deadline = b"", time.monotonic() + self._seconds
+        while part := response.raw.read1(MOST_ANSWER_BYTES, decode_content=False):
+            body += part
+            if len(body) > MOST_ANSWER_BYTES:
+                response.close()
+                raise self._failure(f"answers with more than {MOST_ANSWER_BYTES} bytes")
+            if time.monotonic() > deadline:
+                response.close()
+                raise self._failure("answers too slowly")
+        return body
 
     def _token(self) -> str:
         path = self._token_file
@@ -170,7 +200,8 @@ def transit_of(settings: Settings) -> Transit | None:
     """The service of the settings."""
     if not settings.transit_url or settings.transit_token_file is None:
         return None
-    return Transit(TransitKey.at(settings.transit_url), settings.transit_token_file, settings.outbound_ca_file)
+    key = TransitKey.at(settings.transit_url, settings.transit_namespace)
+    return Transit(key, settings.transit_token_file, settings.outbound_ca_file)
 
 
 def unwrap_of(transit: Transit | None) -> Unwrap:
