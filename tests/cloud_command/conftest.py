@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +26,7 @@ from provider.protocol.messages import Origin
 from provider.protocol.scopes import CLOUD_CREDENTIALS
 from provider.security.crypto import Keyring
 from provider.settings import load_settings
+from provider.vault.providers.cloud import Mode
 from tests.journeys.person import Person
 
 KEY_ID, SECRET = "AKIA" + "A" * 16, "s3cr3t/+" * 5
@@ -32,10 +34,11 @@ KEY_ID, SECRET = "AKIA" + "A" * 16, "s3cr3t/+" * 5
 
 @dataclass
 class Cloud:
-    """``key`` and ``secret`` are of ``owner``, for cloud credentials."""
+    """``key`` and ``secret`` are of ``owner``, for cloud credentials. ``settings`` are the server's."""
 
     engine: Engine
     keyring: Keyring
+    settings: Mapping[str, Any] = field(default_factory=dict)
     issuer: str = ""
     owner: Any = None
     key: Any = None
@@ -46,7 +49,8 @@ class Cloud:
         self._server = make_server("127.0.0.1", 0, lambda *call: self.app(*call), threaded=True)
         self.origin_url = f"http://localhost:{self._server.server_port}"
         self.issuer = f"{self.origin_url}/oauth"
-        settings = load_settings({}, issuer=self.issuer, trusted_proxy_count=0, rate_limits=False, argon2_time_cost=1)
+        own = {"trusted_proxy_count": 0, "rate_limits": False, "argon2_time_cost": 1, **self.settings}
+        settings = load_settings({}, issuer=self.issuer, **own)
         self.app = create_app(settings, self.engine, self.keyring)
         self.services = services_of(self.app)
         threading.Thread(target=self._server.serve_forever, daemon=True, args=(0.05,)).start()
@@ -79,12 +83,13 @@ class Cloud:
                 is_verified=True,
             )
 
-    def connect(self, label: str, provider: str = "aws", **said: str) -> None:
+    def connect(self, label: str, provider: str = "aws", mode: Mode = "secret", **said: str) -> str:
+        """Returns its id."""
         usual = {"access_key_id": KEY_ID, "secret_access_key": SECRET, "region": "eu-central-1"}
         with self.begin() as tx:
-            self.services.cloud_accounts.connect(
-                tx, self.origin, self.owner.id, label=label, provider=provider, mode="secret", said=said or usual
-            )
+            return self.services.cloud_accounts.connect(
+                tx, self.origin, self.owner.id, label=label, provider=provider, mode=mode, said=said or usual
+            ).id
 
     def cloud_key(self, owner: User) -> tuple[Client, str]:
         with self.begin() as tx:
@@ -111,14 +116,22 @@ class Cloud:
         self._server.server_close()
 
 
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory, keyring: Keyring) -> Iterator[Cloud]:
-    engine = create_engine_for(URL.create("sqlite", database=str(tmp_path_factory.mktemp("db") / "cloud.db")))
+@contextlib.contextmanager
+def running(folder: Path, keyring: Keyring, **settings: Any) -> Iterator[Cloud]:
+    engine = create_engine_for(URL.create("sqlite", database=str(folder / "cloud.db")))
     migrate(engine)
-    made = Cloud(engine, keyring)
+    made = Cloud(engine, keyring, settings)
+    with made.begin() as tx:
+        made.services.signing_keys.ensure(tx, made.origin.now)
     yield made
     made.close()
     engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory, keyring: Keyring) -> Iterator[Cloud]:
+    with running(tmp_path_factory.mktemp("db"), keyring) as made:
+        yield made
 
 
 class Ran(NamedTuple):

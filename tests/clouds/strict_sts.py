@@ -6,6 +6,7 @@ It knows one role with a trust policy, and one OpenID Connect provider, whose ke
 from __future__ import annotations
 
 import datetime
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
@@ -15,6 +16,7 @@ from xml.sax.saxutils import escape
 
 import jwt
 import requests
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.https_server import HttpsServer
 from tests.waiting import HANG_SECONDS
@@ -29,15 +31,27 @@ class Refused(Exception):
         self.status, self.code, self.message = status, code, message
 
 
+@functools.cache
+def _another_key() -> Mapping[str, str]:
+    made = rsa.generate_private_key(public_exponent=65_537, key_size=2048).public_key()
+    found = jwt.algorithms.RSAAlgorithm.to_jwk(made, as_dict=True)
+    return {name: found[name] for name in ("n", "e")}
+
+
 @dataclass
 class StrictSts:
-    """``audiences`` are the client ids that the provider of ``issuer`` has in IAM, ``trust`` is the role's policy."""
+    """``audiences`` are the client ids that the provider of ``issuer`` has in IAM, ``trust`` is the role's policy.
+
+    ``seconds_ahead``: its clock. Not ``is_reached``: it cannot read our keys; ``has_other_keys``: it still has old ones.
+    """
 
     issuer: str = ""
     audiences: tuple[str, ...] = ("sts.amazonaws.com",)
     role: str = "arn:aws:iam::123456789012:role/mcp-core"
     trust: Mapping[str, Any] = field(default_factory=dict)
     is_reached: bool = True
+    has_other_keys: bool = False
+    seconds_ahead: int = 0
     given: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -122,7 +136,8 @@ class StrictSts:
                 token,
                 self._key(str(header.get("kid"))),
                 algorithms=["RS256"],
-                options={"verify_aud": False, "require": ["exp", "iat", "sub", "aud"]},
+                leeway=-self.seconds_ahead,
+                options={"verify_aud": False, "verify_iat": False, "require": ["exp", "iat", "sub", "aud"]},
             )
         except jwt.ExpiredSignatureError:
             words = "Token expired: current date/time must be before the expiration date/time"
@@ -138,7 +153,8 @@ class StrictSts:
         metadata = requests.get(f"{self.issuer}/.well-known/openid-configuration", timeout=HANG_SECONDS).json()
         assert metadata["issuer"] == self.issuer
         keys = requests.get(metadata["jwks_uri"], timeout=HANG_SECONDS).json()["keys"]
-        return next(jwt.PyJWK(key) for key in keys if key["kid"] == kid)
+        known = next(key for key in keys if key["kid"] == kid)
+        return jwt.PyJWK({**known, **_another_key()} if self.has_other_keys else known)
 
     def _is_trusted(self, claims: Mapping[str, Any]) -> bool:
         """The role's trust policy: each condition has to be met by the claim that it names."""
