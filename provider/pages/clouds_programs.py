@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from flask_babel import gettext as _
 
 from provider.vault.account import CloudAccount
+from provider.vault.exchanges.gcp import IAM, STS
+from provider.vault.exchanges.oauth import JWT
 
 _COMMAND = "mcp-core-cloud credentials"
-_TOKEN_URL = "https://sts.googleapis.com/v1/token"  # noqa: S105 - an address
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,27 +35,39 @@ def _of_cloud(account: CloudAccount) -> list[Snippet]:
         region = [f"region = {said['region']}"] if "region" in said else []
         return [Snippet(_("For everything of AWS, in ~/.aws/config"), "\n".join([*lines, *region]))]
     if account.provider == "gcp" and account.mode == "keyless":
-        named = _("For everything of Google Cloud, in the file that GOOGLE_APPLICATION_CREDENTIALS names")
+        named = _(
+            "For everything of Google Cloud, in the file that GOOGLE_APPLICATION_CREDENTIALS names, with "
+            "GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES=1 beside it in the environment"
+        )
         return [Snippet(named, json.dumps(_google(account.label, said), indent=2))]
     if account.provider == "azure" and account.mode == "keyless":
         file = "$HOME/.azure/assertion"
         lines = [
+            'mkdir -p "$HOME/.azure"',
             f"export AZURE_TENANT_ID={shlex.quote(said['tenant_id'])}",
-            "export AZURE_CLIENT_ID=…",
+            "export AZURE_CLIENT_ID=CLIENT_ID",
             f"export AZURE_FEDERATED_TOKEN_FILE={file}",
             f"{_COMMAND} {account.label} --format azure --output {file}",
         ]
-        return [Snippet(_("For the libraries of Azure; repeat the last line every four minutes"), "\n".join(lines))]
+        named = _(
+            "For the libraries of Azure: write the app registration's client ID for CLIENT_ID, and repeat the last line "
+            "every four minutes"
+        )
+        return [Snippet(named, "\n".join(lines))]
     return []
 
 
 def _google(label: str, said: dict[str, str]) -> dict[str, object]:
     executable = {"command": f"{_COMMAND} {label} --format gcp", "timeout_millis": 30_000}
+    own = said.get("endpoint", "").rstrip("/")
+    account = said.get("service_account")
+    impersonated = f"{own or IAM}/v1/projects/-/serviceAccounts/{account}:generateAccessToken"
     return {
         "type": "external_account",
         "audience": said["provider"],
-        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
-        "token_url": _TOKEN_URL,
+        "subject_token_type": JWT,
+        "token_url": f"{own or STS}/v1/token",
+        **({"service_account_impersonation_url": impersonated} if account else {}),
         "credential_source": {"executable": executable},
     }
 

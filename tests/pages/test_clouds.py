@@ -543,6 +543,18 @@ def test_a_use_without_the_name_of_its_program_says_its_id(site: Site, owner: Vi
         ("aws", "secret", CLOUD_SECRET, "credential_process = mcp-core-cloud credentials work --format aws"),
         ("azure", "keyless", AZURE, "--format azure --output $HOME/.azure/assertion"),
         ("gcp", "keyless", {"provider": f"https:{GOOGLE}"}, f'"audience": "{GOOGLE}"'),
+        (
+            "gcp",
+            "keyless",
+            {"provider": GOOGLE, "service_account": "me@house-of-ana-1.iam.gserviceaccount.com"},
+            '-/serviceAccounts/me@house-of-ana-1.iam.gserviceaccount.com:generateAccessToken"',
+        ),
+        (
+            "gcp",
+            "keyless",
+            {"provider": GOOGLE, "endpoint": "https://sts.example.com"},
+            "https://sts.example.com/v1/token",
+        ),
         ("ibm", "secret", {"api_key": "k" * 44}, 'eval "$(mcp-core-cloud credentials work --format env)"'),
     ],
 )
@@ -567,6 +579,7 @@ WAYS = [
     ("GET", "/change"),
     ("POST", "/change"),
     ("POST", "/primary"),
+    ("POST", "/test"),
     ("GET", "/remove"),
     ("POST", "/remove"),
 ]
