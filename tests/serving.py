@@ -27,10 +27,10 @@ ROOT = Path(__file__).resolve().parents[1]
 _COMMAND = (sys.executable, "-c", "from provider.cli import main; raise SystemExit(main())")
 
 
-def answers(url: str) -> bool:
-    """Whether something at ``url`` says that all is well."""
+def answers(url: str, authority: Path | None = None) -> bool:
+    """Whether something at ``url`` says that all is well. ``authority`` signed its certificate."""
     try:
-        return requests.get(url, timeout=HANG_SECONDS).status_code == 200
+        return requests.get(url, timeout=HANG_SECONDS, verify=str(authority) if authority else True).status_code == 200
     except requests.ConnectionError:
         return False
 

@@ -49,10 +49,7 @@ class CloudTokens:
 
     def fault_of_audience(self, tx: Transaction, provider: str, options: Mapping[str, str]) -> str | None:
         """Why these fields may not be connected without a secret: a reason of ``InvalidCloudField``, None where they may."""
-        exchange = EXCHANGES.get(provider)
-        if exchange is None:
-            return None
-        audience = exchange.demands(options).audience
+        audience = EXCHANGES[provider].demands(options).audience
         others = [it.audiences for name, it in EXCHANGES.items() if name != provider and it.audiences is not None]
         if not audience.strip() or len(audience) > MAX_AUDIENCE:
             return "form"

@@ -30,16 +30,23 @@ REGION = "us-east-1"
 
 @dataclass
 class MinIO:
-    """``key_id`` and ``secret`` may do everything."""
+    """``key_id`` and ``secret`` may do everything. ``authority`` signed its certificate, where it has one."""
 
     url: str
     key_id: str
     secret: str
     log: Path
+    authority: Path | None = None
 
     def client(self, name: str, **credentials: str) -> Any:
         own = {"aws_access_key_id": self.key_id, "aws_secret_access_key": self.secret}
-        return boto3.client(name, endpoint_url=self.url, region_name=REGION, **(credentials or own))
+        return boto3.client(
+            name, endpoint_url=self.url, region_name=REGION, verify=self._trusted, **(credentials or own)
+        )
+
+    @property
+    def _trusted(self) -> str | None:
+        return str(self.authority) if self.authority else None
 
     @property
     def role(self) -> str:
@@ -55,16 +62,29 @@ class MinIO:
 
         def put() -> int:
             headers = dict(request.headers)
-            return requests.put(request.url, data=policy, headers=headers, timeout=HANG_SECONDS).status_code
+            return requests.put(
+                request.url, data=policy, headers=headers, timeout=HANG_SECONDS, verify=self._trusted
+            ).status_code
 
         eventually(lambda: put() == 200, self.log.read_text)
 
 
 @contextlib.contextmanager
-def minio(home: Path, key_id: str, secret: str, **settings: str) -> Iterator[MinIO]:
-    """A running MinIO with an empty disk, stopped at the end. ``settings`` are variables of its environment."""
+def minio(
+    home: Path, key_id: str, secret: str, *, port: int = 0, certificates: Path | None = None, **settings: str
+) -> Iterator[MinIO]:
+    """A running MinIO with an empty disk, stopped at the end. ``settings`` are variables of its environment.
+
+    ``certificates`` is a folder as ``make_certificates`` fills it: then it speaks TLS.
+    """
     assert PROGRAM is not None, WITHOUT
-    url = f"http://127.0.0.1:{free_port()}"
+    port = port or free_port()
+    url, ways, authority = f"http://127.0.0.1:{port}", [], None
+    if certificates is not None:
+        shutil.copy(certificates / "server.pem", home / "public.crt")
+        shutil.copy(certificates / "server.key", home / "private.key")
+        url, ways = f"https://localhost:{port}", ["--certs-dir", str(home)]
+        authority = certificates / "ca.pem"
     own = {
         "MINIO_ROOT_USER": key_id,
         "MINIO_ROOT_PASSWORD": secret,
@@ -77,16 +97,17 @@ def minio(home: Path, key_id: str, secret: str, **settings: str) -> Iterator[Min
     log = home / "minio.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [PROGRAM, "server", str(home / "disk"), "--address", url.removeprefix("http://")],
+            [PROGRAM, "server", str(home / "disk"), "--address", f"127.0.0.1:{port}", *ways],
             env={**kept, **own, **settings},
             cwd=home,
             stdout=output,
             stderr=output,
         )
     try:
-        eventually(lambda: answers(f"{url}/minio/health/ready") or process.poll() is not None, log.read_text)
+        ready = f"{url}/minio/health/ready"
+        eventually(lambda: answers(ready, authority) or process.poll() is not None, log.read_text)
         assert process.poll() is None, log.read_text()
-        yield MinIO(url, key_id, secret, log)
+        yield MinIO(url, key_id, secret, log, authority)
     finally:
         process.terminate()
         try:

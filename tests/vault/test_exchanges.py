@@ -85,6 +85,40 @@ def test_no_cloud_takes_the_audience_of_another(provider: str) -> None:
     assert not any(it.audiences.match(audience) for name, it in EXCHANGES.items() if it.audiences and name != provider)
 
 
+# AWS, and MinIO, which speaks its protocol
+
+AWS_WORDS = [
+    (
+        "InvalidIdentityToken",
+        "No OpenIDConnect provider found in your account for https://id.example",
+        Condition.ISSUER,
+    ),
+    ("InvalidIdentityToken", "Incorrect token audience", Condition.AUDIENCE),
+    ("IDPCommunicationError", "Could not connect to the provider", Condition.ISSUER_UNREACHABLE),
+    ("InvalidIdentityToken", "Couldn't retrieve verification key from your provider", Condition.ISSUER_UNREACHABLE),
+    ("ExpiredTokenException", "Token expired: current date/time must be before", Condition.EXPIRED),
+    ("AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity", Condition.ROLE),
+    ("Throttling", "Rate exceeded", Condition.LIMIT),
+    ("Unheard", "Of something", Condition.OTHER),
+]
+MINIO_WORDS = [
+    ("InvalidParameterValue", "STS JWT Token has `azp` claim invalid, `azp` must match", Condition.AUDIENCE),
+    ("InvalidParameterValue", "crypto/rsa: verification error", Condition.SIGNATURE),
+    ("InvalidParameterValue", "Token is expired", Condition.EXPIRED),
+    ("InvalidParameterValue", "Error processing RoleArn parameter: RoleARN x is not defined.", Condition.ROLE),
+]
+SAID_NO = '<ErrorResponse xmlns="x"><Error><Code>{}</Code><Message>{}</Message></Error></ErrorResponse>'
+
+
+@pytest.mark.parametrize("code, message, condition", AWS_WORDS + MINIO_WORDS)
+def test_aws_and_minio_say_what_failed(code: str, message: str, condition: Condition) -> None:
+    answer = told(SAID_NO.format(code, message), 400)
+    refused = refusal("aws", answer)
+    assert (refused.condition, refused.said) == (condition, f"{code}: {message}")
+    refused = refusal("other", answer, preset="minio", protocol="aws-sts", role="arn:minio:iam:::role/x")
+    assert refused.condition is condition
+
+
 # Azure
 
 

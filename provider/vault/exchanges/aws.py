@@ -19,17 +19,17 @@ USUAL_SECONDS = "3600"
 MAX_SESSION_NAME = 64
 _DOMAINS = {"aws-cn": "amazonaws.com.cn"}
 _HOME_REGIONS = {"aws": "us-east-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
-# What AWS says, in its own words. A role that is not there and one that does not trust the subject are one answer to it.
+# In the words of AWS, then of MinIO. A role that is not there and one that does not trust the subject are one answer of AWS.
 _RULES: Rules = (
-    (r"incorrect token audience|invalid.*audience|audience.*not", Condition.AUDIENCE),
+    (r"incorrect token audience|invalid.*audience|audience.*not|`azp`", Condition.AUDIENCE),
     (r"no openid ?connect provider found|unknown.*issuer|issuer.*not", Condition.ISSUER),
     (
         r"^IDPCommunicationError|retrieve verification key|failed to (?:get|fetch).*(?:keys|jwks)",
         Condition.ISSUER_UNREACHABLE,
     ),
     (r"^ExpiredToken|token.*expired", Condition.EXPIRED),
-    (r"signature|verif(?:y|ied|ication).*fail", Condition.SIGNATURE),
-    (r"^AccessDenied|not authorized to perform", Condition.ROLE),
+    (r"signature|verif(?:y|ied|ication).*fail|verification error", Condition.SIGNATURE),
+    (r"^AccessDenied|not authorized to perform|\bRoleARN\b", Condition.ROLE),
     (r"^(?:Throttling|RequestLimitExceeded|SlowDown)", Condition.LIMIT),
 )
 
