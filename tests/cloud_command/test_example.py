@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 import requests
 
+from provider.security.crypto import Keyring
 from tests.browser import Browser
-from tests.cloud_command.conftest import KEY_ID, SECRET, Cloud
+from tests.cloud_command.conftest import KEY_ID, SECRET, Cloud, running
 from tests.cloud_command.minio import PROGRAM, WITHOUT, minio
+from tests.clouds.strict_sts import StrictSts
 from tests.database_servers import free_port
 from tests.https_server import HttpsServer
 from tests.journeys.person import Person
 from tests.verifier.services import example
 from tests.waiting import HANG_SECONDS
 
+World = tuple[Cloud, str]
 BUCKETS = ("letters", "photos")
 LISTED = (
     '<?xml version="1.0" encoding="UTF-8"?><ListAllMyBucketsResult><Buckets>'
@@ -27,44 +30,76 @@ LISTED = (
 ).encode()
 
 
-@contextlib.contextmanager
-def little_s3(_home: Path) -> Iterator[str]:
-    """Lists two buckets for whoever signs with the access key that is in the vault."""
+def little_s3(is_known: Callable[[Mapping[str, str]], bool]) -> HttpsServer:
+    """Lists two buckets for whoever signs with credentials that are known."""
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
-        is_known = f"Credential={KEY_ID}/" in handler.headers["Authorization"]
-        handler.send_response(200 if is_known else 403)
+        handler.send_response(200 if is_known(dict(handler.headers)) else 403)
         handler.send_header("Content-Length", str(len(LISTED)))
         handler.end_headers()
         handler.wfile.write(LISTED)
 
-    server = HttpsServer({"/": answer}, is_plain=True)
-    yield server.url
+    return HttpsServer({"/": answer}, is_plain=True)
+
+
+@contextlib.contextmanager
+def kept(cloud: Cloud, _home: Path, _keyring: Keyring) -> Iterator[World]:
+    """The access key that is in the vault."""
+    server = little_s3(lambda sent: f"Credential={KEY_ID}/" in sent["Authorization"])
+    yield cloud, server.url
     server.close()
 
 
 @contextlib.contextmanager
-def real_s3(home: Path) -> Iterator[str]:
+def kept_for_minio(cloud: Cloud, home: Path, _keyring: Keyring) -> Iterator[World]:
     """MinIO, whose administrator has the access key and the secret that are in the vault."""
-    with minio(home, KEY_ID, SECRET) as running:
+    with minio(home, KEY_ID, SECRET) as serving:
         for name in BUCKETS:
-            running.client("s3").create_bucket(Bucket=name)
-        yield running.url
+            serving.client("s3").create_bucket(Bucket=name)
+        yield cloud, serving.url
+
+
+@contextlib.contextmanager
+def keyless(_cloud: Cloud, home: Path, keyring: Keyring) -> Iterator[World]:
+    """An account without a secret: a strict STS gives short-lived credentials for a token of ours."""
+    sts = StrictSts()
+
+    def is_known(sent: Mapping[str, str]) -> bool:
+        token = sent.get("X-Amz-Security-Token", "")
+        return any(f"Credential={it}/" in sent["Authorization"] and token == f"session-of-{it}" for it in sts.given)
+
+    server = little_s3(is_known)
+    ways = {"outbound_allowed_hosts": sts.server.host, "outbound_ca_file": sts.server.authority}
+    with running(home, keyring, **ways) as own:
+        with own.begin() as tx:
+            (account,) = own.services.cloud_accounts.list(tx, own.owner.id)
+            assert own.services.cloud_accounts.remove(tx, own.origin, account)
+        own.connect("work", mode="keyless", role_arn=sts.role, region="eu-central-1", endpoint=f"{sts.url}/")
+        sts.issuer = own.issuer
+        sts.trust_subject(f"user:{own.owner.id}:cloud:work")
+        yield own, server.url
+        assert len(sts.given) == 1, "asked once for all the lists"
+    server.close()
+    sts.close()
 
 
 @pytest.fixture(
     scope="module",
     params=[
-        little_s3,
-        pytest.param(real_s3, marks=pytest.mark.skipif(PROGRAM is None, reason=WITHOUT)),
+        kept,
+        pytest.param(kept_for_minio, marks=pytest.mark.skipif(PROGRAM is None, reason=WITHOUT)),
+        keyless,
     ],
 )
-def s3(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with request.param(tmp_path_factory.mktemp("s3")) as url:
-        yield url
+def world(
+    request: pytest.FixtureRequest, cloud: Cloud, tmp_path_factory: pytest.TempPathFactory, keyring: Keyring
+) -> Iterator[World]:
+    with request.param(cloud, tmp_path_factory.mktemp("s3"), keyring) as made:
+        yield made
 
 
-def test_a_service_lists_the_buckets_of_whoever_allowed_it(cloud: Cloud, s3: str, tmp_path: Path) -> None:
+def test_a_service_lists_the_buckets_of_whoever_allowed_it(world: World, tmp_path: Path) -> None:
+    cloud, s3 = world
     port = free_port()
     url = f"http://localhost:{port}"
     services, origin = cloud.services, cloud.origin
