@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from joserfc import jws
 from joserfc.jwk import KeySet
+from sqlalchemy import update
 
 from database.models import SigningKey
 from provider.tokens.key_pairs import REGISTRY
@@ -159,3 +160,30 @@ def test_a_token_of_a_key_that_this_process_has_not_read_yet_is_known(provider: 
     other.clock.advance(2)
     token = provider.tokens(provider.user(), client)["access_token"]
     assert other.introspect(client, token).json["active"]
+
+
+def test_a_new_key_that_does_not_open_costs_its_algorithm_alone_and_no_code(
+    provider: Provider, make_provider: Any
+) -> None:
+    other = make_provider(provider.engine)
+    jwks(provider)
+    user, client = provider.user(), provider.client(id_token_signed_response_alg="EdDSA")
+    made = rotate(other, revoke=True)
+    with provider.begin() as tx:
+        spoilt = update(SigningKey).where(SigningKey.algorithm == "EdDSA", SigningKey.revoked_at.is_(None))
+        assert tx.execute(spoilt.values(private_key_encrypted="v2.test.AAAA.AAAA.AAAA")).rowcount == 1
+    provider.clock.advance(31)
+    shown = jwks(provider)
+    assert (set(shown) < set(made), {key["alg"] for key in shown.values()}) == (True, {"RS256", "ES256"})
+    (record,) = provider.events("decryption.failed")
+    assert record["resource_type"] == "signing_keys"
+    assert record["resource_id"] not in shown
+    assert provider.tokens(user, provider.client())["id_token"]
+    code = provider.code(provider.grant(user, client, ("openid",)))
+    refused = provider.redeem(client, code)
+    assert (refused.status, refused.json["error"]) == (503, "temporarily_unavailable")
+    rotate(provider)
+    answer = provider.redeem(client, code)
+    assert answer.status == 200, "nothing was used up"
+    assert header_of(answer.json["id_token"])["alg"] == "EdDSA"
+    assert len(provider.events("decryption.failed")) == 1
