@@ -125,7 +125,7 @@ class Settings(KeySettings, MailSettings):
         "",
         description="Hosts (`name` or `name:port`), space-separated, that may be asked although they are not on the public "
         "internet or not on port 443: for keys, documents and logout notices of applications that somebody here vouches "
-        "for.",
+        "for, and for clouds that people connect without a secret.",
     )
     outbound_ca_file: Path | None = Field(
         None, description="PEM file of authorities whose certificates outbound requests accept besides the system's."
