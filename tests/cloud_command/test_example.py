@@ -14,10 +14,12 @@ from provider.security.crypto import Keyring
 from tests.browser import Browser
 from tests.cloud_command.conftest import KEY_ID, SECRET, Cloud, running
 from tests.cloud_command.minio import PROGRAM, WITHOUT, minio
-from tests.clouds.strict_sts import StrictSts
+from tests.clouds.role_keys import AwsSts
+from tests.clouds.trust import Trust
 from tests.database_servers import free_port
 from tests.https_server import HttpsServer
 from tests.journeys.person import Person
+from tests.vault.samples import keyless_fields
 from tests.verifier.services import example
 from tests.waiting import HANG_SECONDS
 
@@ -62,11 +64,11 @@ def kept_for_minio(cloud: Cloud, home: Path, _keyring: Keyring) -> Iterator[Worl
 @contextlib.contextmanager
 def keyless(_cloud: Cloud, home: Path, keyring: Keyring) -> Iterator[World]:
     """An account without a secret: a strict STS gives short-lived credentials for a token of ours."""
-    sts = StrictSts()
+    sts = AwsSts(Trust(audiences=("sts.amazonaws.com",)), keyless_fields("aws"))
 
     def is_known(sent: Mapping[str, str]) -> bool:
         token = sent.get("X-Amz-Security-Token", "")
-        return any(f"Credential={it}/" in sent["Authorization"] and token == f"session-of-{it}" for it in sts.given)
+        return any(f"Credential={it}/" in sent["Authorization"] and token == f"session-of-{it}" for it in sts.keys)
 
     server = little_s3(is_known)
     ways = {"outbound_allowed_hosts": sts.server.host, "outbound_ca_file": sts.server.authority}
@@ -74,9 +76,8 @@ def keyless(_cloud: Cloud, home: Path, keyring: Keyring) -> Iterator[World]:
         with own.begin() as tx:
             (account,) = own.services.cloud_accounts.list(tx, own.owner.id)
             assert own.services.cloud_accounts.remove(tx, own.origin, account)
-        own.connect("work", mode="keyless", role_arn=sts.role, region="eu-central-1", endpoint=f"{sts.url}/")
-        sts.issuer = own.issuer
-        sts.trust_subject(f"user:{own.owner.id}:cloud:work")
+        own.connect("work", mode="keyless", **{**sts.said, "endpoint": f"{sts.url}/"})
+        sts.trust.issuer, sts.trust.subject = own.issuer, f"user:{own.owner.id}:cloud:work"
         yield own, server.url
         assert len(sts.given) == 1, "asked once for all the lists"
     server.close()

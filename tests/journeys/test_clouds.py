@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +9,14 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.clouds.strict_sts import StrictSts
+from provider.vault.guides import Kind
+from tests.clouds.printed import told
+from tests.clouds.role_keys import AwsSts
+from tests.clouds.trust import Trust
 from tests.journeys.person import Person
 from tests.journeys.test_chromium import MISFITS, PHONE, Open, complaints, open_browser
 from tests.serving import Server, serving
+from tests.vault.samples import keyless_fields
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 __all__ = ["open_browser"]
@@ -28,18 +31,17 @@ WORDS = {
 
 
 @pytest.fixture
-def sts() -> Iterator[StrictSts]:
-    made = StrictSts()
+def sts() -> Iterator[AwsSts]:
+    made = AwsSts(Trust(), keyless_fields("aws"))
     yield made
     made.close()
 
 
 @pytest.fixture
-def server(tmp_path: Path, sts: StrictSts) -> Iterator[Server]:
+def server(tmp_path: Path, sts: AwsSts) -> Iterator[Server]:
     """One that may ask the local STS, as operators allow hosts that are not on the public internet."""
     ways = {"MCP_OUTBOUND_ALLOWED_HOSTS": sts.server.host, "MCP_OUTBOUND_CA_FILE": str(sts.server.authority)}
     with serving(tmp_path / "home", settings=ways) as running:
-        sts.issuer = running.issuer
         yield running
 
 
@@ -56,7 +58,7 @@ def sign_in(page: Page, server: Server, person: Person, language: str) -> None:
 
 @pytest.mark.parametrize("language, scripts", [("en", True), ("ko", False)])
 def test_aws_from_a_trust_policy_to_a_test_that_works(
-    server: Server, sts: StrictSts, open_browser: Open, language: str, scripts: bool
+    server: Server, sts: AwsSts, open_browser: Open, language: str, scripts: bool
 ) -> None:
     heading, works, refused = WORDS[language]
     page = open_browser(viewport=PHONE, is_mobile=True, java_script_enabled=scripts).new_page()
@@ -68,9 +70,11 @@ def test_aws_from_a_trust_policy_to_a_test_that_works(
     expect(page.get_by_text(server.issuer).first).to_be_visible()
 
     # The person has copied the policy, and changed one letter of the subject.
-    policy = str(page.locator("pre").first.text_content())
-    sts.trust = json.loads(policy.replace(":cloud:work", ":cloud:wor"))
-    page.locator("#role_arn").fill(sts.role)
+    policy, commands = (str(page.locator("pre").nth(index).text_content()) for index in range(2))
+    shown = told("aws", {Kind.POLICY: policy, Kind.COMMANDS: commands})
+    assert shown.issuer == server.issuer
+    sts.trust.issuer, sts.trust.audiences, sts.trust.subject = shown.issuer, shown.audiences, shown.subject[:-1]
+    page.locator("#role_arn").fill(sts.said["role_arn"])
     page.locator("details", has=page.locator("#endpoint")).locator("summary").click()
     page.locator("#endpoint").fill(f"{sts.url}/")
     with page.expect_navigation():
@@ -89,13 +93,13 @@ def test_aws_from_a_trust_policy_to_a_test_that_works(
     )
     assert page.evaluate(MISFITS) == []
 
-    sts.is_reached = False
+    sts.trust.is_reached = False
     test()
     expect(page.locator("#test pre")).to_contain_text("IDPCommunicationError")
-    sts.is_reached, sts.trust = True, json.loads(policy)
+    sts.trust.is_reached, sts.trust.subject = True, shown.subject
     test()
     expect(page.get_by_role("status").filter(has_text=works)).to_be_visible()
     assert page.evaluate(MISFITS) == []
-    (given,) = sts.given
-    assert given not in page.content(), "what the cloud gave is thrown away"
+    assert sts.given == [shown.subject]
+    assert "ASIA" not in page.content(), "what the cloud gave is thrown away"
     assert wrong == []
