@@ -121,6 +121,11 @@ def test_aws_and_minio_say_what_failed(code: str, message: str, condition: Condi
 
 # Azure
 
+FULL_70021 = (
+    "AADSTS70021: No matching federated identity record found for presented assertion. Assertion Issuer: "
+    "'https://id.example'. Assertion Subject: 'user:x'. Assertion Audience: 'api://AzureADTokenExchange'."
+)
+
 
 def test_azure_gives_an_access_token_for_an_assertion() -> None:
     given, door = exchange("azure", told({"access_token": "at", "expires_in": 3600}))
@@ -144,7 +149,11 @@ def test_azure_gives_an_access_token_for_an_assertion() -> None:
         ("AADSTS700211: No matching federated identity record found for presented assertion issuer", Condition.ISSUER),
         ("AADSTS700212: No matching federated identity record for assertion audience", Condition.AUDIENCE),
         ("AADSTS700213: No matching federated identity record for presented assertion subject", Condition.SUBJECT),
-        ("AADSTS70021: No matching federated identity record found for presented assertion.", Condition.SUBJECT),
+        (FULL_70021, Condition.SUBJECT),
+        (
+            "AADSTS7002138: No matching federated identity record found for presented assertion subject 'user:x'.",
+            Condition.SUBJECT,
+        ),
         ("AADSTS700024: Client assertion is not within its valid time range.", Condition.EXPIRED),
         ("AADSTS50166: Request to External OIDC endpoint failed.", Condition.ISSUER_UNREACHABLE),
         ("AADSTS50013: Assertion failed signature validation.", Condition.SIGNATURE),
@@ -468,6 +477,58 @@ def test_what_others_say_is_understood(answer: Told, condition: Condition) -> No
 def test_what_vault_says_is_understood(said: str, condition: Condition) -> None:
     login = {"preset": "vault", "role": "r", "endpoint": "https://v.example.com/v1/auth/jwt/login", "audience": "v"}
     assert refusal("other", told({"errors": [said]}, 400), **login).condition is condition
+
+
+# Names in words
+
+
+NAMED = [
+    ("aws", "InvalidIdentityToken: No OpenIDConnect provider found in your account for {iss}", Condition.ISSUER),
+    (
+        "azure",
+        "AADSTS1: No matching federated identity record found for presented assertion subject '{sub}'.",
+        Condition.SUBJECT,
+    ),
+    ("azure", "AADSTS700016: Application with identifier '{aud}' was not found in the directory", Condition.ROLE),
+    (
+        "gcp",
+        "invalid_grant: The audience in ID Token [{aud}] does not match the expected audience {iss}.",
+        Condition.AUDIENCE,
+    ),
+    ("gcp", "invalid_grant: The issuer in ID Token {iss} does not match the expected ones.", Condition.ISSUER),
+    ("oracle", "invalid_request: No Identity Propagation Trust for {iss}.", Condition.ISSUER),
+    ("oracle", "invalid_grant: No impersonation rule for {sub}.", Condition.SUBJECT),
+    ("other", "invalid_grant: the issuer {iss} is unknown", Condition.ISSUER),
+    ("other", "invalid_grant: the subject {sub}, of {iss}, is bound to nothing", Condition.SUBJECT),
+    ("other", "invalid_grant: it isn't known and can't be, the token's expired", Condition.EXPIRED),
+]
+MISLEADING = [
+    {
+        "iss": "https://audience.example/expired",
+        "sub": f"user:{UUIDS[0]}:cloud:audience",
+        "aud": "//expired.example/issuer",
+    },
+    {
+        "iss": "https://jwks.example/signature",
+        "sub": f"user:{UUIDS[0]}:cloud:issuer-jwks",
+        "aud": "https://jwks.example",
+    },
+]
+
+
+@pytest.mark.parametrize("names", MISLEADING, ids=["audience", "jwks"])
+@pytest.mark.parametrize("provider, words, condition", NAMED)
+def test_what_a_host_or_a_label_is_called_says_nothing_of_what_failed(
+    provider: str, words: str, condition: Condition, names: Mapping[str, str]
+) -> None:
+    code, _, said = words.format(**names).partition(": ")
+    if provider == "aws":
+        answer = told(SAID_NO.format(code, said), 400)
+    else:
+        answer = told({"error": code, "error_description": said, "Code": code, "Message": said}, 400)
+    refused = refusal(provider, answer)
+    assert refused.condition is condition
+    assert refused.said == f"{code}: {said}", "as it was said, for the owner"
 
 
 @pytest.mark.parametrize("provider", KEYLESS_CLOUDS)

@@ -16,12 +16,18 @@ from provider.vault.exchanges.exchange import Answer, Condition, ExchangeRefused
 FORM = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
 JSON = {"Content-Type": "application/json", "Accept": "application/json"}
 MAX_SAID_BYTES = 400
+MAX_READ_CHARACTERS = 4096  # of words in which a reason is looked for
 MAX_XML_DEPTH = 16
 MAX_VALUE_CHARACTERS = 32_768
 LONGEST_SECONDS = 43_200  # no cloud gives longer
 SERVER_ERROR, TOO_MANY_REQUESTS = 500, 429
 # Some clouds repeat what they were given: our token, and what they have given for it.
 _TOKENS = re.compile(r"eyJ[A-Za-z0-9_-]{10,}(?:\.[A-Za-z0-9_-]*)*")
+# They also name what they have looked at: addresses, our subject, whatever stands between quotes or brackets. A host or a
+# label can be called "audience" or "expired", and says nothing of what failed.
+_NAMED = re.compile(
+    r"//[^\s'\"\]]+|\buser:[0-9a-f-]{36}[^\s'\"\],]*|(?<!\w)'[^']{0,300}'(?!\w)|\[[^\]]{0,300}\]", re.IGNORECASE
+)
 _VALUE = re.compile(rf"[\x20-\x7E]{{1,{MAX_VALUE_CHARACTERS}}}")
 Rules = Sequence[tuple[str, Condition]]
 
@@ -79,13 +85,14 @@ def cleaned(said: object) -> str:
 
 
 def refuse(answer: Answer, rules: Rules, code: object, said: object) -> NoReturn:
-    """Raises ``ExchangeRefused`` with the first of ``rules`` whose pattern is found in ``code: said``."""
+    """Raises ``ExchangeRefused`` with the first of ``rules`` whose pattern is found in ``code: said``, names left out."""
     words = f"{code if isinstance(code, str) else ''}: {said if isinstance(said, str) else ''}"
     text = cleaned(words.strip(": ")) or f"status {answer.status}"
     if answer.status == TOO_MANY_REQUESTS:
         raise ExchangeRefused(Condition.LIMIT, text)
+    bare = _NAMED.sub("…", words[:MAX_READ_CHARACTERS])
     for pattern, condition in rules:
-        if re.search(pattern, words[:MAX_VALUE_CHARACTERS], re.IGNORECASE):
+        if re.search(pattern, bare, re.IGNORECASE):
             raise ExchangeRefused(condition, text)
     raise ExchangeRefused(Condition.CLOUD_UNREACHABLE if answer.status >= SERVER_ERROR else Condition.OTHER, text)
 

@@ -19,10 +19,12 @@ AUTHORITY = "https://login.microsoftonline.com"
 SCOPE = "https://management.azure.com/.default"
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 USUAL_SECONDS = 3600
+# One digit more is the same, of a comparison that tells capitals from small letters. 70021 is of before there were three: it
+# repeats all that is in the assertion, and not which of it has no match.
 _RULES: Rules = (
-    (r"AADSTS700211\b|assertion issuer", Condition.ISSUER),
-    (r"AADSTS700212\b|assertion audience", Condition.AUDIENCE),
-    (r"AADSTS70021[3]?\b|assertion subject|no matching federated identity", Condition.SUBJECT),
+    (r"AADSTS700211\d?\b|presented assertion issuer", Condition.ISSUER),
+    (r"AADSTS700212\d?\b|presented assertion audience", Condition.AUDIENCE),
+    (r"AADSTS700213\d?\b|AADSTS70021\b|no matching federated identity", Condition.SUBJECT),
     (r"AADSTS700024\b|not within its valid time range", Condition.EXPIRED),
     (r"AADSTS50166\b|external OIDC endpoint", Condition.ISSUER_UNREACHABLE),
     (r"AADSTS(?:50013|700027)\b|signature", Condition.SIGNATURE),
