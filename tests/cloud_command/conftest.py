@@ -83,12 +83,12 @@ class Cloud:
                 is_verified=True,
             )
 
-    def connect(self, label: str, provider: str = "aws", mode: Mode = "secret", **said: str) -> str:
+    def connect(self, label: str, cloud: str = "aws", mode: Mode = "secret", **said: str) -> str:
         """Returns its id."""
         usual = {"access_key_id": KEY_ID, "secret_access_key": SECRET, "region": "eu-central-1"}
         with self.begin() as tx:
             return self.services.cloud_accounts.connect(
-                tx, self.origin, self.owner.id, label=label, provider=provider, mode=mode, said=said or usual
+                tx, self.origin, self.owner.id, label=label, provider=cloud, mode=mode, said=said or usual
             ).id
 
     def cloud_key(self, owner: User) -> tuple[Client, str]:
