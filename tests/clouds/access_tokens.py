@@ -1,8 +1,7 @@
-"""Clouds that give tokens: Microsoft Entra, Google, an identity domain of Oracle, and any endpoint of OAuth's grants.
+"""Clouds that give tokens of their own: Microsoft Entra, Google, and an identity domain of Oracle.
 
 Microsoft identity platform, "OAuth 2.0 client credentials flow" and its error codes; Google Cloud, "Method: token" and
-"generateAccessToken"; OCI IAM, "Exchanging a JSON Web Token for a UPST", which has no words for what is refused; RFC 8693
-and RFC 7523.
+"generateAccessToken"; OCI IAM, "Exchanging a JSON Web Token for a UPST", which has no words for what is refused.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from tests.clouds.strict_cloud import Refused, StrictCloud
 from tests.clouds.trust import Fault
 
 URN = "urn:ietf:params:oauth"
-EXCHANGE, BEARER = f"{URN}:grant-type:token-exchange", f"{URN}:grant-type:jwt-bearer"
+EXCHANGE = f"{URN}:grant-type:token-exchange"
 ACCESS_TOKEN, JWT = f"{URN}:token-type:access_token", f"{URN}:token-type:jwt"
 INVALID = "invalid_request"
 
@@ -122,7 +121,7 @@ class Google(StrictCloud):
         return {"accessToken": f"robot-{len(self.given)}", "expireTime": until.strftime("%Y-%m-%dT%H:%M:%SZ")}
 
     def refused(self, words: Any) -> Refused:
-        return _oauth_error(words)
+        return oauth_error(words)
 
 
 class OracleDomain(StrictCloud):
@@ -158,36 +157,10 @@ class OracleDomain(StrictCloud):
         return {"token": jwt.encode({**own, "iat": now, "exp": now + 3600}, _own_key(), algorithm="RS256")}
 
     def refused(self, words: Any) -> Refused:
-        return _oauth_error(words)
+        return oauth_error(words)
 
 
-class OAuthEndpoint(StrictCloud):
-    """Takes both grants, also as JSON."""
-
-    refusals: ClassVar[Mapping[Fault, Any]] = {
-        Fault.FORM: ("invalid_request", "The token is malformed."),
-        Fault.ISSUER: ("invalid_grant", "The issuer {iss} is not trusted."),
-        Fault.UNREACHABLE: ("invalid_grant", "The JWKS of the issuer could not be fetched."),
-        Fault.SIGNATURE: ("invalid_grant", "The signature of the token could not be verified."),
-        Fault.EXPIRED: ("invalid_grant", "The token has expired."),
-        Fault.AUDIENCE: ("invalid_grant", "The audience {aud} is not one of ours."),
-        Fault.SUBJECT: ("invalid_grant", "The subject {sub} is bound to nothing here."),
-    }
-
-    def answer(self, path: str, asked: Mapping[str, str], headers: Mapping[str, str]) -> Any:
-        by_exchange = asked["grant_type"] == EXCHANGE and asked.get("subject_token_type") == JWT
-        is_known = by_exchange or asked["grant_type"] == BEARER
-        self.expect(is_known, ("unsupported_grant_type", "Ask for a token by RFC 8693 or RFC 7523."))
-        claims = self.trust.claims_of(asked["subject_token" if by_exchange else "assertion"])
-        self.given.append(claims["sub"])
-        token = f"token-{len(self.given)}"
-        return {"access_token": token, "issued_token_type": ACCESS_TOKEN, "token_type": "Bearer", "expires_in": 900}
-
-    def refused(self, words: Any) -> Refused:
-        return _oauth_error(words)
-
-
-def _oauth_error(words: tuple[str, str]) -> Refused:
+def oauth_error(words: tuple[str, str]) -> Refused:
     """RFC 6749 §5.2."""
     error, description = words
     status = 401 if error == "invalid_client" else 400

@@ -17,7 +17,8 @@ from provider.vault.cloud_tokens import Asker
 from provider.vault.door import GuardedDoor
 from provider.vault.exchanges import EXCHANGES
 from provider.vault.exchanges.exchange import CloudCredentials
-from tests.clouds.access_tokens import Entra, Google, OAuthEndpoint, OracleDomain
+from tests.clouds.access_tokens import Entra, Google, OracleDomain
+from tests.clouds.other_services import Cluster, OAuthEndpoint, OpenAI, OpenRouter
 from tests.clouds.printed import Told
 from tests.clouds.role_keys import AlibabaSts, AwsSts
 from tests.clouds.strict_cloud import StrictCloud
@@ -37,6 +38,17 @@ KINDS: Mapping[str, tuple[str, type[StrictCloud], Mapping[str, str]]] = {
     "oracle": ("oracle", OracleDomain, {}),
     "token-exchange": ("other", OAuthEndpoint, {"protocol": "token-exchange"}),
     "jwt-bearer": ("other", OAuthEndpoint, {"protocol": "jwt-bearer"}),
+    "openai": (
+        "other",
+        OpenAI,
+        {"preset": "openai", "audience": "", "parameters": "identity_provider_id=wip_1 service_account_id=svc_1"},
+    ),
+    "openrouter": (
+        "other",
+        OpenRouter,
+        {"preset": "openrouter", "audience": "", "parameters": "federation_policy_id=fp_1"},
+    ),
+    "kubernetes": ("other", Cluster, {"preset": "kubernetes", "audience": "cluster-1"}),
 }
 
 

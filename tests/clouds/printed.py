@@ -93,7 +93,14 @@ def _oracle(texts: Texts) -> Told:
     return Told(trust["issuer"], tuple(trust["clientClaimValues"]), user["rule"].removeprefix("sub eq "))
 
 
-def _other(texts: Texts) -> Told:
+def _kubernetes(texts: Texts) -> Told:
+    assert _option(texts, "--oidc-username-claim") == "sub"
+    claim, subject = _option(texts, "--oidc-required-claim").split("=")
+    assert (claim, _option(texts, "--user")) == ("sub", f"{_option(texts, '--oidc-username-prefix')}{subject}")
+    return Told(_option(texts, "--oidc-issuer-url"), (_option(texts, "--oidc-client-id"),), subject)
+
+
+def _vault(texts: Texts) -> Told:
     values = {
         word.partition("=")[0]: word.partition("=")[2]
         for command in _commands(texts)
@@ -109,5 +116,6 @@ READERS: Mapping[str, Callable[[Texts], Told]] = {
     "gcp": _gcp,
     "alibaba": _alibaba,
     "oracle": _oracle,
-    "other": _other,
+    "other": _vault,
+    "kubernetes": _kubernetes,
 }

@@ -13,10 +13,10 @@ import pytest
 from provider.vault.exchanges.exchange import Condition, ExchangeRefused
 from provider.vault.guides import Kind
 from tests.clouds.conftest import KINDS, World
-from tests.clouds.printed import Told, told
+from tests.clouds.printed import READERS, Told, told
 from tests.pages.site import ORIGIN, Visitor
 
-# What is wrong there, and the condition that it comes to. Of a role some clouds say no more than that it was not given.
+# What is wrong there, and the condition that it comes to.
 FAULTS: dict[str, tuple[dict[str, Any], Condition]] = {
     "another audience": ({"audiences": ("another",)}, Condition.AUDIENCE),
     "another subject": ({"subject": "user:eve:cloud:work"}, Condition.SUBJECT),
@@ -25,12 +25,14 @@ FAULTS: dict[str, tuple[dict[str, Any], Condition]] = {
     "another key": ({"has_other_keys": True}, Condition.SIGNATURE),
     "our keys not read": ({"is_reached": False}, Condition.ISSUER_UNREACHABLE),
 }
-SAYS_NO_MORE = {"aws", "alibaba"}
+# Of a subject these say no more than that the role is not given, and a cluster tells nothing to whom it does not know.
+ROLES = {"aws", "alibaba"}
 GIVEN = {
     "aws": {"access_key_id", "secret_access_key", "session_token", "region"},
     "azure": {"access_token", "tenant_id", "client_id"},
     "alibaba": {"access_key_id", "access_key_secret", "security_token", "region"},
     "oracle": {"token", "private_key", "tenancy_ocid", "region"},
+    "kubernetes": {"token"},
 }
 WORDS = {
     "en": {
@@ -42,6 +44,7 @@ WORDS = {
         Condition.SIGNATURE: "could not verify the signature.",
         Condition.ISSUER_UNREACHABLE: "could not read the keys of this service.",
         Condition.ROLE: "did not let this service take the role or account.",
+        Condition.OTHER: "gave no credentials.",
     },
     "ko": {
         None: "연결되었습니다.",
@@ -52,6 +55,7 @@ WORDS = {
         Condition.SIGNATURE: "서명을 확인하지 못했습니다.",
         Condition.ISSUER_UNREACHABLE: "이 서비스의 공개 키를 읽지 못했습니다.",
         Condition.ROLE: "역할 또는 계정 사용을 허용하지 않았습니다.",
+        Condition.OTHER: "자격 증명을 받지 못했습니다.",
     },
 }
 GAVE = re.compile(r"eyJ|secret-of-|session-of-|(entra|federated|robot|token)-[0-9]")
@@ -74,13 +78,20 @@ def told_of(world: World, ana: Visitor) -> Callable[[str], Told]:
         page = ana.get(f"/account/clouds/{world.accounts[name].id}").html
         found = re.findall(r"<summary>([^<]+)</summary>\s*<div[^>]*><pre[^>]*>(.*?)</pre>", page, re.DOTALL)
         texts = {TITLES[title]: html.unescape(text) for title, text in found if title in TITLES}
-        return told(KINDS[name][0], texts)
+        values = [html.unescape(it) for it in re.findall(r'<code class="secret"[^>]*>([^<]*)</code>', page)]
+        shown = Told(values[0], (values[1],), values[2])
+        trusted = told(name if name in READERS else KINDS[name][0], texts) if texts else shown
+        assert (trusted.issuer, trusted.subject) == (shown.issuer, shown.subject)
+        assert shown.audiences[0] in trusted.audiences
+        return trusted
 
     return read
 
 
 def expected(name: str, condition: Condition) -> Condition:
-    return Condition.ROLE if condition is Condition.SUBJECT and name in SAYS_NO_MORE else condition
+    if name == "kubernetes":
+        return Condition.OTHER
+    return Condition.ROLE if condition is Condition.SUBJECT and name in ROLES else condition
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -92,7 +103,7 @@ def test_what_our_page_prints_is_what_a_cloud_has_to_know(
     assert (shown.issuer, shown.subject) == (f"{ORIGIN}/oauth", subject)
     cloud = world.set_up(name, shown)
     given = world.exchange(name)
-    assert given.values.keys() == GIVEN.get(KINDS[name][0], {"access_token"})
+    assert given.values.keys() == GIVEN.get(name, {"access_token"})
     assert all(given.values.values())
     assert given.expires_at is not None
     assert given.expires_at > world.site.now

@@ -429,6 +429,57 @@ def test_anthropic_is_asked_as_its_reference_says() -> None:
     assert given.values == {"access_token": "sk-ant-oat01-x"}
 
 
+BARE = {
+    "openai": ("https://auth.openai.com/oauth/token", JSON_TYPE, ("identity_provider_id", "service_account_id")),
+    "openrouter": ("https://openrouter.ai/api/v1/oauth/token", FORM_TYPE, ("federation_policy_id",)),
+}
+
+
+@pytest.mark.parametrize("preset", BARE)
+def test_who_lists_what_is_taken_is_asked_with_that_and_no_more(preset: str) -> None:
+    endpoint, content_type, parameters = BARE[preset]
+    more = {name: f"{name}-1" for name in parameters}
+    pairs = " ".join(f"{name}={value}" for name, value in more.items())
+    answer = told({"access_token": "t", "token_type": "Bearer", "expires_in": 240})
+    given, door = exchange("other", answer, preset=preset, endpoint=None, audience=None, parameters=pairs)
+    url, asked, headers = door.asked[0]
+    assert (url, headers["Content-Type"]) == (endpoint, content_type)
+    assert asked == {
+        "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+        "subject_token": TOKEN,
+        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+        **more,
+    }
+    assert (given.values, given.expires_at) == ({"access_token": "t"}, NOW + datetime.timedelta(minutes=4))
+
+
+CLUSTER = {"preset": "kubernetes", "endpoint": "https://cluster.example.com:6443/", "audience": "kubernetes"}
+
+
+def test_a_cluster_takes_the_token_itself_and_is_asked_who_that_is() -> None:
+    known = {"kind": "SelfSubjectReview", "status": {"userInfo": {"username": "mcp-core:user:1:cloud:work"}}}
+    given, door = exchange("other", told(known, 201), **CLUSTER)
+    url, asked, headers = door.asked[0]
+    assert url == "https://cluster.example.com:6443/apis/authentication.k8s.io/v1/selfsubjectreviews"
+    assert (asked["kind"], headers["Authorization"]) == ("SelfSubjectReview", f"Bearer {TOKEN}")
+    assert (given.values, given.expires_at) == ({"token": TOKEN}, NOW + datetime.timedelta(minutes=5))
+
+
+@pytest.mark.parametrize(
+    "answer, condition",
+    [
+        (told({"kind": "Status", "reason": "Unauthorized", "message": "Unauthorized"}, 401), Condition.OTHER),
+        (told({"kind": "Status", "reason": "Forbidden", "message": 'User "x" cannot create'}, 403), Condition.ROLE),
+        (told({"kind": "Status", "reason": "ServiceUnavailable"}, 503), Condition.CLOUD_UNREACHABLE),
+        (told({"kind": "SelfSubjectReview"}, 201), Condition.OTHER),
+        (told({"status": {"userInfo": {"username": ""}}}, 201), Condition.OTHER),
+        (told({"status": {"userInfo": []}}), Condition.OTHER),
+    ],
+)
+def test_a_cluster_that_knows_nobody_by_the_token_gives_nothing(answer: Told, condition: Condition) -> None:
+    assert refusal("other", answer, **CLUSTER).condition is condition
+
+
 @pytest.mark.parametrize("preset", PRESETS)
 def test_a_preset_decides_how_the_token_is_given(preset: str) -> None:
     pairs = " ".join(f"{name}=1" for name in PRESETS[preset].parameters)

@@ -11,6 +11,7 @@ import pytest
 
 from provider.vault.guides import GUIDES, IssuerProblem, Kind, Trust, audience_of, issuer_problem
 from provider.vault.guides.trust import hcl
+from provider.vault.presets import PRESETS
 from provider.vault.providers import PROVIDERS
 from provider.vault.subjects import subject_of
 
@@ -92,6 +93,28 @@ def test_what_is_known_of_the_account_is_filled_in() -> None:
     assert "acs:ram::12345:oidc-provider/ours" in texts("alibaba", SAID["alibaba"])[Kind.POLICY]
     assert "https://idcs-1.identity.oraclecloud.com/admin/v1/" in texts("oracle", SAID["oracle"])[Kind.COMMANDS]
     assert "auth/jwt/role/mcp" in texts("other", SAID["other"])[Kind.COMMANDS]
+
+
+PRESET_TEXTS = {
+    "openbao": "bao write auth/jwt/role/mcp-core-work",
+    "vault": "vault write auth/jwt/role/mcp-core-work",
+    "kubernetes": f"--oidc-required-claim=sub={SUBJECT}",
+}
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_service_that_is_known_has_its_own_commands_or_none(preset: str) -> None:
+    found = texts("other", {"preset": preset, "audience": "aud-1"})
+    assert found.keys() == ({Kind.COMMANDS} if preset in PRESET_TEXTS else set())
+    if found:
+        words = shlex.split(found[Kind.COMMANDS].replace("\\\n", " "))
+        assert PRESET_TEXTS[preset] in " ".join(words)
+        assert all(any(value in word for word in words) for value in ("aud-1", ISSUER, SUBJECT))
+
+
+def test_a_hostile_audience_breaks_out_of_no_flag_of_a_cluster() -> None:
+    words = shlex.split(texts("other", {"preset": "kubernetes"}, audience=HOSTILE)[Kind.COMMANDS].replace("\\\n", " "))
+    assert f"--oidc-client-id={HOSTILE}" in words
 
 
 HOSTILE = 'x\'; rm -rf "$HOME" `id` ${file("x")} %{ if true }\n'

@@ -228,7 +228,7 @@ REFUSED = {
     "other.keyless.protocol": [("saml", "choice"), ("token-exchange,jwt-bearer", "choice")],
     "other.keyless.algorithm": [("none", "choice"), ("HS256", "choice"), ("RS512", "choice")],
     "other.keyless.audience": [("a b", "form"), ("한국", "form"), ("x" * 1025, "form")],
-    "other.keyless.preset": [("Min IO", "choice"), ("kubernetes", "choice")],
+    "other.keyless.preset": [("Min IO", "choice"), ("kubelet", "choice")],
     "other.keyless.parameters": [
         *((text, "form") for text in ("a", "a=", "a=1 a=2", "assertion=x", "audience=x", "a=한")),
         (" ".join(f"a{number}=1" for number in range(11)), "form"),

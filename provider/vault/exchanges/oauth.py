@@ -1,6 +1,7 @@
 """Any endpoint that takes tokens of an OpenID issuer: RFC 8693, RFC 7523, the login of HashiCorp Vault, or AWS's own form.
 
-OpenBao has Vault's login ("JWT/OIDC auth method (API): JWT Login"), MinIO has AWS's ("AssumeRoleWithWebIdentity").
+OpenBao has Vault's login ("JWT/OIDC auth method (API): JWT Login"), MinIO has AWS's ("AssumeRoleWithWebIdentity"). A cluster
+of Kubernetes takes the token itself, and is asked who that is ("SelfSubjectReview").
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - a name
 JWT = "urn:ietf:params:oauth:token-type:jwt"
+CREATED = 201
+REVIEW = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 USUAL_SECONDS = 3600
 _RULES: Rules = (
     (r"audience", Condition.AUDIENCE),
@@ -30,7 +33,7 @@ _RULES: Rules = (
     (r"signature|no known key", Condition.SIGNATURE),
     (r"subject|\bsub\b|claim .* does not match", Condition.SUBJECT),
     (r"role .* could not be found|unknown role|permission denied|access_denied|unauthorized_client", Condition.ROLE),
-    (r"invalid_client|not authorized", Condition.ROLE),
+    (r"invalid_client|not authorized|\bforbidden\b", Condition.ROLE),
     (r"slow_down|rate limit", Condition.LIMIT),
 )
 
@@ -49,6 +52,10 @@ class OtherExchange:
                 return assume_role({**options, "role_arn": options.get("role", "")}, token, door, now)
             case "vault-jwt":
                 return _log_in(options, token, door, now)
+            case "kubernetes":
+                _review(options, token, door)
+                ends_at = now + datetime.timedelta(seconds=self.demands(options).seconds)
+                return CloudCredentials({"token": token}, ends_at)
             case protocol:
                 return _ask(options, _question(protocol, options, token), door, now)
 
@@ -57,14 +64,11 @@ def _question(protocol: str, options: Mapping[str, str], token: str) -> dict[str
     named = {name: options[name] for name in ("client_id", "scope") if name in options}
     if protocol == "jwt-bearer":
         return {"grant_type": JWT_BEARER, "assertion": token, **named}
-    return {
-        "grant_type": TOKEN_EXCHANGE,
-        "subject_token": token,
-        "subject_token_type": JWT,
-        "requested_token_type": ACCESS_TOKEN,
-        "audience": options["audience"],
-        **named,
-    }
+    asked = {"grant_type": TOKEN_EXCHANGE, "subject_token": token, "subject_token_type": JWT}
+    preset = PRESETS.get(options.get("preset", ""))
+    if preset is None or not preset.is_bare:
+        asked |= {"requested_token_type": ACCESS_TOKEN, "audience": options["audience"]}
+    return {**asked, **named}
 
 
 def _ask(
@@ -96,6 +100,19 @@ def _log_in(options: Mapping[str, str], token: str, door: CloudDoor, now: dateti
     given = given if isinstance(given, dict) else {}
     (client_token,) = needed(given, "client_token")
     return CloudCredentials({"token": client_token}, seconds_from(now, given.get("lease_duration"), USUAL_SECONDS))
+
+
+def _review(options: Mapping[str, str], token: str, door: CloudDoor) -> None:
+    """Raises ``ExchangeRefused`` where the API server, whose address this is, knows nobody by the token."""
+    body = json.dumps({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}).encode()
+    url = options["endpoint"].rstrip("/") + REVIEW
+    answer = door.post(url, body, {**JSON, "Authorization": f"Bearer {token}"})
+    found = json_object(answer)
+    if answer.status not in (200, CREATED):
+        refuse(answer, _RULES, found.get("reason"), found.get("message"))
+    status = found.get("status")
+    known = status.get("userInfo") if isinstance(status, dict) else None
+    needed(known if isinstance(known, dict) else {}, "username")
 
 
 def _refuse(answer: Answer, found: Mapping[str, object]) -> NoReturn:

@@ -10,8 +10,8 @@ from provider.vault.fields import CloudField, InvalidCloudField
 from provider.vault.presets import PRESETS
 from provider.vault.providers.cloud import SUBJECT, CloudProvider, Mode
 
-# RFC 8693; RFC 7523 §2.1; login of HashiCorp Vault and OpenBao; AssumeRoleWithWebIdentity, as MinIO has it too.
-PROTOCOLS = ("token-exchange", "jwt-bearer", "vault-jwt", "aws-sts")
+# RFC 8693; RFC 7523 §2.1; login of HashiCorp Vault and OpenBao; AssumeRoleWithWebIdentity, as MinIO has it too; no exchange.
+PROTOCOLS = ("token-exchange", "jwt-bearer", "vault-jwt", "aws-sts", "kubernetes")
 ALGORITHMS = ("RS256", "ES256", "EdDSA")
 _NEEDS_ROLE = ("vault-jwt",)
 
