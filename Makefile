@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lock coverage clean
+.PHONY: help run test check format lock coverage bench clean
 
 help: ## show this
 	@echo "MCP Core. What can be made:"
@@ -29,6 +29,9 @@ check: $(VENV)/.development ## lint, format, types, layers; no tests
 
 coverage: $(VENV)/.development # all tests with branch coverage, on two processes
 	$(BIN)/pytest -q -n $(WORKERS) --dist worksteal --cov --cov-report=term $(ARGS)
+
+bench: $(VENV)/.development ## measure what an answer costs, beside other servers: bench/README.md says what $(ARGS) may be
+	@$(BIN)/python bench/run.py $(ARGS)
 
 format: $(VENV)/.development ## let ruff format and fix what it can
 	$(BIN)/ruff format .

@@ -18,7 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench.servers import cpu_seconds_of
+from bench.processes import cpu_seconds_of
 from tests.serving import ROOT, Server
 
 LIBRARIES = (

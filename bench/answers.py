@@ -1,0 +1,29 @@
+"""The last answer of a run, looked at closely: whether the tokens in it are signed by the keys that the server publishes."""
+
+from __future__ import annotations
+
+import json
+
+import requests
+from joserfc import jws
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+
+from bench.load import BrokenRun
+from bench.servers.measured import Measured
+
+ALGORITHMS = ["RS256", "ES256"]
+
+
+def check(server: Measured, answer: str) -> None:
+    """Raises ``BrokenRun`` for a signature that is not the server's. What holds no JWT was looked at by its script."""
+    found = json.loads(answer) if answer.startswith("{") else {}
+    tokens = [found[name] for name in ("access_token", "id_token") if str(found.get(name, "")).count(".") == 2]
+    if not tokens or not server.publishes_keys:
+        return
+    keys = KeySet.import_key_set(requests.get(server.address("jwks_uri"), timeout=10).json())
+    for token in tokens:
+        try:
+            jws.deserialize_compact(token, keys, algorithms=ALGORITHMS)
+        except (JoseError, ValueError) as fault:
+            raise BrokenRun(f"{server.name} does not publish the key of its token: {fault}") from fault
