@@ -25,6 +25,7 @@ from provider.clients.client_keys import ClientKeys
 from provider.protocol.messages import Origin
 from provider.security.crypto import Keyring
 from provider.security.outbound import Outbound
+from provider.security.rate_limit import RateLimiter
 from tests import key_pairs
 from tests.compiled_once import compile_builder
 from tests.database_servers import MariaDBServer, create_migrated_database, empty_tables
@@ -163,6 +164,17 @@ def standing_clocks() -> Iterator[None]:
 
 def _standing() -> float:
     return 1000.0
+
+
+@pytest.fixture(scope="session", autouse=True)
+def standing_windows() -> Iterator[None]:
+    """Windows of counters begin with the hour, as the clocks of the tests do.
+
+    Else a test that counts, moves its clock by less than a window and counts on would now and then meet the next window.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RateLimiter, "_phase", lambda _self, _name, _seconds: 0)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

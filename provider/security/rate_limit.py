@@ -111,9 +111,13 @@ class RateLimiter:
         return len(buckets)
 
     def _bucket(self, limit: Limit, key: str, now: datetime.datetime) -> tuple[str, datetime.datetime]:
-        """The counter of this key and window. The window's phase depends on the key: not all end at the same moment."""
+        """The counter of this key and window."""
         name = f"{limit.name}|{limit.seconds}|{key}"
-        phase = int(self._keyring.keyed_hash("rate limit phase", name)[:8], 16) % limit.seconds
+        phase = self._phase(name, limit.seconds)
         window = (int(now.timestamp()) + phase) // limit.seconds
         ends_at = datetime.datetime.fromtimestamp((window + 1) * limit.seconds - phase, datetime.UTC)
         return self._keyring.keyed_hash("rate limit", f"{name}|{window}"), ends_at
+
+    def _phase(self, name: str, seconds: int) -> int:
+        """By how many seconds the windows of ``name`` end early. It depends on the key: not all end at the same moment."""
+        return int(self._keyring.keyed_hash("rate limit phase", name)[:8], 16) % seconds

@@ -21,7 +21,7 @@ LINE = 16
 PATIENCE_SECONDS = 2.0
 # A hash that has begun ends by itself; this bounds a machine that has come to a standstill.
 LONGEST_SECONDS = 30.0
-_NICENESS = 10
+_MORE_NICENESS = 10
 Result = TypeVar("Result")
 
 
@@ -69,7 +69,7 @@ class HashingPool:
 
 
 def _step_back() -> None:
-    """Lets every other thread of the machine go first. Linux alone knows the niceness of a thread."""
+    """Lets every other thread of the server go first, however nice that is. On Linux alone a thread has a niceness."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+            os.nice(_MORE_NICENESS)

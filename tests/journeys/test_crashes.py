@@ -311,6 +311,10 @@ def hashing_threads(server: Server) -> int:
     """How many sign-ins have got as far as their hash: it is made by threads that let others go first (proc(5))."""
     found = 0
     for pid in server.processes():
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            found += int((task / "stat").read_text().rpartition(")")[2].split()[16]) == 10
+        usual = niceness(Path(f"/proc/{pid}/stat"))
+        found += sum(niceness(task / "stat") > usual for task in Path(f"/proc/{pid}/task").iterdir())
     return found
+
+
+def niceness(stat: Path) -> int:
+    return int(stat.read_text().rpartition(")")[2].split()[16])

@@ -16,6 +16,7 @@ from tests.together import at_once
 
 TABLE = RateCounter.__table__
 THREE = Limit("test", 3, 60)
+PHASE = RateLimiter._phase  # before windows stand still for all tests
 
 
 @pytest.fixture
@@ -55,8 +56,9 @@ def test_the_window_ends_when_it_was_said_to_end(limiter: RateLimiter, tx: Trans
 
 
 def test_windows_are_as_long_as_the_limit_says_and_do_not_end_together(
-    limiter: RateLimiter, tx: Transaction, now: datetime.datetime
+    limiter: RateLimiter, tx: Transaction, now: datetime.datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(RateLimiter, "_phase", PHASE)
     ends = set()
     for number in range(20):
         key = f"key {number}"
