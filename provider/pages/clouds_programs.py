@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from flask_babel import gettext as _
@@ -13,6 +14,7 @@ from provider.vault.exchanges.gcp import IAM, STS
 from provider.vault.exchanges.oauth import JWT
 
 _COMMAND = "mcp-core-cloud credentials"
+Said = Mapping[str, str]  # the account's fields in clear
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,57 +27,111 @@ class Snippet:
 
 def snippets(account: CloudAccount, origin: str) -> list[Snippet]:
     """Those of the account's own cloud first, then one for every shell, then the API at ``origin``."""
-    return [*_of_cloud(account), _for_a_shell(account), _of_api(account, origin)]
+    own = _OF_CLOUDS.get(account.provider)
+    found = None if own is None else own(account, account.shown())
+    return [*([] if found is None else [found]), _for_a_shell(account), _of_api(account, origin)]
 
 
-def _of_cloud(account: CloudAccount) -> list[Snippet]:
-    said = account.shown()
-    if account.provider == "aws":
-        lines = [f"[profile {account.label}]", f"credential_process = {_COMMAND} {account.label} --format aws"]
-        region = [f"region = {said['region']}"] if "region" in said else []
-        return [Snippet(_("For everything of AWS, in ~/.aws/config"), "\n".join([*lines, *region]))]
-    if account.provider == "gcp" and account.mode == "keyless":
-        named = _(
-            "For everything of Google Cloud, in the file that GOOGLE_APPLICATION_CREDENTIALS names, with "
-            "GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES=1 beside it in the environment"
-        )
-        return [Snippet(named, json.dumps(_google(account.label, said), indent=2))]
-    if account.provider == "azure" and account.mode == "keyless":
-        file = "$HOME/.azure/assertion"
-        lines = [
-            'mkdir -p "$HOME/.azure"',
-            f"export AZURE_TENANT_ID={shlex.quote(said['tenant_id'])}",
-            "export AZURE_CLIENT_ID=CLIENT_ID",
-            f"export AZURE_FEDERATED_TOKEN_FILE={file}",
-            f"{_COMMAND} {account.label} --format azure --output {file}",
-        ]
-        named = _(
-            "For the libraries of Azure: write the app registration's client ID for CLIENT_ID, and repeat the last line "
-            "every four minutes"
-        )
-        return [Snippet(named, "\n".join(lines))]
-    return []
+def _command(account: CloudAccount, form: str) -> str:
+    return f"{_COMMAND} {account.label} --format {form}"
 
 
-def _google(label: str, said: dict[str, str]) -> dict[str, object]:
-    executable = {"command": f"{_COMMAND} {label} --format gcp", "timeout_millis": 30_000}
+def _of_aws(account: CloudAccount, said: Said) -> Snippet:
+    lines = [f"[profile {account.label}]", f"credential_process = {_command(account, 'aws')}"]
+    region = [f"region = {said['region']}"] if "region" in said else []
+    return Snippet(_("For everything of AWS, in ~/.aws/config"), "\n".join([*lines, *region]))
+
+
+def _of_azure(account: CloudAccount, said: Said) -> Snippet | None:
+    if account.mode != "keyless":
+        return None
+    file = "$HOME/.azure/assertion"
+    lines = [
+        'mkdir -p "$HOME/.azure"',
+        f"export AZURE_TENANT_ID={shlex.quote(said['tenant_id'])}",
+        "export AZURE_CLIENT_ID=CLIENT_ID",
+        f"export AZURE_FEDERATED_TOKEN_FILE={file}",
+        f"{_command(account, 'azure')} --output {file}",
+    ]
+    named = _(
+        "For the libraries of Azure: write the app registration's client ID for CLIENT_ID, and repeat the last line "
+        "every four minutes"
+    )
+    return Snippet(named, "\n".join(lines))
+
+
+def _of_gcp(account: CloudAccount, said: Said) -> Snippet | None:
+    if account.mode != "keyless":
+        return None
+    named = _(
+        "For everything of Google Cloud, in the file that GOOGLE_APPLICATION_CREDENTIALS names, with "
+        "GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES=1 beside it in the environment"
+    )
+    return Snippet(named, json.dumps(_google(account, said), indent=2))
+
+
+def _of_alibaba(account: CloudAccount, said: Said) -> Snippet:
+    external = {"name": account.label, "mode": "External", "process_command": _command(account, "alibaba")}
+    region = {"region_id": said["region"]} if "region" in said else {}
+    named = _("For everything of Alibaba Cloud, one of the profiles in ~/.aliyun/config.json")
+    return Snippet(named, json.dumps({**external, **region}, indent=2))
+
+
+def _of_oracle(account: CloudAccount, _said: Said) -> Snippet:
+    folder = f"$HOME/.oci/{account.label}"
+    by_token = " --auth security_token" if account.mode == "keyless" else ""
+    lines = [
+        f"{_command(account, 'oci')} --output {folder}",
+        f"oci --config-file {folder}/config{by_token} os ns get",
+    ]
+    named = _("For OCI's command line and libraries: repeat the first line every half hour")
+    return Snippet(named, "\n".join(lines))
+
+
+def _of_another(account: CloudAccount, said: Said) -> Snippet | None:
+    """YAML takes JSON's strings; a name of digits alone is no string without its quotes."""
+    if said.get("preset") != "kubernetes":
+        return None
+    program, *arguments = _command(account, "kubernetes").split()
+    lines = (
+        f"- name: {json.dumps(account.label)}",
+        "  user:",
+        "    exec:",
+        "      apiVersion: client.authentication.k8s.io/v1",
+        "      interactiveMode: Never",
+        f"      command: {program}",
+        f"      args: {json.dumps(arguments)}",
+    )
+    return Snippet(_("For kubectl, one of the users in ~/.kube/config"), "\n".join(lines))
+
+
+_OF_CLOUDS: Mapping[str, Callable[[CloudAccount, Said], Snippet | None]] = {
+    "aws": _of_aws,
+    "azure": _of_azure,
+    "gcp": _of_gcp,
+    "alibaba": _of_alibaba,
+    "oracle": _of_oracle,
+    "other": _of_another,
+}
+
+
+def _google(account: CloudAccount, said: Said) -> dict[str, object]:
+    executable = {"command": _command(account, "gcp"), "timeout_millis": 30_000}
     own = said.get("endpoint", "").rstrip("/")
-    account = said.get("service_account")
-    impersonated = f"{own or IAM}/v1/projects/-/serviceAccounts/{account}:generateAccessToken"
+    robot = said.get("service_account")
+    impersonated = f"{own or IAM}/v1/projects/-/serviceAccounts/{robot}:generateAccessToken"
     return {
         "type": "external_account",
         "audience": said["provider"],
         "subject_token_type": JWT,
         "token_url": f"{own or STS}/v1/token",
-        **({"service_account_impersonation_url": impersonated} if account else {}),
+        **({"service_account_impersonation_url": impersonated} if robot else {}),
         "credential_source": {"executable": executable},
     }
 
 
 def _for_a_shell(account: CloudAccount) -> Snippet:
-    return Snippet(
-        _("For any other program, as variables of a shell"), f'eval "$({_COMMAND} {account.label} --format env)"'
-    )
+    return Snippet(_("For any other program, as variables of a shell"), f'eval "$({_command(account, "env")})"')
 
 
 def _of_api(account: CloudAccount, origin: str) -> Snippet:

@@ -101,12 +101,52 @@ def test_google_is_told_in_its_own_form_what_is_wrong(server: HttpsServer, run: 
     assert json.loads(done.out) == {"version": 1, "success": False, "code": "conflict", "message": "It cannot be had."}
 
 
-def test_azure_gets_the_token_alone(server: HttpsServer, run: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", ["azure", "token"])
+def test_who_exchanges_our_token_gets_it_alone(server: HttpsServer, run: Any, tmp_path: Path, form: str) -> None:
     says(server, "azure", {"assertion": ASSERTION})
-    assert run("--format", "azure").out == ASSERTION
+    assert run("--format", form).out == ASSERTION
     path = tmp_path / "assertion"
-    assert run("--format", "azure", "--output", str(path)) == (0, "", "")
+    assert run("--format", form, "--output", str(path)) == (0, "", "")
     assert path.read_text() == ASSERTION
+
+
+def test_kubectl_gets_our_token_and_when_it_ends(server: HttpsServer, run: Any) -> None:
+    says(server, "other", {"assertion": ASSERTION})
+    assert json.loads(run("--format", "kubernetes").out) == {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "kind": "ExecCredential",
+        "status": {"token": ASSERTION, "expirationTimestamp": ENDS},
+    }
+
+
+@pytest.mark.parametrize(
+    "given, expected",
+    [
+        (
+            {"access_key_id": "STS.1", "access_key_secret": "s", "security_token": "t"},
+            {"mode": "StsToken", "access_key_id": "STS.1", "access_key_secret": "s", "sts_token": "t"},
+        ),
+        (
+            {"access_key_id": "LTAI1", "access_key_secret": "s", "region": "cn-hangzhou"},
+            {"mode": "AK", "access_key_id": "LTAI1", "access_key_secret": "s"},
+        ),
+    ],
+)
+def test_alibaba_gets_what_an_external_process_says(
+    server: HttpsServer, run: Any, given: dict[str, str], expected: dict[str, str]
+) -> None:
+    says(server, "alibaba", {"credentials": given})
+    assert json.loads(run("--format", "alibaba").out) == {**expected, "expiration": ENDS}
+    says(server, "alibaba", {"credentials": given, "expires_at": None})
+    assert json.loads(run("--format", "alibaba").out) == expected
+
+
+@pytest.mark.parametrize("form", ["aws", "alibaba"])
+def test_who_wants_keys_is_told_where_there_are_none(server: HttpsServer, run: Any, form: str) -> None:
+    says(server, "azure", {"credentials": {"access_token": "x"}})
+    done = run("--format", form)
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith("mcp-core-cloud: This account has no credentials of the form")
 
 
 def test_aws_is_told_when_short_lived_credentials_end(server: HttpsServer, run: Any) -> None:
@@ -119,8 +159,6 @@ def test_aws_is_told_when_short_lived_credentials_end(server: HttpsServer, run: 
         "SessionToken": "t",
         "Expiration": ENDS,
     }
-    says(server, "azure", {"credentials": {"access_token": "x"}})
-    assert run("--format", "aws").err.startswith("mcp-core-cloud: This account has no credentials of the form")
 
 
 @pytest.mark.parametrize(

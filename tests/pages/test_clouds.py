@@ -555,6 +555,25 @@ def test_a_use_without_the_name_of_its_program_says_its_id(site: Site, owner: Vi
             {"provider": GOOGLE, "endpoint": "https://sts.example.com"},
             "https://sts.example.com/v1/token",
         ),
+        (
+            "alibaba",
+            "keyless",
+            fields_of("alibaba", "keyless"),
+            '"process_command": "mcp-core-cloud credentials work --format',
+        ),
+        (
+            "oracle",
+            "keyless",
+            fields_of("oracle", "keyless"),
+            "oci --config-file $HOME/.oci/work/config --auth security_token",
+        ),
+        ("oracle", "secret", fields_of("oracle", "secret"), "oci --config-file $HOME/.oci/work/config os ns get"),
+        (
+            "other",
+            "keyless",
+            {"preset": "kubernetes", "endpoint": "https://cluster.example", "audience": "cluster"},
+            'args: ["credentials", "work", "--format", "kubernetes"]',
+        ),
         ("ibm", "secret", {"api_key": "k" * 44}, 'eval "$(mcp-core-cloud credentials work --format env)"'),
     ],
 )

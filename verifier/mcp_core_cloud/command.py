@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import getpass
-import json
 import platform
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,20 @@ from mcp_core_cloud import formats, settings
 from mcp_core_cloud.api import Account, CloudApi
 from mcp_core_cloud.errors import CloudError
 from mcp_core_cloud.examples import EXAMPLES
+from mcp_core_cloud.oci_profile import write_profile
 from mcp_core_cloud.private_files import MAX_BYTES, write_private
 
-FORMATS = ("aws", "gcp", "azure", "env", "json")
+FORMATS = ("aws", "gcp", "azure", "alibaba", "oci", "kubernetes", "token", "env", "json")
+_OF_OURS = ("gcp", "azure", "kubernetes", "token")  # who exchanges our token, or takes it
+_PRINTED: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "aws": formats.for_aws,
+    "azure": formats.token_alone,
+    "alibaba": formats.for_alibaba,
+    "kubernetes": formats.for_kubectl,
+    "token": formats.token_alone,
+    "env": formats.for_shell,
+    "json": formats.whole,
+}
 _OF_GOOGLE = "GOOGLE_EXTERNAL_ACCOUNT_"
 
 
@@ -57,7 +67,9 @@ def _parser() -> argparse.ArgumentParser:
     give.add_argument("label", metavar="LABEL", help="what the account is called on your account page")
     give.add_argument("--format", choices=FORMATS, default="json", help="whom they are printed for (default: json)")
     give.add_argument("--purpose", metavar="TEXT", help="what they are for; you read it in your activity")
-    give.add_argument("--output", type=Path, metavar="FILE", help="write them to a file of mode 0600 instead")
+    give.add_argument(
+        "--output", type=Path, metavar="FILE", help="write them to a file of mode 0600 instead, for OCI into a folder"
+    )
     give.set_defaults(run=_credentials)
     listed = commands.add_parser("list", parents=[shared], help="list your cloud accounts", **shape)
     listed.set_defaults(run=_list)
@@ -70,13 +82,18 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _credentials(asked: argparse.Namespace, environ: Mapping[str, str]) -> None:
+    if asked.format == "oci" and asked.output is None:
+        raise CloudError("--format oci writes a folder. Name it: --output FOLDER", "configuration")
     api = CloudApi(settings.load(environ, issuer=asked.issuer, file=asked.key_file))
     account = api.account(asked.label)
     purpose = asked.purpose or f"mcp-core-cloud on {platform.node() or 'a machine'}: {asked.format}"
     if asked.format == "gcp":
         _check_audience(account, environ)
-    want = "assertion" if asked.format in ("gcp", "azure") else "credentials"
-    text = _formatted(asked.format, api.give(account, purpose, want), environ)
+    answer = api.give(account, purpose, "assertion" if asked.format in _OF_OURS else "credentials")
+    if asked.format == "oci":
+        _keep_for_oci(asked.output, answer)
+        return
+    text = _formatted(asked.format, answer, environ)
     if asked.output is not None:
         write_private(asked.output, text)
         return
@@ -85,15 +102,18 @@ def _credentials(asked: argparse.Namespace, environ: Mapping[str, str]) -> None:
     _say(text)
 
 
+def _keep_for_oci(folder: Path, answer: Mapping[str, Any]) -> None:
+    try:
+        write_profile(folder, answer)
+    except (KeyError, TypeError, AttributeError):
+        raise CloudError("The server did not answer as MCP Core does.", "unreachable") from None
+
+
 def _formatted(name: str, answer: Mapping[str, Any], environ: Mapping[str, str]) -> str:
     try:
-        if name == "aws":
-            return formats.for_aws(answer)
         if name == "gcp":
             return formats.for_google(answer, environ.get(f"{_OF_GOOGLE}TOKEN_TYPE", ""))
-        if name == "azure":
-            return str(answer["assertion"])
-        return formats.for_shell(answer) if name == "env" else json.dumps(answer, indent=2) + "\n"
+        return _PRINTED[name](answer)
     except (KeyError, TypeError, ValueError, AttributeError):
         raise CloudError("The server did not answer as MCP Core does.", "unreachable") from None
 

@@ -24,6 +24,24 @@ Azure, in the environment of a program, and a timer that runs the last line ever
   AZURE_TENANT_ID=… AZURE_CLIENT_ID=… AZURE_FEDERATED_TOKEN_FILE=$HOME/.azure/assertion
   mcp-core-cloud credentials work --format azure --output $HOME/.azure/assertion
 
+Alibaba Cloud, a profile in ~/.aliyun/config.json:
+
+  {"name": "work", "mode": "External", "process_command": "mcp-core-cloud credentials work --format alibaba"}
+
+Oracle Cloud, and a timer that runs the first line every half hour:
+
+  mcp-core-cloud credentials work --format oci --output $HOME/.oci/work
+  oci --config-file $HOME/.oci/work/config --auth security_token os ns get
+
+Kubernetes, a user in ~/.kube/config:
+
+  exec: {apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never, command: mcp-core-cloud,
+         args: [credentials, work, --format, kubernetes]}
+
+A library that exchanges a token in a file by itself, and a timer as for Azure:
+
+  mcp-core-cloud credentials work --format token --output $HOME/token
+
 Anything else:
 
   eval "$(mcp-core-cloud credentials work --format env)"

@@ -51,6 +51,15 @@ VARIABLES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 VARIABLES = {**VARIABLES, "other": VARIABLES["aws"]}
 
 
+def whole(answer: Mapping[str, Any]) -> str:
+    return json.dumps(answer, indent=2) + "\n"
+
+
+def token_alone(answer: Mapping[str, Any]) -> str:
+    """Our token for the cloud, with nothing behind it: some SDKs send what a file has, blanks and all."""
+    return str(answer["assertion"])
+
+
 def for_aws(answer: Mapping[str, Any]) -> str:
     """What ``credential_process`` prints (AWS SDKs and Tools Reference Guide, process credential provider)."""
     given = answer["credentials"]
@@ -62,6 +71,27 @@ def for_aws(answer: Mapping[str, Any]) -> str:
         said["SessionToken"] = given["session_token"]
     if answer["expires_at"] is not None:
         said["Expiration"] = answer["expires_at"]
+    return json.dumps(said) + "\n"
+
+
+def for_alibaba(answer: Mapping[str, Any]) -> str:
+    """What a profile of the mode ``External`` runs (Alibaba Cloud CLI, "Configure credentials": External)."""
+    given = answer["credentials"]
+    key, secret = given.get("access_key_id"), given.get("access_key_secret")
+    if not key or not secret:
+        raise CloudError("This account has no credentials of the form that Alibaba's SDKs use.", "format")
+    said = {"mode": "AK", "access_key_id": key, "access_key_secret": secret}
+    if given.get("security_token"):
+        said |= {"mode": "StsToken", "sts_token": given["security_token"]}
+    if answer["expires_at"] is not None:
+        said["expiration"] = answer["expires_at"]
+    return json.dumps(said) + "\n"
+
+
+def for_kubectl(answer: Mapping[str, Any]) -> str:
+    """What a plugin for credentials prints (Kubernetes, "Authenticating: client-go credential plugins")."""
+    status = {"token": answer["assertion"], "expirationTimestamp": answer["expires_at"]}
+    said = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": status}
     return json.dumps(said) + "\n"
 
 
