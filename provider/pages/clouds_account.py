@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flask import Blueprint, abort
+from markupsafe import Markup
 from werkzeug.wrappers import Response
 
 from provider.pages import clouds_form, clouds_programs, clouds_trust, clouds_words
@@ -15,7 +16,7 @@ from provider.vault.cloud_accounts import ChangedMeanwhile, OwnerNotReady, Secre
 from provider.vault.fields import InvalidCloudField
 from provider.web import current, forms, locale
 from provider.web.guards import here, signed_in_only
-from provider.web.rendering import render, see_other
+from provider.web.rendering import code, render, see_other
 
 pages = Blueprint("clouds_account", __name__)
 _PAGE = f"{PAGE}/<account_id>"
@@ -86,7 +87,8 @@ def change(account_id: str) -> Response:
         return _form(account, said, problems)
     except ChangedMeanwhile:
         problems.add("", clouds_words.changed_meanwhile())
-        return _form(own_account(account_id), account.shown(), problems)
+        now = own_account(account_id)
+        return _form(now, {**now.shown(), **clouds_form.unseen(now.fields, said)}, problems)
     except OwnerNotReady:
         return see_other("/account")
     return see_other(f"{PAGE}/{account.id}", notice="cloud-changed")
@@ -110,11 +112,14 @@ def _kept(account: CloudAccount) -> set[str]:
     return {field.name for field in account.fields if field.is_sealed and field.column in account.sealed}
 
 
-def _facts(account: CloudAccount) -> list[tuple[str, str]]:
-    """What is kept in clear, by what it is called."""
+def _facts(account: CloudAccount) -> list[tuple[str, str | Markup]]:
+    """What is kept in clear, by what it is called: what was chosen in words, what was typed letter by letter."""
     shown = account.shown()
     return [
-        (clouds_words.of_field(account.cloud, field).label, clouds_words.of_choice(shown[field.name]))
+        (
+            clouds_words.of_field(account.cloud, field).label,
+            clouds_words.of_choice(shown[field.name]) if field.choices else code(shown[field.name]),
+        )
         for field in account.kept_fields
         if field.name in shown
     ]
@@ -129,6 +134,7 @@ def page(account: CloudAccount, problems: forms.Problems, tested: Outcome | None
         user=here().user,
         account=account,
         cloud_name=clouds_words.of_cloud(account.cloud),
+        cloud_in_sentence=clouds_words.within_a_sentence(account.cloud),
         now=current.now(),
         facts=_facts(account),
         tested=tested,
@@ -152,5 +158,4 @@ def _form(account: CloudAccount, values: dict[str, str], problems: forms.Problem
         account=account,
         cloud_name=clouds_words.of_cloud(account.cloud),
         fields=clouds_form.fields_of(account.cloud, account.fields, values, _kept(account)),
-        was_refused=bool(problems),
     )

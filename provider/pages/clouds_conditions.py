@@ -5,20 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from flask_babel import gettext as _
+from markupsafe import Markup, escape
 
 from provider.pages import clouds_words
 from provider.pages.clouds_trust import setup_of
 from provider.vault.account import CloudAccount
 from provider.vault.exchanges.exchange import Condition
+from provider.web.rendering import code
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """``remedy`` is empty where it works. ``said`` are the cloud's own words, for the owner alone."""
+    """``remedy`` is None where it works; values in it are marked as such. ``said`` are the cloud's own words, for the owner
+    alone."""
 
     works: bool
     sentence: str
-    remedy: str = ""
+    remedy: Markup | None = None
     said: str = ""
 
 
@@ -27,28 +30,30 @@ def outcome_of(account: CloudAccount, condition: Condition | None, said: str = "
     cloud = clouds_words.of_cloud(account.cloud)
     if condition is None:
         return Outcome(True, _("It works: %(cloud)s gave credentials for a token of this service.", cloud=cloud))
-    sentence, remedy = _words(account, cloud)[condition]
-    return Outcome(False, str(sentence), str(remedy), said)
-
-
-def _words(account: CloudAccount, cloud: str) -> dict[Condition, tuple[str, str]]:
+    sentence, remedy = _words(cloud)[condition]
     trust = setup_of(account.cloud, account.label, account.shown()).trust
+    values = {"issuer": code(trust.issuer), "audience": code(trust.audience), "subject": code(trust.subject)}
+    return Outcome(False, str(sentence), escape(remedy) % values, said)
+
+
+def _words(cloud: str) -> dict[Condition, tuple[str, str]]:
+    """What failed, and what to do. The latter has the names of values where they belong."""
     return {
         Condition.ISSUER_UNREACHABLE: (
             _("%(cloud)s could not read the keys of this service.", cloud=cloud),
-            _("It has to reach %(issuer)s over the internet, by HTTPS.", issuer=trust.issuer),
+            _("It has to reach %(issuer)s over the internet, by HTTPS."),
         ),
         Condition.ISSUER: (
             _("%(cloud)s does not trust this service.", cloud=cloud),
-            _("Add an identity provider there whose issuer is exactly %(issuer)s", issuer=trust.issuer),
+            _("Add an identity provider there whose issuer is exactly %(issuer)s"),
         ),
         Condition.AUDIENCE: (
             _("%(cloud)s did not accept the audience.", cloud=cloud),
-            _("Allow exactly this audience there: %(audience)s", audience=trust.audience),
+            _("Allow exactly this audience there: %(audience)s"),
         ),
         Condition.SUBJECT: (
             _("%(cloud)s did not accept the subject.", cloud=cloud),
-            _("The condition there has to name exactly this subject: %(subject)s", subject=trust.subject),
+            _("The condition there has to name exactly this subject: %(subject)s"),
         ),
         Condition.SIGNATURE: (
             _("%(cloud)s could not verify the signature.", cloud=cloud),
@@ -62,8 +67,7 @@ def _words(account: CloudAccount, cloud: str) -> dict[Condition, tuple[str, str]
             _("%(cloud)s did not let this service take the role or account.", cloud=cloud),
             _(
                 "Check that it exists, that its name is right here, and that its trust policy names this subject: "
-                "%(subject)s",
-                subject=trust.subject,
+                "%(subject)s"
             ),
         ),
         Condition.CLOUD_UNREACHABLE: (

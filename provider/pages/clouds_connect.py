@@ -112,19 +112,20 @@ def _setup(cloud: CloudProvider, label: str) -> clouds_trust.Setup:
 
 
 def _form(cloud: CloudProvider, mode: Mode, label: str, problems: forms.Problems) -> Response:
-    fields = cloud.fields(mode)
+    """A ``label`` that nothing can be called is shown where it was typed, and never in texts to paste."""
+    fields, usable = cloud.fields(mode), label if is_label(label) else _free_label(cloud)
     return render(
         "clouds/connect.html",
         status=400 if problems else 200,
         problems=problems,
         user=here().user,
         cloud=cloud,
-        cloud_name=clouds_words.of_cloud(cloud),
+        cloud_in_sentence=clouds_words.within_a_sentence(cloud),
         mode=mode,
-        label=label,
+        label=usable,
+        typed_label=label,
         can_test=mode == "keyless",
         in_the_way=clouds_trust.what_is_in_the_way() if mode == "keyless" else "",
-        setup=_setup(cloud, label) if mode == "keyless" else None,
+        setup=_setup(cloud, usable) if mode == "keyless" else None,
         fields=clouds_form.fields_of(cloud, fields, clouds_form.typed(fields)),
-        was_refused=bool(problems),
     )

@@ -18,15 +18,15 @@ from provider.web import forms
 
 @dataclass(frozen=True, slots=True)
 class FormField:
-    """``is_usual``: it is as nearly everybody has it. ``choices`` are values with their names, empty for a field that is
-    typed into."""
+    """``is_usual``: it is as nearly everybody has it. ``is_lost``: a secret was typed, and has to be typed again.
+    ``choices`` are values with their names, empty for a field that is typed into."""
 
     name: str
     label: str
     hint: str
     example: str
     value: str
-    is_secret: bool
+    is_lost: bool
     is_multiline: bool
     is_required: bool
     is_advanced: bool
@@ -46,6 +46,11 @@ def typed(fields: Sequence[CloudField]) -> dict[str, str]:
     return {field.name: forms.secret(field.name).replace("\r\n", "\n") for field in fields}
 
 
+def unseen(fields: Sequence[CloudField], said: Mapping[str, str]) -> dict[str, str]:
+    """Of what was typed, the values of fields that no page shows what is kept of."""
+    return {field.name: said[field.name] for field in fields if field.is_sealed and said.get(field.name)}
+
+
 def add(problems: forms.Problems, problem: InvalidCloudField) -> None:
     """Says at its field what is wrong with it, and with the others."""
     for one in (problem, *problem.also):
@@ -59,8 +64,8 @@ def _field(cloud: CloudProvider, field: CloudField, value: str, *, is_kept: bool
         label=words.label,
         hint=str(_("Leave it empty to keep what is there.")) if is_kept else words.hint,
         example="" if is_kept else field.example,
-        value="" if field.is_secret or is_kept else value or field.default,
-        is_secret=field.is_secret,
+        value="" if field.is_secret else value if is_kept else value or field.default,
+        is_lost=field.is_secret and value != "",
         is_multiline=field.is_multiline,
         is_required=field.is_required and not is_kept,
         is_advanced=field.is_advanced,

@@ -8,10 +8,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from flask_babel import gettext as _
+from markupsafe import Markup, escape
 
 from provider.vault.account import CloudAccount
 from provider.vault.exchanges.gcp import IAM, STS
 from provider.vault.exchanges.oauth import JWT
+from provider.web.rendering import code
 
 _COMMAND = "mcp-core-cloud credentials"
 Said = Mapping[str, str]  # the account's fields in clear
@@ -19,10 +21,11 @@ Said = Mapping[str, str]  # the account's fields in clear
 
 @dataclass(frozen=True, slots=True)
 class Snippet:
-    """``title`` says where the text goes."""
+    """``title`` says where the text goes, ``how`` what has to be done besides."""
 
     title: str
     text: str
+    how: str | Markup = ""
 
 
 def snippets(account: CloudAccount, origin: str) -> list[Snippet]:
@@ -53,21 +56,18 @@ def _of_azure(account: CloudAccount, said: Said) -> Snippet | None:
         f"export AZURE_FEDERATED_TOKEN_FILE={file}",
         f"{_command(account, 'azure')} --output {file}",
     ]
-    named = _(
-        "For the libraries of Azure: write the app registration's client ID for CLIENT_ID, and repeat the last line "
-        "every four minutes"
-    )
-    return Snippet(named, "\n".join(lines))
+    words = _("Write the app registration's client ID for %(name)s, and repeat the last line every four minutes.")
+    return Snippet(_("For the libraries of Azure"), "\n".join(lines), escape(words) % {"name": code("CLIENT_ID")})
 
 
 def _of_gcp(account: CloudAccount, said: Said) -> Snippet | None:
     if account.mode != "keyless":
         return None
-    named = _(
-        "For everything of Google Cloud, in the file that GOOGLE_APPLICATION_CREDENTIALS names, with "
-        "GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES=1 beside it in the environment"
-    )
-    return Snippet(named, json.dumps(_google(account, said), indent=2))
+    how = escape(_("Save it as the file that %(variable)s names, and set %(allowed)s in the environment too.")) % {
+        "variable": code("GOOGLE_APPLICATION_CREDENTIALS"),
+        "allowed": code("GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES=1"),
+    }
+    return Snippet(_("For everything of Google Cloud"), json.dumps(_google(account, said), indent=2), how)
 
 
 def _of_alibaba(account: CloudAccount, said: Said) -> Snippet:

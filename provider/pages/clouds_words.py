@@ -30,6 +30,11 @@ def of_cloud(cloud: CloudProvider) -> str:
     return str(_("Another service")) if cloud.name == "other" else cloud.title
 
 
+def within_a_sentence(cloud: CloudProvider) -> str:
+    """The same where it does not begin one."""
+    return str(_("the other service")) if cloud.name == "other" else cloud.title
+
+
 def of_mode(mode: Mode) -> str:
     return str({"keyless": _("Without a secret"), "secret": _("With a secret")}[mode])
 
@@ -37,8 +42,8 @@ def of_mode(mode: Mode) -> str:
 def of_choice(value: str) -> str:
     """What a value is called that can be chosen in a field. Names of standards stand for themselves."""
     named = {
-        "user-and-label": _("My account here and the name of this cloud account"),
-        "user": _("My account here alone"),
+        "user-and-label": _("My account and this name"),
+        "user": _("My account alone"),
         "token-exchange": _("Token exchange (RFC 8693)"),
         "jwt-bearer": _("JWT bearer grant (RFC 7523)"),
         "vault-jwt": _("JWT login of Vault and OpenBao"),

@@ -58,5 +58,5 @@ for (const field of document.querySelectorAll("input[type=password]")) {
   };
   box.addEventListener("change", () => turn(box.checked));
   field.form.addEventListener("submit", () => turn(false));
-  field.after(label);
+  (field.parentElement.querySelector(".mistake") ?? field).after(label);
 }

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from database.transaction import Transaction
 from provider.accounts.alerts import Alert
 from provider.protocol.client import ClientDetails
-from provider.security.outbound import Answered
 from provider.sign_in.consecutive_failures import Way
 from provider.upkeep.reset_answers import ResetAnswers
-from provider.vault.providers import PROVIDERS
-from tests.browser import Page
 from tests.letters import letters
-from tests.pages.document import Document
+from tests.pages.every_cloud_page import clouds
 from tests.pages.site import CALLBACK, LOOPBACK, ORIGIN, PASSWORD, SESSION, STEP, Account, Site, Visitor, close
-from tests.vault.cloud_world import ANSWER, ROLE
+from tests.pages.walking import HOSTILE, Visit, Walk
 
 # Each rule of each page with its methods. A new page is added here and to the walk below.
 ROUTES = {
@@ -89,38 +85,6 @@ ACCOUNT_PAGES = (
     "/profile", "/profile/picture", "/security", "/second-factor", "/sessions", "/apps", "/api-keys", "/api-keys/new",
     "/preferences", "/clouds", "/clouds/new",
 )  # fmt: skip
-CLOUD_SECRET = {"access_key_id": "AKIA" + "A" * 16, "secret_access_key": "s" * 40}
-CLOUD_GAVE = Answered(200, ANSWER.format(number=1, until="2026-07-01T13:00:00Z").encode())
-CLOUD_REFUSED = Answered(403, b"<Error><Code>AccessDenied</Code><Message>Not you</Message></Error>")
-HOSTILE = '<script>alert("x")</script><img src=x onerror=alert(1)>\'"&{{7*7}}'
-
-
-@dataclass
-class Visit:
-    """One answer on the walk."""
-
-    name: str
-    method: str
-    page: Page
-    cookies: list[str]
-
-    @property
-    def document(self) -> Document:
-        return Document(self.page.html)
-
-    @property
-    def is_html(self) -> bool:
-        return self.page.headers.get("Content-Type", "").startswith("text/html") and bool(self.page.html)
-
-
-class Walk:
-    def __init__(self) -> None:
-        self.visits: list[Visit] = []
-
-    def saw(self, name: str, visitor: Visitor, status: int = 200) -> None:
-        assert visitor.page.status == status, f"{name}: {visitor.page.status} {visitor.to} {visitor.page.text[:300]}"
-        cookies = visitor.answer.headers.getlist("Set-Cookie")
-        self.visits.append(Visit(name, visitor.answer.request.method, visitor.page, cookies))
 
 
 def walk(make: Callable[..., Site], language: str = "en") -> list[Visit]:
@@ -131,7 +95,7 @@ def walk(make: Callable[..., Site], language: str = "en") -> list[Visit]:
     site = make()
     _signing_in(seen, site, language)
     _account(seen, site, language)
-    _clouds(seen, site, language)
+    clouds(seen, site, language)
     _recovery(seen, make(), language)
     _passkeys(seen, site, language)
     _applications(seen, site, language)
@@ -385,75 +349,6 @@ def _account(seen: Walk, site: Site, language: str) -> None:
     seen.saw("change-password", visitor, 303)
     visitor.post("/language", {"language": language, "back": "/account"})
     seen.saw("language", visitor, 303)
-
-
-def answer_in_place_of_clouds(site: Site, answer: Answered) -> None:
-    """Whatever is asked of a cloud from now on gets this."""
-
-    class Out:
-        def ask(self, *_question: object, **_bounds: object) -> Answered:
-            return answer
-
-    with Transaction(site.engine) as tx:
-        site.services.signing_keys.ensure(tx, site.now)
-    site.services.cloud_credentials._outbound = Out()  # type: ignore[assignment]
-
-
-def _clouds(seen: Walk, site: Site, language: str) -> None:
-    visitor = Visitor(site, language=language)
-    visitor.sign_in(site.account("cleo"))
-    for cloud in PROVIDERS.values():
-        for mode in ("keyless", "secret") if cloud.keyless else ("secret",):
-            path = f"/account/clouds/new/{cloud.name}/{mode}"
-            visitor.get(path)
-            seen.saw(f"new cloud, {cloud.name}, {mode}", visitor)
-            visitor.post(path, {"label": HOSTILE})
-            seen.saw(f"new cloud, {cloud.name}, {mode}, with mistakes", visitor, 400)
-    made = []
-    for path, fields in (
-        ("/account/clouds/new/aws/secret", {**CLOUD_SECRET, "label": "old"}),
-        ("/account/clouds/new/aws/keyless", {"label": "work", "role_arn": ROLE}),
-    ):
-        visitor.post(path, {**fields, "region": HOSTILE})
-        seen.saw("cloud, with mistakes", visitor, 400)
-        visitor.post(path, fields)
-        seen.saw("cloud connected", visitor, 303)
-        made.append(visitor.to)
-        visitor.follow()
-        seen.saw("cloud", visitor)
-    secret, keyless = made
-    visitor.get("/account/clouds")
-    seen.saw("clouds", visitor)
-    visitor.get("/account/clouds?q=nothing")
-    seen.saw("clouds, none found", visitor)
-    visitor.get(f"{secret}/change")
-    seen.saw("cloud to be changed", visitor)
-    visitor.post(f"{secret}/change", {"version": "1", "secret_access_key": "short", "region": HOSTILE})
-    seen.saw("cloud to be changed, with mistakes", visitor, 400)
-    visitor.post(f"{secret}/change", {"version": "7", "secret_access_key": ""})
-    seen.saw("cloud changed meanwhile, with mistakes", visitor, 400)
-    visitor.post(f"{secret}/change", {"version": "1", "region": "eu-central-1"})
-    seen.saw("cloud changed", visitor, 303)
-    answer_in_place_of_clouds(site, CLOUD_REFUSED)
-    visitor.post(f"{keyless}/test")
-    seen.saw("cloud tested, refused", visitor)
-    answer_in_place_of_clouds(site, CLOUD_GAVE)
-    visitor.post(f"{keyless}/test")
-    seen.saw("cloud tested, works", visitor)
-    visitor.post(f"{keyless}/primary")
-    seen.saw("primary cloud", visitor, 303)
-    visitor.follow()
-    seen.saw("cloud, primary now", visitor)
-    visitor.get("/account")
-    seen.saw("account, with clouds", visitor)
-    visitor.get(f"{secret}/remove")
-    seen.saw("remove a cloud?", visitor)
-    visitor.post(f"{secret}/remove")
-    seen.saw("cloud removed", visitor, 303)
-    visitor.follow()
-    seen.saw("clouds, after removing", visitor)
-    visitor.get(secret)
-    seen.saw("cloud that is gone", visitor, 404)
 
 
 def _recovery(seen: Walk, site: Site, language: str) -> None:

@@ -21,7 +21,7 @@ from provider.vault.exchanges.exchange import Condition
 from provider.vault.fields import REASONS, InvalidCloudField
 from provider.vault.providers import PROVIDERS
 from tests.pages.conftest import SiteFactory
-from tests.pages.every_page import CLOUD_GAVE, CLOUD_REFUSED, CLOUD_SECRET, answer_in_place_of_clouds
+from tests.pages.every_cloud_page import CLOUD_GAVE, CLOUD_REFUSED, CLOUD_SECRET, answer_in_place_of_clouds
 from tests.pages.site import ORIGIN, PASSWORD, SESSION, Account, Site, Visitor
 from tests.vault.samples import fields_of
 

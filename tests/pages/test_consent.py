@@ -8,8 +8,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from provider.protocol.names import shown_name
-from tests.pages.every_page import HOSTILE
 from tests.pages.site import CALLBACK, LOOPBACK, SESSION, START, Account, Site, Visitor
+from tests.pages.walking import HOSTILE
 
 NATIVE = {
     "application_type": "native",

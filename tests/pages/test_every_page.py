@@ -12,10 +12,12 @@ from urllib.parse import urlsplit
 import pytest
 from werkzeug.exceptions import HTTPException
 
+import provider
 from provider.protocol.names import shown_name
 from provider.security.crypto import Keyring
-from tests.pages.every_page import HOSTILE, ROUTES, Visit, walk
+from tests.pages.every_page import ROUTES, walk
 from tests.pages.site import ORIGIN, Site, Visitor
+from tests.pages.walking import HOSTILE, Visit
 
 HANGUL = re.compile("[가-힣]")
 NO_STORE, NO_REFERRER = "no-store", "no-referrer"
@@ -248,6 +250,24 @@ def test_a_form_that_came_back_says_what_is_wrong_once_and_begins_there(language
         if visit not in returned:
             assert not re.match("Error:|오류:", visit.document.one("title").text), visit.name
             assert "aria-invalid" not in visit.page.html, visit.name
+
+
+def test_no_sentence_runs_into_the_next(pages: list[Visit]) -> None:
+    """Templates cut blanks at the end of a line of theirs, and so between two sentences."""
+    together = re.compile(r"[a-z가-힣)”][.?](?=[A-Z가-힣“][a-z가-힣]|[가-힣])")
+    assert together.search("it too.It was")
+    assert together.search("삭제하세요.마지막")
+    for visit in pages:
+        for element in visit.document.all("p", "h1", "h2", "h3"):
+            assert not together.search(element.text), (visit.name, element.text)
+
+
+def test_a_page_with_all_that_it_loads_is_light(pages: list[Visit]) -> None:
+    static = Path(provider.__file__).parent / "static"
+    shared = (static / "site.css").stat().st_size + (static / "mark.svg").stat().st_size
+    for visit in pages:
+        scripts = sum((static / name).stat().st_size for name in scripts_of(visit))
+        assert shared + scripts + len(visit.page.html.encode()) < 60_000, visit.name
 
 
 def test_passwords_and_codes_are_never_sent_back(visits: list[Visit]) -> None:

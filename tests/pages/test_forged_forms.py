@@ -12,7 +12,8 @@ from database.transaction import Transaction
 from provider.accounts.alerts import Alert
 from tests.authenticator import Authenticator
 from tests.letters import letters
-from tests.pages.every_page import CLOUD_GAVE, CLOUD_SECRET, ROUTES, answer_in_place_of_clouds
+from tests.pages.every_cloud_page import CLOUD_GAVE, CLOUD_SECRET, answer_in_place_of_clouds
+from tests.pages.every_page import ROUTES
 from tests.pages.site import BROWSER, ORIGIN, OURS, PASSWORD, SESSION, Site, Visitor, handle_in
 from tests.vault.cloud_world import ROLE
 

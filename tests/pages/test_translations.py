@@ -77,3 +77,22 @@ def test_korean_never_joins_a_particle_to_a_value() -> None:
     for message in korean():
         for text in texts(message.string) if message.id else []:
             assert not joined.search(text), text
+
+
+def test_korean_has_no_particle_for_either_case_nor_one_after_a_bracket() -> None:
+    """``(으)로`` is what a machine writes, and a line can break between a bracket and a particle."""
+    either = re.compile(r"\((?:으|은|는|이|가|을|를|와|과)\)|(?:은|을|이|과)/(?:는|를|가|와)")
+    after_a_bracket = re.compile(r"\)(?:을|를|은|는|이|가|와|과|의|에|으로|로)(?![가-힣])")
+    assert either.search("%(host)s(으)로")
+    assert after_a_bracket.search("주체(subject)를 받아들이지")
+    for message in korean():
+        for text in texts(message.string) if message.id else []:
+            assert not either.search(text), text
+            assert not after_a_bracket.search(PLACEHOLDER.sub("", text)), text
+
+
+def test_quotation_marks_are_in_pairs() -> None:
+    for message in korean():
+        for text in (*texts(message.id), *texts(message.string)) if message.id else []:
+            assert text.count("“") == text.count("”"), text
+            assert text.count("‘") <= text.count("’"), text
