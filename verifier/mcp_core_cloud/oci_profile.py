@@ -13,6 +13,7 @@ from mcp_core_cloud.private_files import write_private
 
 _NAMED = ("user_ocid", "fingerprint", "tenancy_ocid", "region")
 _KEPT = 2  # whoever has read the configuration may be about to read what it names
+_IN_LINE = re.compile(r"[\x21-\x7E]+")
 _OURS = re.compile(r"(?:key|token)-([0-9a-f]{16})(?:\.pem)?")
 
 
@@ -26,7 +27,7 @@ def write_profile(folder: Path, answer: Mapping[str, Any]) -> None:
     if not given.get("private_key"):
         raise CloudError("This account has no credentials of the form that OCI's SDKs use.", "format")
     said = {field.removesuffix("_ocid"): given[field] for field in _NAMED if given.get(field)}
-    if any(not value.isprintable() for value in said.values()):
+    if not all(_IN_LINE.fullmatch(value) for value in said.values()):
         raise CloudError("The server named what no configuration of OCI takes.", "format")
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
