@@ -28,7 +28,7 @@ PING_SECONDS = 2
 IO_SECONDS = 30
 POOL_SIZE = 8
 TRUSTED_SECONDS = 1
-PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "wal_autocheckpoint=4000")
+PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "wal_autocheckpoint=4000")
 _USED_AT = "mcp_core_used_at"
 POOL_OVERFLOW = 8
 # Without blanks and escapes: an emoji takes four bytes in place of twelve.

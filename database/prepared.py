@@ -6,23 +6,33 @@ statement. The text and the conversions of values are SQLAlchemy's all the same,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult
+from sqlalchemy import Connection, CursorResult, Table
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql import Insert, Select, Update
+from sqlalchemy.sql.visitors import iterate
 
 _Converter = Callable[[Any], Any] | None
 
 
 class Prepared:
-    """One statement with ``bindparam`` in it. All of them are given at each run, as Python values."""
+    """One statement with ``bindparam`` in it. All of them are given at each run, as Python values.
+
+    ``tables`` are the names of the tables that it reads, or of the one that it writes.
+    """
 
     def __init__(self, statement: Insert | Update | Select[Any]) -> None:
         self._statement = statement
         self._forms: dict[str, _Form] = {}
         self.is_write = statement.is_dml
+        self.tables = frozenset(_tables(statement))
+
+    def count_each(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> int:
+        """Runs it once with each of ``rows`` and returns how many rows it wrote in all."""
+        form = self._form(connection)
+        return connection.exec_driver_sql(form.text, [form.parameters(values) for values in rows]).rowcount
 
     def count(self, connection: Connection, values: Mapping[str, Any]) -> int:
         """Runs it and returns how many rows it wrote."""
@@ -32,15 +42,29 @@ class Prepared:
         """The first row that it finds, in the order of its columns, or None."""
         form, result = self._run(connection, values)
         row = result.first()
-        if row is None:
-            return None
-        return tuple([value if to is None else to(value) for value, to in zip(row, form.columns, strict=True)])
+        return None if row is None else form.row(row)
+
+    def rows(self, connection: Connection, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """All rows that it finds, by the names of their columns."""
+        form, result = self._run(connection, values)
+        return [dict(zip(form.names, form.row(row), strict=True)) for row in result]
 
     def _run(self, connection: Connection, values: Mapping[str, Any]) -> tuple[_Form, CursorResult[Any]]:
+        form = self._form(connection)
+        return form, connection.exec_driver_sql(form.text, form.parameters(values))
+
+    def _form(self, connection: Connection) -> _Form:
         form = self._forms.get(connection.dialect.name)
         if form is None:
             form = self._forms[connection.dialect.name] = _Form(self._statement, connection.dialect)
-        return form, connection.exec_driver_sql(form.text, form.parameters(values))
+        return form
+
+
+def _tables(statement: Insert | Update | Select[Any]) -> Iterator[str]:
+    """The one that a statement writes, or all that it reads."""
+    for element in (statement.table,) if not isinstance(statement, Select) else iterate(statement):
+        if isinstance(element, Table):
+            yield element.name
 
 
 class _Form:
@@ -57,7 +81,8 @@ class _Form:
             for name in (compiled.positiontup if compiled.positiontup is not None else binds)
         ]
         columns = statement.selected_columns if isinstance(statement, Select) else ()
-        self.columns: list[_Converter] = [
+        self.names = [column.name for column in columns]
+        self._columns: list[_Converter] = [
             column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns
         ]
 
@@ -67,3 +92,6 @@ class _Form:
         if self._is_numbered:
             return tuple([given[name] if to is None else to(given[name]) for name, to in self._parameters])
         return {name: given[name] if to is None else to(given[name]) for name, to in self._parameters}
+
+    def row(self, found: Sequence[Any]) -> tuple[Any, ...]:
+        return tuple([value if to is None else to(value) for value, to in zip(found, self._columns, strict=True)])

@@ -92,9 +92,27 @@ class Transaction:
         self._has_written = self._has_written or statement.is_write
         return statement.count(connection, values)
 
+    def note(self, statement: Prepared, values: Mapping[str, Any]) -> None:
+        """Runs a prepared write that takes note of something. Whether it finds anything to write matters to nobody."""
+        self.count(statement, values)
+
+    def count_each(self, statement: Prepared, rows: Sequence[Mapping[str, Any]]) -> int:
+        """Runs a prepared write once with each of ``rows`` and returns how many rows it wrote in all."""
+        connection = self._opened(is_write=True)
+        self._has_written = True
+        return statement.count_each(connection, rows)
+
     def first(self, statement: Prepared, values: Mapping[str, Any]) -> tuple[Any, ...] | None:
         """The first row that a prepared statement finds, or None."""
         return statement.first(self._opened(is_write=statement.is_write), values)
+
+    def rows(self, statement: Prepared, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """All rows that a prepared statement finds, by the names of their columns."""
+        return statement.rows(self._opened(is_write=statement.is_write), values)
+
+    def row(self, statement: Prepared, values: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The only row that a prepared statement can find, by the names of its columns, or None."""
+        return next(iter(self.rows(statement, values)), None)
 
     def _opened(self, *, is_write: bool) -> Connection:
         if self._connection is None and self._patience is not None:

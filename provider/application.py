@@ -14,6 +14,7 @@ from provider.doors.asynchronous import AsynchronousDoor
 from provider.doors.bare import BareDoor
 from provider.doors.doorway import Doorway
 from provider.doors.flask import mount_in_flask
+from provider.doors.gathering import Gathering
 from provider.doors.lanes import DEFAULT_THREADS, machine_and_page_lanes
 from provider.doors.pulse import Pulse
 from provider.oauth_server import OAuthServer
@@ -77,6 +78,7 @@ def create_app(
         doorway,
         mounted,
         app.wsgi_app,
+        gathering=Gathering(engine, threads=1) if engine.dialect.name == "sqlite" else None,
         machines=machines,
         pages=people,
         busy=web.BusyAnswers(app),

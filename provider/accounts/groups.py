@@ -39,7 +39,7 @@ _USERS = UserRow.__table__
 _CLIENTS = ClientRow.__table__
 _RESOURCES = Resource.__table__
 _PERSON = Prepared(select(_USERS.c.groups_version, _USERS.c.is_admin).where(_USERS.c.id == bindparam("user_id")))
-_OF_PERSON = (
+_OF_PERSON = Prepared(
     select(_GROUPS.c.id, _GROUPS.c.name)
     .join(_MEMBERS, _MEMBERS.c.group_id == _GROUPS.c.id)
     .where(_MEMBERS.c.user_id == bindparam("user_id"))
@@ -89,12 +89,12 @@ class Groups:
         person = tx.first(_PERSON, {"user_id": user_id})
         if person is None:
             return NOBODY
-        rows = tx.execute(_OF_PERSON, {"user_id": user_id}).all()
+        rows = tx.rows(_OF_PERSON, {"user_id": user_id})
         return Membership(
             version=person[0],
             is_admin=person[1],
-            ids=frozenset(row.id for row in rows),
-            names=tuple(sorted(row.name for row in rows)),
+            ids=frozenset(row["id"] for row in rows),
+            names=tuple(sorted(row["name"] for row in rows)),
         )
 
     def create(

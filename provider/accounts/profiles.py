@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from database.models import User as UserRow
 from database.models import UserPicture, UserProfile
+from database.prepared import Prepared
 from database.transaction import Transaction
 from provider.accounts.users import User
 from provider.audit import AuditEvent, AuditRecorder
@@ -28,7 +29,7 @@ _USERS = UserRow.__table__
 _PROFILES = UserProfile.__table__
 _PICTURES = UserPicture.__table__
 _COLUMNS = [_PROFILES.c[name] for name in FIELDS]
-_FIND = (
+_FIND = Prepared(
     select(*_COLUMNS, _PICTURES.c.id.label("picture"))
     .select_from(
         _USERS.outerjoin(_PROFILES, _PROFILES.c.user_id == _USERS.c.id).outerjoin(
@@ -56,7 +57,7 @@ class Profiles:
 
     def get(self, tx: Transaction, user_id: str) -> Profile:
         """What a user has said, empty for one who has said nothing."""
-        row = tx.execute(_FIND, {"user_id": user_id}).mappings().first()
+        row = tx.row(_FIND, {"user_id": user_id})
         if row is None:
             return Profile(dict.fromkeys(FIELDS), None)
         picture = None if row["picture"] is None else f"{self._site}{PICTURES}/{row['picture']}"

@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from database.models import User as UserRow
 from database.models.columns import new_id
+from database.prepared import Prepared
 from database.transaction import Transaction
 from provider.accounts.administrators import LastAdministrator, active_administrators, enter_first_time
 from provider.accounts.login_names import (
@@ -30,7 +31,7 @@ from provider.protocol.messages import Origin
 from provider.protocol.text import is_name, one_line
 
 _TABLE = UserRow.__table__
-_FIND = select(_TABLE).where(_TABLE.c.id == bindparam("user_id"))
+_FIND = Prepared(select(_TABLE).where(_TABLE.c.id == bindparam("user_id")))
 _FIND_USERNAME = select(_TABLE.c.id).where(_TABLE.c.username_canonical == bindparam("name"))
 _IS_TAKEN = select(_TABLE.c.id).where(
     or_(_TABLE.c.username_canonical == bindparam("name"), _TABLE.c.username_skeleton == bindparam("skeleton"))
@@ -180,7 +181,7 @@ class Users:
                 raise NameTaken(kind.value)
 
     def find(self, tx: Transaction, user_id: str) -> User | None:
-        row = tx.execute(_FIND, {"user_id": user_id}).mappings().first()
+        row = tx.row(_FIND, {"user_id": user_id})
         return None if row is None else parse_user(row)
 
     def get(self, tx: Transaction, user_id: str) -> User:

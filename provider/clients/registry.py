@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, bindparam, delete, insert, select, update
 
 from database.models import Client as ClientRow
 from database.models.columns import new_id
+from database.prepared import Prepared
 from database.reading import Listed
 from database.transaction import Transaction
 from provider.audit import AuditEvent, AuditRecorder
@@ -31,7 +32,7 @@ CACHE_SIZE = 1024
 # Blanks are out, which MySQL would ignore at the end (PAD SPACE).
 _CLIENT_ID = re.compile(r"[\x21-\x7E]{1,512}")
 _TABLE = ClientRow.__table__
-_FIND = select(_TABLE).where(_TABLE.c.client_id == bindparam("client_id"))
+_FIND = Prepared(select(_TABLE).where(_TABLE.c.client_id == bindparam("client_id")))
 _GET = select(_TABLE).where(_TABLE.c.id == bindparam("row_id"))
 
 
@@ -278,7 +279,7 @@ class Clients:
         self._cache.forget(client_id)
 
     def _load(self, tx: Transaction, client_id: str) -> Client | None:
-        row = tx.execute(_FIND, {"client_id": client_id}).mappings().first()
+        row = tx.row(_FIND, {"client_id": client_id})
         return None if row is None else parse_client(row)
 
     def _change(

@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from database.models import Resource as ResourceRow
 from database.models.columns import new_id
+from database.prepared import Prepared
 from database.transaction import Transaction
 from provider.audit import AuditEvent, AuditRecorder
 from provider.clients.cache import ShortCache
@@ -27,8 +28,8 @@ from provider.tokens.token_records import living_tokens_for
 CACHE_SECONDS = 5
 _CATALOGUE = "all"
 _TABLE = ResourceRow.__table__
-_FIND = select(_TABLE).where(_TABLE.c.uri == bindparam("uri"))
-_ALL = select(_TABLE).order_by(_TABLE.c.uri)
+_FIND = Prepared(select(_TABLE).where(_TABLE.c.uri == bindparam("uri")))
+_ALL = Prepared(select(_TABLE).order_by(_TABLE.c.uri))
 
 
 class ResourceExists(Exception):
@@ -52,7 +53,7 @@ class Resources:
         """The resource that ``uri`` means. Raises ``invalid_target`` for what is no resource URI at all."""
         found = self._known(tx).find(uri)
         if found is None:  # perhaps it was added a moment ago, by another process
-            row = tx.execute(_FIND, {"uri": uri}).mappings().first()
+            row = tx.row(_FIND, {"uri": uri})
             found = None if row is None else _parse(row)
         return found
 
@@ -170,7 +171,7 @@ class Resources:
         return known or self._cache.fill(tx, _CATALOGUE, lambda: self._load(tx)) or self._load(tx)
 
     def _load(self, tx: Transaction) -> Catalogue:
-        return Catalogue(self._own, map(_parse, tx.execute(_ALL).mappings()))
+        return Catalogue(self._own, map(_parse, tx.rows(_ALL, {})))
 
     def _registered(self, tx: Transaction, uri: str) -> Resource | None:
         """The API as it is now, to change it. This server itself is none."""
@@ -195,7 +196,7 @@ def _columns(resource: Resource) -> dict[str, Any]:
     }
 
 
-def _parse(row: Mapping[Any, Any]) -> Resource:
+def _parse(row: Mapping[str, Any]) -> Resource:
     return Resource(
         uri=row["uri"],
         name=row["name"],

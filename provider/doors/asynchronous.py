@@ -1,8 +1,8 @@
 """The asynchronous front door: ASGI, for ``mcp-core serve``.
 
 A request is read completely, byte for byte, before a thread or a transaction is taken for it: who sends slowly keeps
-nobody waiting. Documents that need no database are answered from the loop itself; the rest goes into lanes, the machine
-endpoints and the pages each into their own.
+nobody waiting. Documents that need no database are answered from the loop itself; tokens are made several at a time; the
+rest goes into lanes, the machine endpoints and the pages each into their own.
 """
 
 from __future__ import annotations
@@ -15,13 +15,17 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 from wsgiref.types import WSGIApplication
 
+from database.faults import DATABASE_ERRORS
 from provider.doors.doorway import MAX_BODY_BYTES, Doorway
 from provider.doors.endpoint import Endpoint
 from provider.doors.environment import call_wsgi, environment
+from provider.doors.gathering import Gathering
 from provider.doors.insistence import Insistence
-from provider.doors.lanes import ClientLeft, Lane, LaneFull
+from provider.doors.lanes import ClientLeft, Lane
+from provider.doors.line import LaneFull
+from provider.doors.transactions import unavailable
 from provider.protocol.errors import OAuthError
-from provider.protocol.messages import ProtocolResponse
+from provider.protocol.messages import ProtocolRequest, ProtocolResponse
 
 MAX_HEAD_BYTES = 32_768
 BODY_SECONDS = 10.0
@@ -60,6 +64,7 @@ class AsynchronousDoor:
         endpoints: Iterable[Endpoint],
         behind: WSGIApplication,
         *,
+        gathering: Gathering | None,
         machines: Lane,
         pages: Lane,
         busy: Busy,
@@ -68,7 +73,7 @@ class AsynchronousDoor:
         self._doorway = doorway
         self._endpoints: Mapping[str, Endpoint] = {item.path: item for item in endpoints if item.bare}
         self._behind = behind
-        self._machines, self._pages = machines, pages
+        self._gathering, self._machines, self._pages = gathering, machines, pages
         self._busy = busy
         self._files = files
         self._files_of: Counter[str] = Counter()
@@ -120,13 +125,25 @@ class AsynchronousDoor:
             response = doorway.answer_at_once(endpoint, request)
             if response is not None:
                 return response
-        work = functools.partial(doorway.answer, endpoint, request)
         try:
-            response = await self._machines.run(request.source, work, functools.partial(_client_leaves, receive))
+            response = await self._worked_out(endpoint, request, receive)
         except LaneFull as full:
             response = _without_a_place(doorway, endpoint, is_own_share=full.is_own_share)
         self._at_machines.note(request.source, response.status)
         return response
+
+    async def _worked_out(self, endpoint: Endpoint, request: ProtocolRequest, receive: Receive) -> ProtocolResponse:
+        """Together with other calls, or else in the lane. Raises ``LaneFull`` and ``ClientLeft``."""
+        if endpoint.gathers and self._gathering is not None:
+            together = functools.partial(self._doorway.answer_in_unit, endpoint, request)
+            try:
+                response = await self._gathering.run(request.source, together)
+            except DATABASE_ERRORS:
+                response = self._doorway.finish(endpoint, unavailable())
+            if response is not None:
+                return response
+        alone = functools.partial(self._doorway.answer, endpoint, request)
+        return await self._machines.run(request.source, alone, functools.partial(_client_leaves, receive))
 
     async def _page(
         self, scope: Mapping[str, Any], path: str, headers: dict[str, str], receive: Receive

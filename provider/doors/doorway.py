@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from sqlalchemy import Connection, Engine
 
 from database.transaction import Transaction
+from database.units import Unit
 from provider.doors.endpoint import Endpoint, answer_to_method
 from provider.doors.sources import source_address
 from provider.doors.transactions import run_in_transaction
@@ -90,6 +91,10 @@ class Doorway:
         """
         response = run_in_transaction(self._engine, lambda tx: self._call(endpoint, request, tx), request.request_id)
         return self.finish(endpoint, response)
+
+    def answer_in_unit(self, endpoint: Endpoint, request: ProtocolRequest, unit: Unit) -> ProtocolResponse:
+        """The answer, if what ``unit`` takes for granted comes true. Raises ``DoesNotFit`` and what the endpoint raises."""
+        return self.finish(endpoint, self._call(endpoint, request, unit))
 
     def answer_at_once(self, endpoint: Endpoint, request: ProtocolRequest) -> ProtocolResponse | None:
         """The answer if it needs no database, None if it does."""

@@ -22,7 +22,8 @@ class Endpoint:
 
     ``cors`` lets scripts of any origin read the answer, never with credentials. ``bare`` puts it in front of Flask; an
     endpoint that shows pages cannot be there. ``at_once``: its answer mostly needs no database, and is then given without
-    waiting for a thread. ``has_problems``: its errors, whoever finds them, are problem details (RFC 9457).
+    waiting for a thread. ``gathers``: what it writes is mostly little, and may be committed together with what other calls
+    write. ``has_problems``: its errors, whoever finds them, are problem details (RFC 9457).
     """
 
     path: str
@@ -31,6 +32,7 @@ class Endpoint:
     cors: bool = False
     bare: bool = False
     at_once: bool = False
+    gathers: bool = False
     has_problems: bool = False
 
 

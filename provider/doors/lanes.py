@@ -9,28 +9,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections import Counter, OrderedDict, deque
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
+from provider.doors.line import MACHINE_LINE, PAGE_LINE, PATIENCE_SECONDS, LaneFull, Line
 from provider.security import places
 
 DEFAULT_THREADS = 4
-PATIENCE_SECONDS = 2.0
-MACHINE_LINE = 256
-PAGE_LINE = 64
 # Calls that have lent their place still need a thread: hashing and outbound requests bound how many there can be.
 LENT_PLACES = 80
 Result = TypeVar("Result")
-
-
-class LaneFull(Exception):
-    """Nobody can wait here at this moment. ``is_own_share``: because of what the same source has waiting already."""
-
-    def __init__(self, *, is_own_share: bool) -> None:
-        super().__init__(is_own_share)
-        self.is_own_share = is_own_share
 
 
 class ClientLeft(Exception):
@@ -45,13 +35,12 @@ class Lane:
 
     def __init__(self, crew: ThreadPoolExecutor, *, places: int, line: int) -> None:
         self._crew = crew
-        self._places, self._line = places, line
+        self._places = places
         self._share = max(1, places * 3 // 4)
         self._lock = threading.Lock()
         self._working = 0
         self._working_for: Counter[str] = Counter()
-        self._waiting: OrderedDict[str, deque[_Call[object]]] = OrderedDict()
-        self._in_line = 0
+        self._waiting: Line[_Call[Any]] = Line(line)
 
     async def run(
         self, source: str, work: Callable[[], Result], client_leaves: Callable[[], Awaitable[None]]
@@ -66,7 +55,7 @@ class Lane:
             if begins:
                 self._begin(source)
             else:
-                self._join(call)
+                self._waiting.join(source, call)
         if begins:
             self._crew.submit(call.perform)
         else:
@@ -97,43 +86,21 @@ class Lane:
         self._working += 1
         self._working_for[source] += 1
 
-    def _join(self, call: _Call[Result]) -> None:
-        own = self._waiting.get(call.source)
-        if self._in_line >= self._line:
-            raise LaneFull(is_own_share=False)
-        if own is not None and len(own) >= max(1, self._line // 2):
-            raise LaneFull(is_own_share=True)
-        self._waiting.setdefault(call.source, deque()).append(call)  # type: ignore[arg-type]
-        self._in_line += 1
-
     def _leave_line(self, call: _Call[Result]) -> bool:
         """Whether it was still waiting."""
         with self._lock:
-            own = self._waiting.get(call.source)
-            if own is None or call not in own:
-                return False
-            own.remove(call)  # type: ignore[arg-type]
-            self._in_line -= 1
-            if not own:
-                del self._waiting[call.source]
-            return True
+            return self._waiting.leave(call.source, call)
 
-    def _next(self) -> _Call[object] | None:
-        """The first call of the source that has waited longest for a turn and may have one more place."""
+    def _next(self) -> _Call[Any] | None:
+        """Who comes next, and may have one more place."""
         if self._working >= self._places:
             return None
-        for source, own in self._waiting.items():
-            if self._working_for[source] < self._share:
-                call = own.popleft()
-                self._in_line -= 1
-                del self._waiting[source]
-                if own:
-                    self._waiting[source] = own  # behind the others
-                self._begin(source)
-                return call
-        return None
+        call = self._waiting.next(lambda source: self._working_for[source] < self._share)
+        if call is not None:
+            self._begin(call.source)
+        return call
 
-    def give_place(self, source: str) -> _Call[object] | None:
+    def give_place(self, source: str) -> _Call[Any] | None:
         """Ends one's own and returns who comes next, on whose behalf it is taken."""
         with self._lock:
             self._working -= 1
@@ -146,7 +113,7 @@ class Lane:
         with self._lock:
             self._begin(source)
 
-    def begin_on_another_thread(self, call: _Call[object]) -> None:
+    def begin_on_another_thread(self, call: _Call[Any]) -> None:
         self._crew.submit(call.perform)
 
 
@@ -169,7 +136,7 @@ class _Call(Generic[Result]):
 
     def perform(self) -> None:
         """Does the work, and then that of whoever comes next: all on this thread."""
-        call: _Call[object] | None = self  # type: ignore[assignment]
+        call: _Call[Any] | None = self
         while call is not None:
             call.do()
             call = self._lane.give_place(call.source)

@@ -10,4 +10,4 @@ from provider.oauth_server import OAuthServer
 
 def mount(server: OAuthServer) -> Sequence[Endpoint]:
     path = f"{server.services.settings.issuer_path}/token"
-    return [Endpoint(path, ("POST",), server.answer_token_request, cors=True, bare=True)]
+    return [Endpoint(path, ("POST",), server.answer_token_request, cors=True, bare=True, gathers=True)]

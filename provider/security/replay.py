@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import datetime
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import bindparam, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from database.models import ReplayGuard as GuardRow
+from database.prepared import Prepared
 from database.transaction import Transaction
 from provider.security.crypto import Keyring
 
 _TABLE = GuardRow.__table__
+_ADD = Prepared(
+    insert(GuardRow).values({column.name: bindparam(column.name, type_=column.type) for column in _TABLE.c})
+)
 
 
 class ReplayGuard:
@@ -22,7 +26,7 @@ class ReplayGuard:
         """Whether ``value`` is seen for the first time. It is remembered at least ``until`` then."""
         row = {"value_hash": self._keyring.keyed_hash(f"replay {purpose}", value), "expires_at": until}
         try:
-            tx.execute(insert(GuardRow), row)
+            tx.count(_ADD, row)
         except IntegrityError:
             return False
         tx.mark((_TABLE.c.value_hash, row["value_hash"]))

@@ -16,6 +16,7 @@ from sqlalchemy import bindparam, delete, select, true, update
 
 from database.models import Client, GrantRecord, IssuedToken, Resource, User
 from database.models.columns import UTCDateTime
+from database.prepared import Prepared
 from database.transaction import Transaction
 from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.claims_request import ClaimsRequest
@@ -40,7 +41,7 @@ _CLIENTS = Client.__table__
 _USERS = User.__table__
 _RESOURCES = Resource.__table__
 _OWNERS = User.__table__.alias("owners")
-_ALIVE = (
+_ALIVE = Prepared(
     select(
         *(_TOKENS.c.jti, _TOKENS.c.grant_id, _TOKENS.c.user_id, _TOKENS.c.subject, _TOKENS.c.scope),
         *(_TOKENS.c.audience, _TOKENS.c.issued_at, _TOKENS.c.expires_at, _TOKENS.c.groups_digest),
@@ -112,7 +113,7 @@ class TokenVerifier:
         if claims is None or not self._is_in_time(claims, now) or not isinstance(claims.get("jti"), str):
             return None
         typ = (_header(token) or {}).get("typ")
-        row = tx.execute(_ALIVE, {"jti": claims["jti"], "now": now, "issuer": self._issuer}).mappings().first()
+        row = tx.row(_ALIVE, {"jti": claims["jti"], "now": now, "issuer": self._issuer})
         if row is None or typ not in (RFC9068_TYPE, row["token_typ"]):
             return None
         if any(claims.get(name) != value for name, value in _recorded_claims(row).items()):

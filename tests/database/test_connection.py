@@ -65,7 +65,7 @@ def test_a_sqlite_connection_has_a_write_ahead_log_foreign_keys_and_patience(sql
     with sqlite_engine.connect() as connection:
         found = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in
                  ("journal_mode", "foreign_keys", "busy_timeout", "synchronous")]  # fmt: skip
-    assert found == ["wal", 1, 5000, 1]
+    assert found == ["wal", 1, 5000, 2]
 
 
 def test_the_sqlite_file_is_for_its_owner_only(tmp_path: Path) -> None:

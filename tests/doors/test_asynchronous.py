@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
+from database.units import Unit
 from provider.application import asynchronous_door_of
-from provider.doors import asynchronous, lanes
+from provider.doors import asynchronous, gathering, lanes
 from provider.doors.asynchronous import AsynchronousDoor
+from provider.doors.line import LaneFull
+from provider.protocol.messages import ProtocolResponse
 from tests.endpoints import asgi
 from tests.endpoints.provider import Provider, ProviderFactory
 from tests.endpoints.wsgi import FORM, Answer
@@ -204,7 +207,8 @@ class Full:
         self._open = threading.Event()
         self._door = door
         self._asked: list[asyncio.Future[Any]] = []
-        monkeypatch.setattr(lanes, "PATIENCE_SECONDS", 0.2)
+        for module in (lanes, gathering):
+            monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.2)
 
     async def fill(self) -> None:
         for lane in (self._door._machines, self._door._pages):
@@ -213,7 +217,13 @@ class Full:
                     asyncio.ensure_future(lane.run(source, lambda: self._open.wait(HANG_SECONDS), asyncio.Event().wait))
                     for _ in range(lane._places)
                 ]
+        for source in ("one", "two"):
+            self._asked.append(asyncio.ensure_future(self._door._gathering.run(source, self._hold)))
         await asyncio.sleep(0.05)
+
+    def _hold(self, _unit: Unit) -> ProtocolResponse:
+        assert self._open.wait(HANG_SECONDS)
+        return ProtocolResponse(204)
 
     async def end(self) -> None:
         self._open.set()
@@ -259,9 +269,9 @@ def test_a_person_who_finds_no_place_gets_a_page_in_their_language(
 def test_who_fills_the_line_alone_is_told_that_it_is_too_much(door: AsynchronousDoor) -> None:
     class Own:
         async def run(self, *_: Any) -> Any:
-            raise lanes.LaneFull(is_own_share=True)
+            raise LaneFull(is_own_share=True)
 
-    door._machines = door._pages = Own()  # type: ignore[assignment]
+    door._gathering = door._machines = door._pages = Own()  # type: ignore[assignment]
     machine = ask(door, scope("POST", "/oauth/token", {"content-type": FORM}), piece(GRANT, more=False))
     assert (machine.error, machine.header("retry-after")) == ((429, "temporarily_unavailable"), "1")
     assert ask(door, scope("GET", "/login")).status == 429
@@ -271,7 +281,7 @@ def test_who_has_left_gets_nothing_and_nothing_is_done(provider: Provider, door:
     before = len(provider.events("client.authentication_failed"))
     body = piece(GRANT + b"&client_id=app_unknown", more=False)
     gone = {"type": "http.disconnect"}
-    asked = scope("POST", "/oauth/token", {"content-type": FORM})
+    asked = scope("POST", "/oauth/revoke", {"content-type": FORM})
     assert asgi.run(exchange(door, asked, body, gone)) is None
     asgi.run(full.end())
     assert len(provider.events("client.authentication_failed")) == before

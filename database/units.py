@@ -1,0 +1,181 @@
+"""Units: what single requests write, committed together with what others write at the same moment.
+
+A commit costs more than the statements before it, and for twenty tokens no more than for one. So requests whose writes are
+all prepared statements need not commit for themselves: each collects its writes as a ``Unit``, and a ``Batch`` writes many
+units in one transaction.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NoReturn
+
+from sqlalchemy import Connection, CursorResult, Engine
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.sql import Executable
+
+from database.faults import DATABASE_ERRORS
+from database.patience import Patience
+from database.prepared import Prepared
+from database.transaction import Transaction
+
+log = logging.getLogger("mcp_core.database")
+
+
+Outcome = bool | SQLAlchemyError
+"""True: kept, and committed. False: it did not come true. Or else the fault of the database: nothing was kept, unless it is
+``CommitUnknown``."""
+
+_Write = tuple[Prepared, Mapping[str, Any]]
+
+
+class DoesNotFit(Exception):
+    """A unit cannot do what is asked of it. The request has to run again, in a transaction of its own."""
+
+
+class Unit(Transaction):
+    """One request's transaction, before it has happened.
+
+    What is read is read at once. A prepared write waits for the batch, and is taken for granted: one row. When that does not
+    come true nothing of the unit is kept, and whoever made it runs again in a ``Transaction``, where every answer is the
+    database's. So does what a unit cannot do at all (other statements, a commit of its own, reading where it has written):
+    that raises ``DoesNotFit``.
+    """
+
+    def __init__(self, engine: Engine, reader: Transaction) -> None:
+        super().__init__(engine)
+        self._reader = reader
+        self._notes: list[_Write] = []
+        self._writes: list[_Write] = []
+        self._written: set[str] = set()
+
+    @property
+    def has_written(self) -> bool:
+        return bool(self._writes or self._notes)
+
+    def first(self, statement: Prepared, values: Mapping[str, Any]) -> tuple[Any, ...] | None:
+        return self._reader_of(statement).first(statement, values)
+
+    def rows(self, statement: Prepared, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return self._reader_of(statement).rows(statement, values)
+
+    def count(self, statement: Prepared, values: Mapping[str, Any]) -> int:
+        self._writes.append((statement, values))
+        self._written |= statement.tables
+        return 1
+
+    def note(self, statement: Prepared, values: Mapping[str, Any]) -> None:
+        self._notes.append((statement, values))
+        self._written |= statement.tables
+
+    def rollback(self) -> None:
+        self._notes.clear()
+        self._writes.clear()
+        self._written.clear()
+        self._marked = ()
+        super().rollback()
+
+    def hand_over(self, tx: Transaction) -> tuple[Iterable[_Write], Iterable[_Write]]:
+        """What ``tx`` is to note and to write for this unit. What it has marked tells of the commit of ``tx`` as well."""
+        if self._marked:
+            tx.mark(*self._marked)
+        return self._notes, self._writes
+
+    def was_committed(self) -> None:
+        """Does what was to be done then. A fault of that is no reason to take the unit for one that was not kept."""
+        for action in self._after_commit:
+            try:
+                action()
+            except Exception:
+                log.exception("what follows a commit failed")
+
+    def execute(
+        self,
+        statement: Executable,  # noqa: ARG002 - what is overridden names them
+        parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,  # noqa: ARG002
+    ) -> CursorResult[Any]:
+        raise DoesNotFit
+
+    def count_each(self, statement: Prepared, rows: Sequence[Mapping[str, Any]]) -> NoReturn:  # noqa: ARG002
+        raise DoesNotFit
+
+    def beside(self, seconds: float) -> NoReturn:  # noqa: ARG002
+        raise DoesNotFit
+
+    def commit(self) -> NoReturn:
+        raise DoesNotFit
+
+    def _opened(self, *, is_write: bool) -> Connection:  # noqa: ARG002
+        raise DoesNotFit
+
+    def _reader_of(self, statement: Prepared) -> Transaction:
+        if statement.is_write or not self._written.isdisjoint(statement.tables):
+            raise DoesNotFit
+        return self._reader
+
+
+class Batch:
+    """The units of one thread. They read through one connection, are committed together, and share one ``patience``.
+
+    To be ended by ``end``, whatever became of it.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.patience = Patience()
+        self._tx = Transaction(engine, self.patience)
+
+    def unit(self) -> Unit:
+        return Unit(self._engine, self._tx)
+
+    def commit(self, units: Sequence[Unit]) -> list[Outcome]:
+        """Writes ``units`` and says what became of each, in their order.
+
+        One that does not come true takes nobody along: each is tried by itself then. A fault of the database is that of all
+        who were in the transaction.
+        """
+        outcome = self._outcome(units)
+        if outcome is not False or len(units) == 1:
+            return [outcome] * len(units)
+        return [self._outcome([unit]) for unit in units]
+
+    def end(self) -> None:
+        self._tx.abandon()
+
+    def _outcome(self, units: Sequence[Unit]) -> Outcome:
+        """One transaction for all of them. All writes of a kind are one run: no unit knows of another, so that their order
+        says nothing.
+
+        Notes come first. They lock rows that the others' foreign keys only share, and who changes a shared lock into one of
+        its own gets into the way of others who do the same.
+        """
+        notes, writes = _Runs(), _Runs()
+        for unit in units:
+            noted, written = unit.hand_over(self._tx)
+            notes.add(noted)
+            writes.add(written)
+        try:
+            for statement, rows in notes.items():
+                self._tx.count_each(statement, rows)
+            if not all(self._tx.count_each(statement, rows) == len(rows) for statement, rows in writes.items()):
+                self._tx.abandon()
+                return False
+            self._tx.commit()
+        except IntegrityError:
+            self._tx.abandon()
+            return False
+        except DATABASE_ERRORS as fault:
+            self._tx.abandon()
+            return fault
+        for unit in units:
+            unit.was_committed()
+        return True
+
+
+class _Runs(dict[Prepared, list[Mapping[str, Any]]]):
+    """What each statement is run with."""
+
+    def add(self, writes: Iterable[_Write]) -> None:
+        for statement, values in writes:
+            self.setdefault(statement, []).append(values)
