@@ -56,7 +56,7 @@ def sign_in(page: Page, server: Server, person: Person, language: str) -> None:
         page.locator("#password").press("Enter")
 
 
-@pytest.mark.parametrize("language, scripts", [("en", True), ("ko", False)])
+@pytest.mark.parametrize("language, scripts", [("en", True), ("en", False), ("ko", False)])
 def test_aws_from_a_trust_policy_to_a_test_that_works(
     server: Server, sts: AwsSts, open_browser: Open, language: str, scripts: bool
 ) -> None:
