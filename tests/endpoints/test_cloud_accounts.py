@@ -215,6 +215,74 @@ def test_what_ended_opens_nothing(provider: Provider, ada: User, client: KnownCl
     assert key_token(provider, key).error == (401, "invalid_client")
 
 
+def of_another_resource(provider: Provider, ada: User, client: KnownClient) -> str:
+    provider.resource(scope=ACCOUNT_SCOPES)
+    return token_of(provider, ada, client, ACCOUNT_SCOPES, resource=API)
+
+
+def of_a_revoked_grant(provider: Provider, ada: User, client: KnownClient) -> str:
+    grant = provider.grant(ada, client, (CLOUD_CREDENTIALS,))
+    token: str = provider.redeem(client, provider.code(grant)).json["access_token"]
+    with provider.begin() as tx:
+        provider.services.grants.revoke(tx, provider.origin, grant, "user")
+    return token
+
+
+def of_a_revoked_key(provider: Provider, ada: User, _client: KnownClient) -> str:
+    key = cloud_key(provider, ada)
+    token: str = key_token(provider, key).json["access_token"]
+    with provider.begin() as tx:
+        provider.services.api_keys.revoke(tx, provider.origin, ada.id, key.client.id)
+    return token
+
+
+def of_a_disabled_owner(provider: Provider, ada: User, client: KnownClient) -> str:
+    token = token_of(provider, ada, client, (CLOUD_CREDENTIALS,))
+    with provider.begin() as tx:
+        provider.services.user_ends.set_active(tx, provider.origin, ada.id, False)
+    return token
+
+
+def of_somebody_else(provider: Provider, _ada: User, client: KnownClient) -> str:
+    return token_of(provider, provider.user("eve"), client, (CLOUD_CREDENTIALS,))
+
+
+def of_a_key_of_somebody_else(provider: Provider, _ada: User, _client: KnownClient) -> str:
+    token: str = key_token(provider, cloud_key(provider, provider.user("eve"))).json["access_token"]
+    return token
+
+
+# What each gets by any verb. Of somebody else's accounts the list is an empty one.
+NOT_THEIRS = {
+    of_another_resource: 401,
+    of_a_revoked_grant: 401,
+    of_a_revoked_key: 401,
+    of_a_disabled_owner: 401,
+    of_somebody_else: 404,
+    of_a_key_of_somebody_else: 404,
+}
+
+
+@pytest.mark.parametrize("holder", NOT_THEIRS, ids=lambda it: it.__name__)
+def test_no_verb_opens_an_account_on_any_database(provider_everywhere: Provider, holder: Any) -> None:
+    provider = provider_everywhere
+    ada = provider.user(is_verified=True)
+    work, client = connected(provider, ada), provider.client("none")
+    api, expected = Api(provider, holder(provider, ada, client)), NOT_THEIRS[holder]
+    rows = provider.rows(Row)
+    for method, path, said in calls(work.id):
+        answer = api(method, path, said)
+        if expected == 404 and path == PATH:
+            assert answer.status == 200
+            assert method == "HEAD" or answer.json == {"items": [], "next": None}
+        else:
+            assert answer.status == expected, (method, path)
+    for method, path in ((it, f"{PATH}{more}") for it in ("PUT", "PATCH", "DELETE") for more in ("", f"/{work.id}")):
+        assert api(method, path).status in (401, 405), (method, path)
+    assert provider.rows(Row) == rows
+    assert provider.events("cloud.credentials_given") == []
+
+
 WRONG_BODIES: list[Any] = [
     *({}, [], "x", 7, {"want": "credentials"}, {"purpose": ""}, {"purpose": " "}, {"purpose": None}, {"purpose": 7}),
     *(
