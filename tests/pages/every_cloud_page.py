@@ -155,9 +155,8 @@ def _old_and_unreadable(seen: Walk, site: Site, owner: Account, visitor: Visitor
     with Transaction(site.engine) as tx:
         known = {(it.provider, it.mode): it.id for it in site.services.cloud_accounts.list(tx, owner.user.id)}
         long_ago = site.now.replace(year=site.now.year - 1)
-        tx.execute(
-            update(CloudAccount).where(CloudAccount.user_id == owner.user.id).values(secrets_changed_at=long_ago)
-        )
+        old = update(CloudAccount).where(CloudAccount.secrets_changed_at.is_not(None))
+        tx.execute(old.where(CloudAccount.user_id == owner.user.id).values(secrets_changed_at=long_ago))
     for way in (("aws", "secret"), ("oracle", "keyless")):
         visitor.get(f"/account/clouds/{known[way]}")
         seen.saw(f"cloud, old secret, {way[1]}", visitor)
