@@ -8,6 +8,9 @@ from functools import partial
 from pathlib import Path
 
 from bench import workloads
+from bench.servers.dex import Dex
+from bench.servers.hydra import Hydra
+from bench.servers.keycloak import Keycloak
 from bench.servers.measured import Measured
 from bench.servers.oidc_provider import OidcProvider
 from bench.servers.ours import DATABASES, Ours
@@ -20,6 +23,9 @@ SERVERS: dict[str, Make] = {
     **{f"{kind}-2": partial(Ours, kind=kind, workers=2) for kind in DATABASES},
     "oidc-provider": partial(OidcProvider, records="memory"),
     "oidc-provider-sqlite": partial(OidcProvider, records="sqlite"),
+    "keycloak": Keycloak,
+    "hydra": Hydra,
+    "dex": Dex,
 }
 
 

@@ -62,7 +62,7 @@ def run(load: Load, seconds: float, folder: Path, *, core: int, rate: float | No
     right, wrong, micros, p50, p99, broken = parsed(done.stdout, done.stderr)
     if wrong or broken or not right:
         fault = _WRONG.search(done.stdout)
-        raise BrokenRun(f"{wrong} answers wrong, {broken} broken, {right} right: {fault[1] if fault else done.stdout}")
+        raise BrokenRun(f"{wrong} answers wrong, {broken} broken, {right} right. {fault[1] if fault else ''}".strip())
     texts = (path.read_text(encoding="utf-8") for path in (answer, kept))
     return Seen(right, micros / 1e6, p50 / 1000, p99 / 1000, *texts)
 

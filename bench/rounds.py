@@ -106,6 +106,7 @@ def measure(
 
 
 def _tried(server: Measured, workload: Workload, desk: Desk, results: Results) -> Run | None:
+    desk = replace(desk, seconds=max(desk.seconds, server.least_seconds))
     try:
         if workload.paced is not None:
             desk = replace(desk, rate=workload.paced * _top_rate(server, workload, desk, results))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -29,8 +30,8 @@ def authorization_url(server: Measured, scope: str, resource: str | None) -> str
         "code_challenge": CHALLENGE,
         "code_challenge_method": "S256",
     }
-    if "offline_access" in scope:
-        parameters["prompt"] = "consent"
+    if "offline_access" in scope and server.offline_prompt is not None:
+        parameters["prompt"] = server.offline_prompt
     if resource is not None:
         parameters["resource"] = resource
     return f"{server.address('authorization_endpoint')}?{urlencode(parameters)}"
@@ -57,7 +58,10 @@ class Visitor:
     def __init__(self, server: Measured, name: str) -> None:
         self._server = server
         self._name = name
-        self.browser = Browser(REDIRECT)
+        # Browsers send cookies that are marked as secure to loopback without TLS, too.
+        self.browser = Browser(REDIRECT, *([server.pages_elsewhere] if server.pages_elsewhere else []))
+
+        self.browser.session.cookies.set_policy(DefaultCookiePolicy(secure_protocols=("http", "https")))
 
     def code(self, scope: str, resource: str | None) -> str:
         """Does what the pages ask for, until the application has a code."""
@@ -66,6 +70,9 @@ class Visitor:
         for _ in range(MOST_PAGES):
             if page.url.startswith(REDIRECT):
                 break
+            if page.status == 0:
+                page = self.browser.get(self._server.accepted(page.url))
+                continue
             if page.status != 200 or not page.forms:
                 raise RuntimeError(f"{self._server.name} shows {page.status} {page.url}: {page.text[:500]}")
             name, password = self._server.login_fields

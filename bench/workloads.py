@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -65,10 +66,10 @@ def _credentials(algorithm: str, *, among_all: bool) -> Callable[[Measured, Desk
 
 def _refresh(server: Measured, desk: Desk) -> Run:
     visitor, chains = Visitor(server, server.people()[0]), []
-    for _ in range(CHAINS):
-        chains.append(visitor.tokens(server.app_scope, server.app_resource)["refresh_token"])
+    for _, name in zip(range(CHAINS), itertools.cycle(server.people()), strict=False):
         if not server.has_chains_in_a_session:
-            visitor = Visitor(server, server.people()[0])
+            visitor = Visitor(server, name)
+        chains.append(visitor.tokens(server.app_scope, server.app_resource)["refresh_token"])
     form = {"grant_type": "refresh_token"} | ({} if server.app.secret else {"client_id": server.app.id})
     environment = {"TOKENS": desk.file("tokens", chains), "FORM": urlencode(form), **_expected_of_app(server)}
     load = Load("refresh", server.address("token_endpoint"), environment)
@@ -97,10 +98,15 @@ def _redeem(server: Measured, desk: Desk) -> Run:
 
 def _introspect(server: Measured, desk: Desk) -> Run:
     ask = server.introspected()
-    tokens = [token_for(server, ask)["access_token"] for _ in range(TOKENS)]
+    if ask is None:
+        visitor, client = Visitor(server, server.people()[0]), server.app
+        tokens = [visitor.tokens("openid", server.app_resource)["access_token"] for _ in range(TOKENS)]
+    else:
+        client = ask.client
+        tokens = [token_for(server, ask)["access_token"] for _ in range(TOKENS)]
     environment = {
         "TOKENS": desk.file("tokens", tokens),
-        "BASIC": str(basic(ask.client)),
+        "BASIC": str(basic(client)),
         "FORM": "token_type_hint=access_token&",
         "FIELDS": "client_id exp",
     }
@@ -141,7 +147,7 @@ def _expected_of_app(server: Measured) -> dict[str, str]:
 
 ALL = (
     Workload("es256", "client credentials, ES256", _credentials("ES256", among_all=False)),
-    Workload("es256-random", "the same, a random client of 1,000", _credentials("ES256", among_all=True)),
+    Workload("es256-random", "the same, a random client of many", _credentials("ES256", among_all=True)),
     Workload("es256-paced", "the same, at 70 % of the top rate", _credentials("ES256", among_all=False), paced=0.7),
     Workload("rs256", "client credentials, RS256", _credentials("RS256", among_all=False)),
     Workload("refresh", "refresh with rotation, ID token", _refresh),

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import requests
 
@@ -57,18 +57,23 @@ class Measured(ABC):
     key: str
     name: str
     stores: str = ""
-    lacks: Mapping[str, str] = {}
+    lacks: ClassVar[Mapping[str, str]] = {}
     warm_up_seconds = 1.0
+    least_seconds = 1.0  # of a run: a slow server has to have answered several times
     login_fields = ("username", "password")
     consent_button: str | None = None  # its name or words; None: the first
     publishes_keys = True
     has_sessions = True  # whoever signed in once gets further codes without a page
+    pages_elsewhere: str | None = (
+        None  # addresses that begin so are an operator's own pages, which ``accepted`` answers for
+    )
     has_chains_in_a_session = True  # and several refresh tokens, of which none disturbs the others
     app: Client
     app_scope = "openid offline_access"
     access_algorithm: str | None = "ES256"  # of the access tokens that codes and refresh tokens give
     id_algorithm: str | None = "RS256"
     app_resource: str | None = RESOURCES["ES256"]
+    offline_prompt: str | None = "consent"  # what an application has to ask for with offline_access
 
     def __init__(self, folder: Path, cores: Sequence[int]) -> None:
         self.folder = folder
@@ -160,13 +165,17 @@ class Measured(ABC):
     def machines(self, algorithm: str) -> Sequence[Client]:
         """All clients that may ask like that."""
 
-    def introspected(self) -> Ask:
-        """How to get a token that its own client can ask about."""
+    def introspected(self) -> Ask | None:
+        """How a machine gets a token that it can ask about itself. None: the application asks about one of its own."""
         return self.machine("ES256")
 
     def people(self) -> Sequence[str]:
         """Names of those who can sign in with ``PASSWORD``."""
         return [NAME_OF_PERSON]
+
+    def accepted(self, url: str) -> str:
+        """Where somebody goes on who did what the page ``url`` of ``pages_elsewhere`` asks for."""
+        raise NotImplementedError
 
     def _wait(self) -> None:
         deadline = time.monotonic() + START_SECONDS

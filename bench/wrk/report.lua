@@ -69,7 +69,7 @@ function done(summary, latency)
   write_file("WRK_KEPT", thread:get("kept_lines") or "")
   io.write(string.format(
     "RESULT right=%d wrong=%d took_us=%d p50_us=%d p99_us=%d broken=%d\n",
-    thread:get("count_right"), thread:get("count_wrong"), thread:get("count_ended") - thread:get("count_began"),
+    thread:get("count_right"), thread:get("count_wrong"), math.max(0, thread:get("count_ended") - thread:get("count_began")),
     latency:percentile(50), latency:percentile(99),
     errors.connect + errors.read + errors.write + errors.timeout))
   io.write("WRONG " .. string.gsub(thread:get("kept_wrong"), "[\r\n]", " ") .. "\n")
