@@ -34,6 +34,7 @@ GIVEN = {
     "oracle": {"token", "private_key", "tenancy_ocid", "region"},
     "kubernetes": {"token"},
 }
+# What of a sentence tells one condition from the others; the rest is for those who translate.
 WORDS = {
     "en": {
         None: "It works:",
@@ -48,14 +49,14 @@ WORDS = {
     },
     "ko": {
         None: "연결되었습니다.",
-        Condition.AUDIENCE: "대상(audience)을 받아들이지 않았습니다.",
-        Condition.SUBJECT: "주체(subject)를 받아들이지 않았습니다.",
-        Condition.ISSUER: "이 서비스를 신뢰하지 않습니다.",
-        Condition.EXPIRED: "토큰이 이미 만료되었다고 응답했습니다.",
-        Condition.SIGNATURE: "서명을 확인하지 못했습니다.",
-        Condition.ISSUER_UNREACHABLE: "이 서비스의 공개 키를 읽지 못했습니다.",
-        Condition.ROLE: "역할 또는 계정 사용을 허용하지 않았습니다.",
-        Condition.OTHER: "자격 증명을 받지 못했습니다.",
+        Condition.AUDIENCE: "에서 대상",
+        Condition.SUBJECT: "에서 주체",
+        Condition.ISSUER: "신뢰하지 않습니다",
+        Condition.EXPIRED: "이미 만료되었",
+        Condition.SIGNATURE: "서명을 확인하지 못했습니다",
+        Condition.ISSUER_UNREACHABLE: "키를 읽지 못했습니다",
+        Condition.ROLE: "사용을 허용하지 않았습니다",
+        Condition.OTHER: "받지 못했습니다",
     },
 }
 GAVE = re.compile(r"eyJ|secret-of-|session-of-|(entra|federated|robot|token)-[0-9]")
