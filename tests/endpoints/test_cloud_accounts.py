@@ -15,7 +15,7 @@ from provider.endpoints.cloud_accounts import GIVEN_OF_ACCOUNT, GIVEN_TO_CLIENT
 from provider.protocol.scopes import ACCOUNT_SCOPES, CLOUD_CREDENTIALS
 from provider.security.rate_limit import Limit
 from provider.vault.account import CloudAccount
-from tests.endpoints.provider import API, KnownClient, Provider, claims_of
+from tests.endpoints.provider import API, KnownClient, Provider, ProviderFactory, claims_of
 from tests.endpoints.test_self_service import Api, problem_of, token_of
 from tests.endpoints.test_self_service_lists import all_of
 from tests.endpoints.wsgi import Answer
@@ -29,6 +29,12 @@ TWO_FACTOR = "urn:mcp-core:two-factor"
 @pytest.fixture
 def ada(provider: Provider) -> User:
     return provider.user(is_verified=True)
+
+
+@pytest.fixture(params=["sqlite", "mariadb", "mysql"])
+def provider_on(request: pytest.FixtureRequest, make_provider: ProviderFactory) -> Provider:
+    """On each database, MySQL included: who may have what is decided in one statement there."""
+    return make_provider(request.getfixturevalue(f"{request.param}_engine"))
 
 
 @pytest.fixture
@@ -264,8 +270,8 @@ NOT_THEIRS = {
 
 
 @pytest.mark.parametrize("holder", NOT_THEIRS, ids=lambda it: it.__name__)
-def test_no_verb_opens_an_account_on_any_database(provider_everywhere: Provider, holder: Any) -> None:
-    provider = provider_everywhere
+def test_no_verb_opens_an_account_on_any_database(provider_on: Provider, holder: Any) -> None:
+    provider = provider_on
     ada = provider.user(is_verified=True)
     work, client = connected(provider, ada), provider.client("none")
     api, expected = Api(provider, holder(provider, ada, client)), NOT_THEIRS[holder]
@@ -397,9 +403,9 @@ def enrolled(provider: Provider, user: User) -> None:
         tx.execute(update(UserRow).where(UserRow.__table__.c.id == user.id).values(two_factor_enabled=True))
 
 
-def test_many_programs_ask_at_once(provider_everywhere: Provider) -> None:
+def test_many_programs_ask_at_once(provider_on: Provider) -> None:
     """Each is answered and on record; of the notes when the account was last used one is written."""
-    provider = provider_everywhere
+    provider = provider_on
     ada = provider.user(is_verified=True)
     work = connected(provider, ada)
     tokens = [
