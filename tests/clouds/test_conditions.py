@@ -64,18 +64,13 @@ TITLES = {"Trust policy (JSON): save it as trust.json": Kind.POLICY, "Command li
 
 
 @pytest.fixture(scope="module")
-def ana(world: World) -> Visitor:
-    visitor = Visitor(world.site)
-    visitor.sign_in(world.ana)
-    return visitor
-
-
-@pytest.fixture(scope="module")
-def told_of(world: World, ana: Visitor) -> Callable[[str], Told]:
+def told_of(world: World) -> Callable[[str], Told]:
     """What the page of an account tells its owner to set up."""
 
     @functools.cache
     def read(name: str) -> Told:
+        ana = Visitor(world.site)
+        ana.sign_in(world.ana)
         page = ana.get(f"/account/clouds/{world.accounts[name].id}").html
         found = re.findall(r"<summary>([^<]+)</summary>\s*<div[^>]*><pre[^>]*>(.*?)</pre>", page, re.DOTALL)
         texts = {TITLES[title]: html.unescape(text) for title, text in found if title in TITLES}
