@@ -208,7 +208,7 @@ class SecondFactorWaits:
         self, tx: Transaction, origin: Origin, user: User, letter: str, wait_id: str, over_at: datetime.datetime
     ) -> None:
         link = f"{self._site}/second-factor-wait/stop/{self._token('stop', wait_id)}"
-        write_to(self._mail, tx, origin, user, letter, {"link": link, "day": f"{over_at:%Y-%m-%d}"})
+        write_to(self._mail, tx, origin, user, letter, {"link": link, "over_at": over_at.isoformat()})
 
     def _record(
         self, tx: Transaction, origin: Origin, event: AuditEvent, user_id: str, wait_id: str | None, **details: str

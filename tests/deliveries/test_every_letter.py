@@ -88,6 +88,21 @@ def test_addresses_are_buttons_and_no_secret_is_in_the_subject(name: str, langua
     assert "src=" not in letter.html
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_no_korean_word_is_cut_at_the_end_of_a_line(name: str) -> None:
+    """By ``keep-all``; addresses are cut anywhere. What has a class has words."""
+    _service, *paragraphs = re.findall(r'<p class="[^>]*>', write(name, "ko").html)
+    assert paragraphs
+    assert [it for it in paragraphs if not re.search("word-break:(keep-all|break-all)", it)] == []
+
+
+@pytest.mark.parametrize("language, moment", [("en", "Jul 9, 2026, 05:00 KST"), ("ko", "2026년 7월 9일 05:00 KST")])
+@pytest.mark.parametrize("name", [it for it in NAMES if "over_at" in wanted(it)])
+def test_when_the_second_step_goes_is_said_by_the_clock_of_its_owner(name: str, language: str, moment: str) -> None:
+    said = {**values(name), "over_at": "2026-07-08T20:00:00+00:00"}
+    assert moment in LETTERS.write(name, language, said, time_zone="Asia/Seoul").text
+
+
 @pytest.mark.parametrize("name, words", [
     ("password_reset", ["Choose a new password"]), ("alert_new_device", ["This wasn't me"]),
     ("alert_account_closed", ["Keep the account", "This wasn't me"]), ("test", ["See where it came from"]),

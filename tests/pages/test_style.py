@@ -108,3 +108,11 @@ def test_classes_in_templates_and_style_sheet_are_the_same() -> None:
     written |= set(re.findall(r'class="([a-z-]+)"', (ROOT / "provider/web/rendering.py").read_text(encoding="utf-8")))
     assert written - styled == set(), "used and never styled"
     assert styled - written - {"box", "key"} == set(), "styled and never used"
+
+
+@pytest.mark.parametrize(
+    "template", sorted((ROOT / "templates").rglob("*.html")), ids=lambda it: f"{it.parent.name}/{it.name}"
+)
+def test_no_line_begins_with_a_dot_that_separates(template: Path) -> None:
+    """``a&nbsp;· b``: where the line has no room, it ends with the dot."""
+    assert " · " not in re.sub(r"\{#.*?#\}", "", template.read_text(encoding="utf-8"), flags=re.DOTALL)
