@@ -32,7 +32,7 @@ def test_a_letter_is_sent_in_the_language_of_the_person_and_forgotten(office: Of
     message = received.message
     assert (received.sender, received.recipient) == ("id@id.example", "ana@example.com")
     assert message["Message-ID"] == f"<{row_id}@id.example>"
-    assert "시험" in message["Subject"]
+    assert "테스트" in message["Subject"]
     assert "https://id.example/account" in received.part("plain")
     assert 'href="https://id.example/account"' in received.part("html")
     row = office.row()

@@ -37,6 +37,8 @@ def test_every_event_has_words_or_a_reason_to_have_none(site: Site, language: st
         sentences = [word.sentence for word in said.values()]
         assert len(set(sentences)) == len(sentences)
         assert all(bool(re.search("[가-힣]", sentence)) == (language == "ko") for sentence in sentences)
+        endings = [sentence for sentence in sentences if language == "ko" and not sentence.endswith("니다")]
+        assert endings == [], "one list speaks in one way"
 
 
 def test_each_line_says_what_when_and_from_where(site: Site, ana: Account) -> None:

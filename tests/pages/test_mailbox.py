@@ -44,11 +44,11 @@ def test_letters_are_listed_newest_first_and_read_as_text_and_as_html(here: Site
     assert len(links) == 2
     assert "지훈@example.com" in page.text
     page = visitor.get(links[0])
-    assert "시험 메일" in page.text
+    assert "테스트 메일" in page.text
     assert links_within(visitor, "pre") == ["/account"], "an address of ours can be clicked"
     page = visitor.get(f"{links[0]}/html")
     assert page.status == 200
-    assert "시험 메일" in page.html
+    assert "테스트 메일" in page.html
     policy = page.headers["Content-Security-Policy"]
     assert "sandbox" in policy
     assert "default-src 'none'" in policy
