@@ -42,6 +42,7 @@ class Results:
     absent: dict[str, str] = field(default_factory=dict)
     lacks: dict[tuple[str, str], str] = field(default_factory=dict)
     broken: dict[tuple[str, str], str] = field(default_factory=dict)
+    load: dict[str, float] = field(default_factory=dict)
 
     def median(self, server: str, workload: str) -> Run | None:
         return median_run(self.runs, server, workload)

@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench.catalogue import GROWTH, Chosen, UnknownName, choose
 from bench.chart import chart
+from bench.growth import Growth
 from bench.rounds import Plan, Results, measure, running, say
 from bench.servers.measured import NotHere
 from bench.surroundings import BUSY, Others, machine
@@ -70,41 +71,57 @@ def main() -> int:
     os.sched_setaffinity(0, {asking})
     plan = Plan(asked.rounds, asked.seconds, asked.warm_up, serving, asking)
     asked.out.mkdir(parents=True, exist_ok=True)
-    results = Results()
+    results, grown = Results(), Growth()
     with tempfile.TemporaryDirectory(prefix="mcp-core-bench-") as name:
-        folder = Path(name)
-        with running(chosen.servers, folder, plan, results) as servers:
-            others = Others(sum(server.cpu_seconds() for server in servers))
-            measure(servers, chosen.workloads, plan, folder, results)
-            share = others.share(sum(server.cpu_seconds() for server in servers))
-    write(asked.out, results, chosen, plan, share)
-    return 1 if results.broken else 0
+        if chosen.servers:
+            measure_all(chosen, plan, Path(name), results)
+        if chosen.growth:
+            grown.measure(asked.sizes, plan, Path(name) / GROWTH)
+    write(asked.out, results, grown, chosen, plan)
+    return 1 if results.broken or grown.results.broken else 0
 
 
-def write(out: Path, results: Results, chosen: Chosen, plan: Plan, share: dict[str, float]) -> None:
+def measure_all(chosen: Chosen, plan: Plan, folder: Path, results: Results) -> None:
+    with running(chosen.servers, folder, plan, results) as servers:
+        others = Others(sum(server.cpu_seconds() for server in servers))
+        measure(servers, chosen.workloads, plan, folder, results)
+        results.load = others.share(sum(server.cpu_seconds() for server in servers))
+
+
+def write(out: Path, results: Results, grown: Growth, chosen: Chosen, plan: Plan) -> None:
+    """The table to the terminal and to ``out``, and the same results in the other forms."""
     found = machine() | {results.names[key]: text for key, text in results.versions.items() if text}
-    head = f"{described(found)}. {plan.rounds} rounds of {plan.seconds:.0f} s.\n"
-    head += (
-        f"Others had {share['others']:.0%} of all cores meanwhile, and {share['stolen']:.0%} were taken by the host."
-    )
-    if share["others"] > BUSY:
-        head += " Believe the processor times, not the rates."
-    table = f"{head}\n\n{markdown(results, chosen.workloads)}"
-    (out / "table.md").write_text(table, encoding="utf-8")
-    (out / "table.csv").write_text(comma_separated(results, chosen.workloads), encoding="utf-8")
-    (out / "chart.svg").write_text(chart(results, chosen.workloads), encoding="utf-8")
+    parts = [f"{described(found)}. {plan.rounds} rounds of {plan.seconds:.0f} s."]
+    if results.runs:
+        parts += [meanwhile(results.load), markdown(results, chosen.workloads).rstrip()]
+    if grown.results.runs:
+        parts += [grown.markdown(), meanwhile(grown.results.load)]
+    table = "\n\n".join(parts) + "\n"
     content = {
         "machine": found,
-        "load": share,
+        "load": results.load,
         "rounds": plan.rounds,
         "seconds": plan.seconds,
         "runs": [asdict(run) for run in results.runs],
         "starts": {results.names[key]: asdict(start) for key, start in results.starts.items()},
         "absent": results.absent,
+        "growth": [asdict(run) for run in grown.results.runs],
     }
-    (out / "result.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    texts = {
+        "table.md": table,
+        "table.csv": comma_separated(results, chosen.workloads),
+        "chart.svg": chart(results, chosen.workloads),
+        "result.json": json.dumps(content, indent=1) + "\n",
+    }
+    for name, text in texts.items():
+        (out / name).write_text(text, encoding="utf-8")
     print(table)
-    say(f"Written to {out}: table.md, table.csv, chart.svg, result.json")
+    say(f"Written to {out}: {', '.join(texts)}")
+
+
+def meanwhile(load: dict[str, float]) -> str:
+    text = f"Others had {load['others']:.0%} of all cores meanwhile, and {load['stolen']:.0%} were taken by the host."
+    return text + (" Believe the processor times, not the rates." if load["others"] > BUSY else "")
 
 
 if __name__ == "__main__":

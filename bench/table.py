@@ -51,6 +51,20 @@ def comma_separated(results: Results, workloads: Sequence[Workload]) -> str:
     return text.getvalue()
 
 
+def growth(results: Results, workloads: Sequence[Workload], sizes: Mapping[str, Sequence[str]]) -> str:
+    """Processor time of an answer by how many rows there are: ``sizes`` has the servers of a database, smallest first."""
+    lines = ["| | " + " | ".join(each.name for each in workloads) + " |", "|---|" + "---|" * len(workloads)]
+    for servers in sizes.values():
+        for server in servers:
+            cells = []
+            for workload in workloads:
+                run, least = results.median(server, workload.key), results.median(servers[0], workload.key)
+                ratio = f" ({ratio_text(run.cpu / least.cpu)})" if run and least and server != servers[0] else ""
+                cells.append("–" if run is None else f"{run.cpu:,.0f}{ratio}")
+            lines.append(f"| {results.names[server]} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def described(found: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {value}" for name, value in found.items() if value)
 

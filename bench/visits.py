@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping
-from http.cookiejar import DefaultCookiePolicy
+from http.cookiejar import Cookie
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import requests
+from requests.cookies import RequestsCookieJar
 
 from bench.servers.measured import PASSWORD, REDIRECT, Ask, Client, Measured
 from tests.browser import Browser
@@ -52,16 +53,23 @@ def basic(client: Client) -> str | None:
     return base64.b64encode(f"{client.id}:{client.secret}".encode()).decode()
 
 
+class LoopbackCookies(RequestsCookieJar):
+    """Sends cookies that are marked as secure without TLS, too, as browsers do on loopback."""
+
+    def set_cookie(self, cookie: Cookie, *args: Any, **options: Any) -> None:
+        cookie.secure = False
+        super().set_cookie(cookie, *args, **options)
+
+
 class Visitor:
     """Somebody with a browser of their own. Raises ``RuntimeError`` where a page is not what it has to be."""
 
     def __init__(self, server: Measured, name: str) -> None:
         self._server = server
         self._name = name
-        # Browsers send cookies that are marked as secure to loopback without TLS, too.
         self.browser = Browser(REDIRECT, *([server.pages_elsewhere] if server.pages_elsewhere else []))
 
-        self.browser.session.cookies.set_policy(DefaultCookiePolicy(secure_protocols=("http", "https")))
+        self.browser.session.cookies = LoopbackCookies()
 
     def code(self, scope: str, resource: str | None) -> str:
         """Does what the pages ask for, until the application has a code."""

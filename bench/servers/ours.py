@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from bench.processes import on_cores, pin
 from bench.servers.measured import NAME_OF_PERSON, Client, Measured, NotHere
@@ -45,6 +46,29 @@ class Size:
     rows: int = 0
 
 
+class Machines(Sequence[Client]):
+    """All of them without a million objects: the first, and its copies by number, with one secret."""
+
+    def __init__(self, first: str, secret: str, copies: int) -> None:
+        self._first, self._secret, self._copies = first, secret, copies
+
+    def __len__(self) -> int:
+        return 1 + self._copies
+
+    @overload
+    def __getitem__(self, index: int) -> Client: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Client]: ...
+
+    def __getitem__(self, index: int | slice) -> Client | Sequence[Client]:
+        if isinstance(index, slice):
+            return [self[number] for number in range(*index.indices(len(self)))]
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        return Client(f"app_bench{index - 1}" if index else self._first, self._secret)
+
+
 class Ours(Measured):
     app_scope = "openid offline_access api:read"
     consent_button = "allow"
@@ -55,6 +79,8 @@ class Ours(Measured):
         super().__init__(folder, cores)
         self.key = f"{kind}-{workers}" if workers > 1 else kind
         self.name = f"mcp-core, {DATABASES[kind]}" + (f", {workers} workers" if workers > 1 else "")
+        if size is not None and size.rows:
+            self.key, self.name = f"{kind}, {size.rows}", f"{DATABASES[kind]}, {size.rows:,} rows"
         self.stores = "each token a committed row"
         self._kind = kind
         self._workers = workers
@@ -62,6 +88,16 @@ class Ours(Measured):
         self._database: DatabaseServer | None = None
         self._seeded: dict[str, Any] = {}
         self._server: Server
+
+    @property
+    def version(self) -> str:
+        """Of the database, since ours stands among the libraries."""
+        if self._database is None:
+            return sqlite3.sqlite_version
+        with contextlib.closing(self._database.connect()) as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT VERSION()")
+            found = cursor.fetchone()
+        return str(found[0]) if found else ""
 
     @property
     def issuer(self) -> str:
@@ -123,9 +159,7 @@ class Ours(Measured):
         return [int(self._database.socket.with_suffix(".pid").read_text(encoding="ascii"))]
 
     def machines(self, algorithm: str) -> Sequence[Client]:  # noqa: ARG002 - any client may ask for both
-        secret = self._seeded["secret"]
-        copies = range(max(self._size.clients, self._size.rows))
-        return [Client(self._seeded["machine"], secret), *(Client(f"app_bench{number}", secret) for number in copies)]
+        return Machines(self._seeded["machine"], self._seeded["secret"], max(self._size.clients, self._size.rows))
 
     def people(self) -> Sequence[str]:
         return [f"{NAME_OF_PERSON}{number}" for number in range(self._size.people)]
