@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from bench import workloads
+from bench.servers.authlib import Authlib
 from bench.servers.dex import Dex
 from bench.servers.hydra import Hydra
 from bench.servers.keycloak import Keycloak
@@ -23,6 +24,7 @@ SERVERS: dict[str, Make] = {
     **{f"{kind}-2": partial(Ours, kind=kind, workers=2) for kind in DATABASES},
     "oidc-provider": partial(OidcProvider, records="memory"),
     "oidc-provider-sqlite": partial(OidcProvider, records="sqlite"),
+    "authlib": Authlib,
     "keycloak": Keycloak,
     "hydra": Hydra,
     "dex": Dex,

@@ -72,6 +72,8 @@ def _refresh(server: Measured, desk: Desk) -> Run:
         chains.append(visitor.tokens(server.app_scope, server.app_resource)["refresh_token"])
     form = {"grant_type": "refresh_token"} | ({} if server.app.secret else {"client_id": server.app.id})
     environment = {"TOKENS": desk.file("tokens", chains), "FORM": urlencode(form), **_expected_of_app(server)}
+    if not server.refreshes_id_token:
+        environment["ID_ALG"] = ""
     load = Load("refresh", server.address("token_endpoint"), environment)
     return lambda: desk.run(load)
 

@@ -72,6 +72,7 @@ class Measured(ABC):
     app_scope = "openid offline_access"
     access_algorithm: str | None = "ES256"  # of the access tokens that codes and refresh tokens give
     id_algorithm: str | None = "RS256"
+    refreshes_id_token = True
     app_resource: str | None = RESOURCES["ES256"]
     offline_prompt: str | None = "consent"  # what an application has to ask for with offline_access
 

@@ -3,8 +3,7 @@
 dofile(os.getenv("WRK_FOLDER") .. "/report.lua")
 dofile(os.getenv("WRK_FOLDER") .. "/looking.lua")
 wrk.headers["Cookie"] = os.getenv("COOKIE")
-kept_lines = ""
-local codes = {}
+kept_lines = {}
 
 function request()
   begins()
@@ -17,11 +16,7 @@ function expected(status, headers)
     if string.lower(name) == "location" then
       local code = string.match(value, "[?&]code=([^&]+)")
       if not code then return "no code, but " .. value end
-      codes[#codes + 1] = code
-      if #codes % 64 == 0 then
-        kept_lines = kept_lines .. table.concat(codes, "\n") .. "\n"
-        codes = {}
-      end
+      kept_lines[#kept_lines + 1] = code
       return nil
     end
   end

@@ -66,7 +66,7 @@ end
 function done(summary, latency)
   local errors, thread = summary.errors, threads[1]
   write_file("WRK_ANSWER", thread:get("kept_answer"))
-  write_file("WRK_KEPT", thread:get("kept_lines") or "")
+  write_file("WRK_KEPT", table.concat(thread:get("kept_lines") or {}, "\n"))
   io.write(string.format(
     "RESULT right=%d wrong=%d took_us=%d p50_us=%d p99_us=%d broken=%d\n",
     thread:get("count_right"), thread:get("count_wrong"), math.max(0, thread:get("count_ended") - thread:get("count_began")),
