@@ -67,6 +67,9 @@ def unreadable() -> str:
 
 def of_problem(problem: InvalidCloudField) -> str:
     """What is wrong with a field, and what would be right."""
+    if problem.reason == "parameters":
+        wanted = " ".join(f"{name}=…" for name in problem.wanted)
+        return str(_("This service wants these here, each with its value: %(wanted)s", wanted=wanted))
     return str(_reasons()[problem.reason])
 
 

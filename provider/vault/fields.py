@@ -29,20 +29,30 @@ REASONS = (
     "not_https",
     "issuer_url",  # an audience that means this server, or an API or application of it
     "another_cloud",  # the audience of another cloud
+    "parameters",  # the service wants some that are not there
 )
 
 
 class InvalidCloudField(ValueError):
     """A field is missing, unknown or wrong. ``name`` is the field, ``reason`` one of ``REASONS``.
 
-    ``also`` are the other wrong fields of the same form.
+    ``also`` are the other wrong fields of the same form, ``wanted`` the names of what the field has to say.
     """
 
-    def __init__(self, name: str, reason: str, also: Sequence[InvalidCloudField] = ()) -> None:
+    def __init__(
+        self, name: str, reason: str, also: Sequence[InvalidCloudField] = (), *, wanted: Sequence[str] = ()
+    ) -> None:
         super().__init__(f"{name}: {reason}")
         self.name = name
         self.reason = reason
         self.also = tuple(also)
+        self.wanted = tuple(wanted)
+
+    @classmethod
+    def of(cls, problems: Sequence[InvalidCloudField]) -> InvalidCloudField:
+        """The first of several, with the others."""
+        first, *others = problems
+        return cls(first.name, first.reason, others, wanted=first.wanted)
 
 
 @dataclass(frozen=True, slots=True)

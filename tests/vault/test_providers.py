@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from provider.vault.fields import PLAIN_COLUMNS, REASONS, SEALED_COLUMNS, CloudField, InvalidCloudField
+from provider.vault.presets import PRESETS
 from provider.vault.providers import PROVIDERS
 from provider.vault.providers.cloud import Mode
 from tests.vault.samples import (
@@ -402,5 +403,22 @@ def test_samples_name_every_way() -> None:
 
 def test_every_reason_is_given_somewhere() -> None:
     given = {reason for cases in REFUSED.values() for _, reason in cases} | {reason for _, reason in SERVICE_ACCOUNTS}
-    elsewhere = {"missing", "unknown", "fingerprint", "again", *FAULTS.values()}
+    elsewhere = {"missing", "unknown", "fingerprint", "again", "parameters", *FAULTS.values()}
     assert given | elsewhere == set(REASONS)
+
+
+@pytest.mark.parametrize(
+    "preset, said",
+    [
+        ("anthropic", None),
+        ("anthropic", "federation_rule_id=fdrl_1 organization_id=o-1"),
+        ("openai", "service_account_id=svc_1"),
+        ("openrouter", ""),
+    ],
+)
+def test_a_service_that_wants_parameters_says_which(preset: str, said: str | None) -> None:
+    values = {"preset": preset} | ({} if said is None else {"parameters": said})
+    with pytest.raises(InvalidCloudField) as caught:
+        PROVIDERS["other"].read("keyless", values)
+    assert (caught.value.name, caught.value.reason, caught.value.also) == ("parameters", "parameters", ())
+    assert caught.value.wanted == PRESETS[preset].parameters

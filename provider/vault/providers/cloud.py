@@ -67,5 +67,5 @@ class CloudProvider:
             wrong = {problem.name for problem in problems}
             problems += [InvalidCloudField(name, "again") for name in left_empty if name not in wrong]
         if problems:
-            raise InvalidCloudField(problems[0].name, problems[0].reason, problems[1:])
+            raise InvalidCloudField.of(problems)
         return values | self.derive(mode, values), typed

@@ -50,9 +50,9 @@ def _derive(mode: Mode, values: Mapping[str, str]) -> dict[str, str]:
     missing = [InvalidCloudField(name, "missing") for name in wanted if name not in values]
     parameters = PRESETS[values["preset"]].parameters if "preset" in values else ()
     if not {pair.partition("=")[0] for pair in values.get("parameters", "").split()}.issuperset(parameters):
-        missing.append(InvalidCloudField("parameters", "missing"))
+        missing.append(InvalidCloudField("parameters", "parameters", wanted=parameters))
     if missing:
-        raise InvalidCloudField(missing[0].name, "missing", missing[1:])
+        raise InvalidCloudField.of(missing)
     return {}
 
 
