@@ -57,6 +57,17 @@ def patient_engine(engine: Engine) -> Engine:
     return create_engine_for(_URLS.get(engine, engine.url), io_seconds=None)
 
 
+def hasty_engine(engine: Engine) -> Engine:
+    """A second engine for the same database, which waits for locks as short as can be: for batches, of which one locked row
+    would keep everybody waiting. On SQLite it is the same one: there is one writer at a time."""
+    if engine.dialect.name == "sqlite":
+        return engine
+    url = _URLS.get(engine, engine.url)
+    made = _server_engine(url, IO_SECONDS, lock_wait_seconds=1, breaker=BREAKERS.get(engine))
+    _URLS[made] = url
+    return made
+
+
 def _sqlite_engine(url: URL) -> Engine:
     if url.database and url.database != ":memory:":
         _make_private_file(Path(url.database))
@@ -101,8 +112,11 @@ def _make_private_file(path: Path) -> None:
         raise ConfigurationError(f"{path} cannot be opened: {error.strerror}") from error
 
 
-def _server_engine(url: URL, io_seconds: int | None) -> Engine:
-    arguments = connect_arguments(url, io_seconds)
+def _server_engine(
+    url: URL, io_seconds: int | None, *, lock_wait_seconds: int | None = None, breaker: Breaker | None = None
+) -> Engine:
+    """``breaker`` is what is known of the server already."""
+    arguments = connect_arguments(url, io_seconds, lock_wait_seconds)
     engine = create_engine(
         url.difference_update_query(OWN_QUERY).update_query_dict({"charset": "utf8mb4"}),
         connect_args=arguments,
@@ -120,7 +134,8 @@ def _server_engine(url: URL, io_seconds: int | None) -> Engine:
     event.listen(engine, "do_connect", connector)
     dialect = engine.dialect
     positional, named = dialect.create_connect_args(engine.url)
-    breaker = BREAKERS[engine] = Breaker(lambda: connector.ask(dialect, positional, {**named, **arguments}))
+    breaker = breaker or Breaker(lambda: connector.ask(dialect, positional, {**named, **arguments}))
+    BREAKERS[engine] = breaker
     sync_wait = str(url.query.get("wsrep_sync_wait", "1"))
 
     @event.listens_for(engine, "connect")

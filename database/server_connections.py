@@ -31,9 +31,9 @@ _NEEDS_TLS = (1045, 1251, 2061, 3159)  # a user or a server that demands it; the
 _TOO_MANY = 1040
 
 
-def connect_arguments(url: URL, io_seconds: int | None) -> dict[str, Any]:
+def connect_arguments(url: URL, io_seconds: int | None, lock_wait_seconds: int | None = None) -> dict[str, Any]:
     """What PyMySQL is told besides the URL. Raises ``ConfigurationError``."""
-    arguments: dict[str, Any] = {"init_command": _session_variables(io_seconds)}
+    arguments: dict[str, Any] = {"init_command": _session_variables(io_seconds, lock_wait_seconds or LOCK_WAIT_SECONDS)}
     if url.password:
         arguments["password"] = url.password.encode()  # PyMySQL would take text for Latin-1
     authority, verify = url.query.get("ssl_ca"), url.query.get("ssl_verify_identity")
@@ -43,11 +43,11 @@ def connect_arguments(url: URL, io_seconds: int | None) -> dict[str, Any]:
     return arguments
 
 
-def _session_variables(io_seconds: int | None) -> str:
+def _session_variables(io_seconds: int | None, lock_wait_seconds: int) -> str:
     """One statement for both kinds of server. What nobody waits for any longer, the server ends as well."""
     set_them = (
         f"SET time_zone='+00:00', sql_mode='{SQL_MODE}', {AS_USUAL}, "
-        f"innodb_lock_wait_timeout={LOCK_WAIT_SECONDS}, lock_wait_timeout={LOCK_WAIT_SECONDS}"
+        f"innodb_lock_wait_timeout={lock_wait_seconds}, lock_wait_timeout={lock_wait_seconds}"
     )
     if io_seconds is None:
         return set_them

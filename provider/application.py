@@ -9,6 +9,7 @@ from flask import Flask
 from sqlalchemy import Engine
 
 from database import DatabaseConnection, Transaction
+from database.engines import hasty_engine
 from provider import endpoints, pages, web
 from provider.doors.asynchronous import AsynchronousDoor
 from provider.doors.bare import BareDoor
@@ -78,7 +79,7 @@ def create_app(
         doorway,
         mounted,
         app.wsgi_app,
-        gathering=Gathering(engine, threads=1) if engine.dialect.name == "sqlite" else None,
+        gathering=Gathering(hasty_engine(engine)),
         machines=machines,
         pages=people,
         busy=web.BusyAnswers(app),

@@ -64,7 +64,7 @@ class AsynchronousDoor:
         endpoints: Iterable[Endpoint],
         behind: WSGIApplication,
         *,
-        gathering: Gathering | None,
+        gathering: Gathering,
         machines: Lane,
         pages: Lane,
         busy: Busy,
@@ -134,7 +134,7 @@ class AsynchronousDoor:
 
     async def _worked_out(self, endpoint: Endpoint, request: ProtocolRequest, receive: Receive) -> ProtocolResponse:
         """Together with other calls, or else in the lane. Raises ``LaneFull`` and ``ClientLeft``."""
-        if endpoint.gathers and self._gathering is not None:
+        if endpoint.gathers:
             together = functools.partial(self._doorway.answer_in_unit, endpoint, request)
             try:
                 response = await self._gathering.run(request.source, together)

@@ -28,6 +28,7 @@ from provider.security import places
 
 log = logging.getLogger("mcp_core.doors")
 
+THREADS = 2  # one gathers while the other commits
 MOST_UNITS = 16
 MOST_SECONDS = 0.01  # of gathering: the first of a batch waits for its last
 
@@ -69,7 +70,7 @@ class _NoWait:
 class Gathering:
     """``threads`` of them work at the same time. Sources take turns, and who finds no place in line is refused."""
 
-    def __init__(self, engine: Engine, *, threads: int, line: int = MACHINE_LINE) -> None:
+    def __init__(self, engine: Engine, *, threads: int = THREADS, line: int = MACHINE_LINE) -> None:
         self._engine = engine
         self._threads = threads
         self._crew = ThreadPoolExecutor(threads, "gathering")

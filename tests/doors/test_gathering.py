@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, update
+from sqlalchemy import Engine, text, update
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from database.faults import CommitUnknown, DatabaseUnavailable
@@ -44,6 +45,7 @@ class Together:
     def __init__(self, made: Gathering, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(gathering, "MOST_SECONDS", HANG_SECONDS)
         self._gathering = made
+        monkeypatch.setattr(made, "_threads", 1)
         self.sizes: list[int] = []
         self.before_commit: Callable[[], object] = lambda: None
         commit = Batch.commit
@@ -83,16 +85,14 @@ class Together:
             return [one.result(HANG_SECONDS) for one in asked]
 
 
-@pytest.fixture
-def provider(sqlite_engine: Engine, make_provider: ProviderFactory) -> Provider:
-    return make_provider(sqlite_engine, door="asynchronous")
+@pytest.fixture(params=["sqlite", "mariadb", "mysql"])
+def provider(request: pytest.FixtureRequest, make_provider: ProviderFactory) -> Provider:
+    return make_provider(request.getfixturevalue(f"{request.param}_engine"), door="asynchronous")
 
 
 @pytest.fixture
 def together(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> Together:
-    made = asynchronous_door_of(provider.app)._gathering
-    assert made is not None
-    return Together(made, monkeypatch)
+    return Together(asynchronous_door_of(provider.app)._gathering, monkeypatch)
 
 
 def of_machine(provider: Provider, **options: Any) -> Ask:
@@ -251,6 +251,45 @@ def test_what_ends_in_the_moment_of_the_commit_gives_no_token_and_harms_no_other
         assert answer.status in (200, 400, 401)
         assert answer.status != 200 or provider.is_alive(answer.json["access_token"]), name
     assert len(provider.rows(IssuedToken)) == sum(answer.status == 200 for answer in answers.values())
+
+
+@pytest.mark.parametrize("what", ["the machine", "the application", "the grant", "the owner"])
+def test_what_ends_at_the_same_moment_as_tokens_are_made_leaves_no_token(provider: Provider, what: str) -> None:
+    moment = Moment(provider)
+    calls = [(name, call) for name, call in moment.calls.items() if name != "code"] * 2
+    begin = threading.Barrier(len(calls) + 1)
+
+    def at_once(call: Callable[[], Any]) -> Any:
+        begin.wait(HANG_SECONDS)
+        return call()
+
+    with ThreadPoolExecutor(len(calls) + 1) as pool:
+        ending = pool.submit(at_once, lambda: moment.end(what))
+        answers = list(pool.map(at_once, [call for _, call in calls]))
+        ending.result(HANG_SECONDS)
+    for (name, _), answer in zip(calls, answers, strict=True):
+        lives = answer.status == 200 and provider.is_alive(answer.json["access_token"])
+        assert lives == (name not in ENDS[what]), (name, answer.body)
+
+
+def test_a_locked_row_keeps_nobody_waiting_but_who_needs_it(
+    server_engine: Engine, make_provider: ProviderFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider = make_provider(server_engine, door="asynchronous")
+    together = Together(asynchronous_door_of(provider.app)._gathering, monkeypatch)
+    calls, needing = [of_machine(provider) for _ in range(3)], refresh(provider, provider.client("none"))
+    with server_engine.connect() as holder:
+        holder.execute(text("SELECT * FROM refresh_tokens FOR UPDATE")).all()
+        all_answered = threading.Barrier(len(calls), action=holder.rollback)
+
+        def ask(call: Ask) -> Answer:
+            answer = call()
+            all_answered.wait(HANG_SECONDS)
+            return answer
+
+        answers = together([*(functools.partial(ask, call) for call in calls), needing])
+    assert together.sizes[-1] == len(answers)
+    assert [answer.status for answer in answers] == [200] * len(answers)
 
 
 # What cannot be done together
