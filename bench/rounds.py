@@ -43,6 +43,7 @@ class Results:
     lacks: dict[tuple[str, str], str] = field(default_factory=dict)
     broken: dict[tuple[str, str], str] = field(default_factory=dict)
     load: dict[str, float] = field(default_factory=dict)
+    failed: bool = False
 
     def median(self, server: str, workload: str) -> Run | None:
         return median_run(self.runs, server, workload)
@@ -67,6 +68,11 @@ def running(makers: Mapping[str, Make], folder: Path, plan: Plan, results: Resul
             except NotHere as missing:
                 results.absent[server.name] = str(missing)
                 say(f"{key} is left out. {missing}")
+                continue
+            except RuntimeError as fault:
+                results.absent[server.name] = "It did not start."
+                results.failed = True
+                say(f"{key} is left out. {fault}")
                 continue
             results.names[key], results.stores[key] = server.name, server.stores
             results.versions[key] = server.version
@@ -114,6 +120,7 @@ def _tried(server: Measured, workload: Workload, desk: Desk, results: Results) -
         return _run(server, workload, desk)
     except (BrokenRun, RuntimeError) as fault:
         results.broken[server.key, workload.key] = str(fault)
+        results.failed = True
         say(f"BROKEN      {server.name:28} {workload.name}: {fault}")
         return None
 

@@ -3,7 +3,8 @@
 Usage: python bench/run.py [--only NAME …] [--rounds 3] [--seconds 5] [--sizes 1000 100000 1000000] [--out build/bench]
 ``--only`` takes names of servers and of workloads, and ``growth``; a wrong name prints all of them. One core serves, the
 other asks with wrk. Everything stays on loopback. What peers need is unpacked into the user's cache folder.
-Writes table.md, table.csv, chart.svg and result.json; ends with 1 where a single answer was not what it has to be.
+Writes table.md, table.csv, chart.svg and result.json. Ends with 1 where a single answer was not what it has to be, or a
+server did not start.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ def main() -> int:
         if chosen.growth:
             grown.measure(asked.sizes, plan, Path(name) / GROWTH)
     write(asked.out, results, grown, chosen, plan)
-    return 1 if results.broken or grown.results.broken else 0
+    return 1 if results.failed or grown.results.failed else 0
 
 
 def measure_all(chosen: Chosen, plan: Plan, folder: Path, results: Results) -> None:

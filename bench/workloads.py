@@ -149,8 +149,13 @@ def _expected_of_app(server: Measured) -> dict[str, str]:
 
 ALL = (
     Workload("es256", "client credentials, ES256", _credentials("ES256", among_all=False)),
-    Workload("es256-random", "the same, a random client of many", _credentials("ES256", among_all=True)),
-    Workload("es256-paced", "the same, at 70 % of the top rate", _credentials("ES256", among_all=False), paced=0.7),
+    Workload("es256-random", "client credentials, ES256, a random client", _credentials("ES256", among_all=True)),
+    Workload(
+        "es256-paced",
+        "client credentials, ES256, at 70 % of the top rate",
+        _credentials("ES256", among_all=False),
+        paced=0.7,
+    ),
     Workload("rs256", "client credentials, RS256", _credentials("RS256", among_all=False)),
     Workload("refresh", "refresh with rotation, ID token", _refresh),
     Workload("authorize", "authorization of who is signed in", _authorize),

@@ -15,8 +15,10 @@ from bench.figures import Run, Start, median_run, quantile, ratio_text
 from bench.load import BrokenRun, parsed
 from bench.rounds import Results
 from bench.run import arguments
+from bench.servers.measured import Client
+from bench.servers.ours import Machines
 from bench.surroundings import machine
-from bench.table import comma_separated, described, markdown
+from bench.table import comma_separated, described, growth, markdown
 
 ES256, RS256 = (next(each for each in workloads.ALL if each.key == key) for key in ("es256", "rs256"))
 SVG = "{http://www.w3.org/2000/svg}"
@@ -79,6 +81,25 @@ def test_the_markdown_table_says_what_it_has_and_why_it_has_not_the_rest() -> No
     assert "- A & B <peer>, client credentials, RS256: It has one algorithm." in text
     tables = [block.splitlines() for block in text.split("\n\n") if block.startswith("| |")]
     assert all(len({line.count("|") for line in lines}) == 1 for lines in tables)
+
+
+def test_growth_is_compared_with_the_fewest_rows_of_the_same_database() -> None:
+    grown = Results(
+        runs=[Run("a, 1000", "es256", 1, 1, 1, 400), Run("a, 1000000", "es256", 1, 1, 1, 500)],
+        names={"a, 1000": "A, 1,000 rows", "a, 1000000": "A, 1,000,000 rows"},
+    )
+    lines = growth(grown, [ES256, RS256], {"a": ["a, 1000", "a, 1000000"]}).splitlines()
+    assert lines[2:] == ["| A, 1,000 rows | 400 | – |", "| A, 1,000,000 rows | 500 (1.2) | – |"]
+
+
+@pytest.mark.parametrize("copies", [0, 1, 1_000_000])
+def test_the_machines_of_a_server_are_counted_and_not_made(copies: int) -> None:
+    machines = Machines("first", "secret", copies)
+    assert len(machines) == copies + 1
+    assert machines[0] == Client("first", "secret")
+    assert [client.id for client in machines[1:3]] == [f"app_bench{number}" for number in range(min(2, copies))]
+    with pytest.raises(IndexError):
+        machines[copies + 1]
 
 
 def test_the_csv_table_has_a_line_for_each_cell_that_was_measured() -> None:

@@ -17,7 +17,7 @@ import requests
 from bench.processes import cpu_seconds, group_of, on_cores, resident_kib
 from tests.database_servers import free_port
 
-START_SECONDS = 120
+START_SECONDS = 300
 STOP_SECONDS = 20
 REDIRECT = "https://app.example/callback"
 NAME_OF_PERSON = "bench"

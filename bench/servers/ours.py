@@ -19,6 +19,7 @@ from tests.database_servers import DatabaseServer, MariaDBServer, ServerMissing,
 from tests.mysql_server import FOLDER, MySQLServer
 from tests.serving import Server
 
+SEED_SECONDS = 1200
 SEED = Path(__file__).resolve().parents[1] / "seed.py"
 # Durable at each commit, and not short of memory: the tests' servers are neither.
 DURABLE = ("--innodb-flush-log-at-trx-commit=1", "--innodb-flush-method=fsync", "--innodb-buffer-pool-size=1G")
@@ -122,14 +123,18 @@ class Ours(Measured):
         self._server.start()
         size = self._size
         amounts = ("--clients", size.clients, "--people", size.people, "--rows", size.rows)
-        done = subprocess.run(
-            [sys.executable, str(SEED), *map(str, amounts)],
-            env=self._server.environment,
-            cwd=self._server.home,
-            check=False,
-            capture_output=True,
-            text=True,
-        )
+        try:
+            done = subprocess.run(
+                [sys.executable, str(SEED), *map(str, amounts)],
+                env=self._server.environment,
+                cwd=self._server.home,
+                check=False,
+                capture_output=True,
+                text=True,
+                timeout=SEED_SECONDS,
+            )
+        except subprocess.TimeoutExpired:
+            raise NotHere(f"{size.rows:,} rows were not written within {SEED_SECONDS // 60} minutes.") from None
         if done.returncode:
             raise RuntimeError(f"seed.py failed: {done.stderr[-3000:]}")
         self._seeded = json.loads(done.stdout.splitlines()[-1])
