@@ -84,18 +84,34 @@ def running(makers: Mapping[str, Make], folder: Path, plan: Plan, results: Resul
 def measure(
     servers: Sequence[Measured], workloads: Sequence[Workload], plan: Plan, folder: Path, into: Results
 ) -> None:
-    """Warms all of them up, then runs each workload on each of them in every round. A cell that breaks is not run again."""
+    """Warms all of them up, then runs each workload on each of them in every round. A cell that breaks is not run again.
+
+    Ctrl-C ends it with what there is so far.
+    """
+    with contextlib.suppress(KeyboardInterrupt):
+        _take_turns(_cells(servers, workloads, into), plan, folder, into)
+    for server in servers:
+        into.starts[server.key] = replace(into.starts[server.key], used_mib=server.resident_kib() / 1024)
+
+
+def _cells(
+    servers: Sequence[Measured], workloads: Sequence[Workload], results: Results
+) -> list[tuple[Workload, Measured]]:
     cells = []
     for workload in workloads:
         for server in servers:
             if workload.key in server.lacks:
-                into.lacks[server.key, workload.key] = server.lacks[workload.key]
+                results.lacks[server.key, workload.key] = server.lacks[workload.key]
             else:
                 cells.append((workload, server))
+    return cells
+
+
+def _take_turns(cells: Sequence[tuple[Workload, Measured]], plan: Plan, folder: Path, into: Results) -> None:
     for workload, server in cells:
         seconds = plan.warm_up if plan.warm_up is not None else server.warm_up_seconds
         say(f"warming up  {server.name:28} {workload.name}")
-        _tried(server, workload, Desk(folder, plan.core, seconds), into)
+        _tried(server, workload, Desk(folder, plan.core, seconds), Results())  # what breaks here breaks below as well
     began, total = time.monotonic(), plan.rounds * len(cells)
     for number in range(total):
         workload, server = cells[number % len(cells)]
@@ -107,9 +123,7 @@ def measure(
             into.runs.append(run)
             left = (time.monotonic() - began) / (number + 1) * (total - number - 1)
             figures = f"{run.rate:10,.0f}/s {run.cpu:8,.0f} µs"
-            say(f"{number + 1:4}/{total}, {left / 60:3.0f} min left  {server.name:28} {workload.name:36} {figures}")
-    for server in servers:
-        into.starts[server.key] = replace(into.starts[server.key], used_mib=server.resident_kib() / 1024)
+            say(f"{number + 1:4}/{total}, {left / 60:3.0f} min left  {server.name:28} {workload.name:50} {figures}")
 
 
 def _tried(server: Measured, workload: Workload, desk: Desk, results: Results) -> Run | None:
@@ -118,7 +132,7 @@ def _tried(server: Measured, workload: Workload, desk: Desk, results: Results) -
         if workload.paced is not None:
             desk = replace(desk, rate=workload.paced * _top_rate(server, workload, desk, results))
         return _run(server, workload, desk)
-    except (BrokenRun, RuntimeError) as fault:
+    except (BrokenRun, RuntimeError, AssertionError, LookupError, OSError) as fault:  # a page or answer of another kind
         results.broken[server.key, workload.key] = str(fault)
         results.failed = True
         say(f"BROKEN      {server.name:28} {workload.name}: {fault}")
