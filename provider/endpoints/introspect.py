@@ -72,7 +72,7 @@ def mount(server: OAuthServer) -> Sequence[Endpoint]:
         }
 
     path = f"{services.settings.issuer_path}/introspect"
-    return [Endpoint(path, ("POST",), introspect, bare=True)]
+    return [Endpoint(path, ("POST",), introspect, bare=True, gathers=True)]
 
 
 def _describe(found: VerifiedAccessToken) -> dict[str, Any]:

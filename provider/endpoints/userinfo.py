@@ -42,7 +42,7 @@ def mount(server: OAuthServer) -> Sequence[Endpoint]:
         return ProtocolResponse.json(claims)
 
     path = f"{services.settings.issuer_path}/userinfo"
-    return [Endpoint(path, ("GET", "POST"), userinfo, cors=True, bare=True)]
+    return [Endpoint(path, ("GET", "POST"), userinfo, cors=True, bare=True, gathers=True)]
 
 
 def bearer_token(request: ProtocolRequest) -> str:
