@@ -84,8 +84,8 @@ def _of_oracle(account: CloudAccount, _said: Said) -> Snippet:
         f"{_command(account, 'oci')} --output {folder}",
         f"oci --config-file {folder}/config{by_token} os ns get",
     ]
-    named = _("For OCI's command line and libraries: repeat the first line every half hour")
-    return Snippet(named, "\n".join(lines))
+    how = _("Repeat the first line every half hour.")
+    return Snippet(_("For OCI's command line and libraries"), "\n".join(lines), how)
 
 
 def _of_another(account: CloudAccount, said: Said) -> Snippet | None:
