@@ -15,7 +15,7 @@ from tests.cli.conftest import Terminal
 from tests.database_servers import MariaDBServer, create_database, create_migrated_database, free_port
 from tests.serving import Server, serving
 
-CHECKS = {"settings", "database", "schema", "clock", "keys", "vault", "clients", "people", "mail", "issuer"}
+CHECKS = {"settings", "python", "database", "schema", "clock", "keys", "vault", "clients", "people", "mail", "issuer"}
 
 
 def findings(terminal: Terminal, check: str) -> list[tuple[str, str]]:
@@ -100,6 +100,14 @@ def test_settings_worth_a_look(quiet: Terminal, monkeypatch: pytest.MonkeyPatch)
     assert any("chmod 600 .env" in text for _, text in findings(quiet, "settings"))
     (quiet.folder / ".env").chmod(0o600)
     assert [state for state, _ in findings(quiet, "settings")] == ["ok"]
+
+
+@pytest.mark.parametrize("is_profiled, state", [(True, "ok"), (False, "warn")])
+def test_a_python_without_a_profile_is_worth_a_look(
+    quiet: Terminal, monkeypatch: pytest.MonkeyPatch, is_profiled: bool, state: str
+) -> None:
+    monkeypatch.setattr("provider.start.interpreter.is_profiled", lambda: is_profiled)
+    assert [state for state, _ in findings(quiet, "python")] == [state]
 
 
 def test_a_proxy_whose_addresses_are_not_believed_is_worth_a_look(
