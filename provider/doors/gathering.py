@@ -95,7 +95,7 @@ class Gathering:
             begins = self._working < self._threads
             self._working += begins
         if begins:
-            self._crew.submit(self._work, loop)
+            self._crew.submit(self._work)
         timer = loop.call_later(PATIENCE_SECONDS, self._give_up, call)
         try:
             return await call.answer
@@ -110,12 +110,12 @@ class Gathering:
 
     # On a thread
 
-    def _work(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _work(self) -> None:
         """One batch after the other, as long as anybody waits."""
         while (call := self._next(may_end=True)) is not None:
             batch = Batch(self._engine)
             try:
-                self._gather_and_commit(batch, call, loop)
+                self._gather_and_commit(batch, call)
             finally:
                 batch.end()
 
@@ -126,7 +126,8 @@ class Gathering:
                 self._working -= 1
             return call
 
-    def _gather_and_commit(self, batch: Batch, first: _Call, loop: asyncio.AbstractEventLoop) -> None:
+    def _gather_and_commit(self, batch: Batch, first: _Call) -> None:
+        loop = first.answer.get_loop()
         answered: list[tuple[_Call, _Result]] = []
         written: list[_Written] = []
         until = time.monotonic() + MOST_SECONDS
