@@ -29,7 +29,7 @@ _PASSING_CODES = {*_UNDONE_CODES, NO_QUORUM, 2006, 2013, 4031}
 _NAMES = ("table ", "column ", "field ", "key ", "function ")
 
 _HINTS = {
-    1040: "The server has no connection left: raise max_connections (18 for each worker).",
+    1040: "The server has no connection left: raise max_connections (17 for each worker).",
     1044: "The user may not use this database: GRANT ALL PRIVILEGES ON it (see database/README.md).",
     1045: "User name or password is wrong, or the user may not come from this host: check MYSQL_USER and MYSQL_PASSWORD.",
     1047: "This node of the cluster has no quorum, or has not caught up: see wsrep_cluster_status and the other nodes.",
@@ -37,7 +37,7 @@ _HINTS = {
     1130: "The server lets nobody in from this host: CREATE USER 'mcp_user'@'%' or with this host's address.",
     1142: "The user lacks a right: GRANT ALL PRIVILEGES ON the database (see database/README.md).",
     1153: "The server takes no packet of this size: set its max_allowed_packet to 16M.",
-    1203: "The user has no connection left: raise max_user_connections (18 for each worker).",
+    1203: "The user has no connection left: raise max_user_connections (17 for each worker).",
     1226: "The user has used up what it may have: see max_user_connections, and the limits in its CREATE USER.",
     1290: "The server only reads: MYSQL_HOST must be one that writes (read_only and super_read_only are OFF there).",
     1665: "The server's binary log is kept by statements: set its binlog_format to ROW.",

@@ -6,6 +6,7 @@ statement. The text and the conversions of values are SQLAlchemy's all the same,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.sql import Insert, Select, Update
 from sqlalchemy.sql.visitors import iterate
 
+_PARAMETER = re.compile(r"%\((\w+)\)s")  # as PyMySQL has it
 _Converter = Callable[[Any], Any] | None
 
 
@@ -32,6 +34,8 @@ class Prepared:
     def count_each(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> int:
         """Runs it once with each of ``rows`` and returns how many rows it wrote in all."""
         form = self._form(connection)
+        if form.may_be_joined and len(rows) > 1:
+            return connection.exec_driver_sql(*form.joined(rows)).rowcount
         return connection.exec_driver_sql(form.text, [form.parameters(values) for values in rows]).rowcount
 
     def count(self, connection: Connection, values: Mapping[str, Any]) -> int:
@@ -75,13 +79,16 @@ class _Form:
         binds = {name: bind for bind, name in compiled.bind_names.items()}
         self.text = compiled.string
         self._is_numbered = compiled.positiontup is not None
+        # A server answers each run by itself. What inserts what it selects can select all of it at once.
+        self.may_be_joined = not self._is_numbered and isinstance(statement, Insert) and statement.select is not None
+        self._joined: dict[int, str] = {}
         self._fixed = {name: value for name, value in compiled.params.items() if not binds[name].required}
         self._parameters: list[tuple[str, _Converter]] = [
             (name, binds[name].type.dialect_impl(dialect).bind_processor(dialect))
             for name in (compiled.positiontup if compiled.positiontup is not None else binds)
         ]
         columns = statement.selected_columns if isinstance(statement, Select) else ()
-        self.names = [column.name for column in columns]
+        self.names = statement.selected_columns.keys() if isinstance(statement, Select) else []
         self._columns: list[_Converter] = [
             column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns
         ]
@@ -92,6 +99,18 @@ class _Form:
         if self._is_numbered:
             return tuple([given[name] if to is None else to(given[name]) for name, to in self._parameters])
         return {name: given[name] if to is None else to(given[name]) for name, to in self._parameters}
+
+    def joined(self, rows: Sequence[Mapping[str, Any]]) -> tuple[str, dict[str, Any]]:
+        """One statement that does what a run with each of ``rows`` does: ``INSERT … SELECT … UNION ALL SELECT …``."""
+        text = self._joined.get(len(rows))
+        if text is None:
+            insert, selecting, select = self.text.partition("SELECT ")
+            selects = [_PARAMETER.sub(rf"%(\1_{number})s", selecting + select) for number in range(len(rows))]
+            text = self._joined[len(rows)] = insert + " UNION ALL ".join(selects)
+        given: dict[str, Any] = {}
+        for number, values in enumerate(rows):
+            given |= {f"{name}_{number}": value for name, value in dict(self.parameters(values)).items()}
+        return text, given
 
     def row(self, found: Sequence[Any]) -> tuple[Any, ...]:
         return tuple([value if to is None else to(value) for value, to in zip(found, self._columns, strict=True)])

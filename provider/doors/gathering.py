@@ -28,7 +28,7 @@ from provider.security import places
 
 log = logging.getLogger("mcp_core.doors")
 
-THREADS = 2  # one gathers while the other commits
+THREADS = 1  # two make smaller batches of the same calls, and hand the interpreter to and fro
 MOST_UNITS = 16
 MOST_SECONDS = 0.01  # of gathering: the first of a batch waits for its last
 

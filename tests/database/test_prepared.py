@@ -36,6 +36,15 @@ def test_values_go_in_and_come_out_as_with_core(engine: Engine) -> None:
         assert tx.first(FIND, {"wanted": "b"}) == ("b", 1, MOMENT, "fixed")
 
 
+def test_rows_have_the_names_of_their_columns(engine: Engine) -> None:
+    named = Prepared(select(_TABLE, literal("fixed").label("said")).order_by(_TABLE.c.bucket))
+    with Transaction(engine) as tx:
+        tx.count_each(ADD, [ROW, {**ROW, "bucket": "a"}])
+        second = {"bucket": "b", "count": 1, "expires_at": MOMENT, "said": "fixed"}
+        assert tx.rows(named, {}) == [{**second, "bucket": "a"}, second]
+        assert tx.row(FIND, {"wanted": "c"}) is None
+
+
 def test_the_row_count_says_whether_a_condition_held(engine: Engine) -> None:
     with Transaction(engine) as tx:
         tx.count(ADD, ROW)

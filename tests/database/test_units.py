@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, bindparam, insert, select, text, update
+from sqlalchemy import Engine, bindparam, insert, literal, select, text, update
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from database.faults import CommitUnknown
 from database.models import RateCounter
 from database.models import ReplayGuard as GuardRow
+from database.models.columns import UTCDateTime
 from database.prepared import Prepared
 from database.transaction import Transaction
 from database.units import Batch, DoesNotFit, Unit
@@ -31,6 +32,14 @@ def _adding(table: Any) -> Prepared:
 ADD, GUARD = _adding(_COUNTERS), _adding(_GUARDS)
 CLAIM = Prepared(
     update(_COUNTERS).where(_COUNTERS.c.bucket == bindparam("wanted"), _COUNTERS.c.count == 0).values(count=1)
+)
+COPY = Prepared(
+    insert(_COUNTERS).from_select(
+        ["bucket", "count", "expires_at"],
+        select(bindparam("bucket"), literal(7), bindparam("expires_at", type_=UTCDateTime)).where(
+            _COUNTERS.c.bucket == bindparam("wanted"), _COUNTERS.c.count == bindparam("count")
+        ),
+    )
 )
 FIND = Prepared(select(_COUNTERS.c.count).where(_COUNTERS.c.bucket == bindparam("wanted")))
 ALL = Prepared(select(_COUNTERS.c.bucket).order_by(_COUNTERS.c.bucket))
@@ -112,6 +121,26 @@ def test_what_works_once_works_once_in_a_batch(batch: Batch, engine: Engine) -> 
     ]
     assert batch.commit(twins) == [True, False, False, False]
     assert buckets(engine) == {"free": 1, "used": 1, "by 0": 0}
+
+
+def copied(bucket: str, wanted: str = "free", count: int = 0) -> tuple[Prepared, dict[str, Any]]:
+    return COPY, {**counter(bucket, count), "wanted": wanted}
+
+
+@pytest.mark.parametrize("bad", [copied("x", "unknown"), copied("x", count=1), copied("used")], ids=["a", "b", "c"])
+@pytest.mark.parametrize("number", [1, 2, 7])
+def test_what_is_inserted_by_what_it_selects_is_one_run_for_all_and_fails_for_one(
+    batch: Batch, engine: Engine, bad: tuple[Prepared, dict[str, Any]], number: int
+) -> None:
+    names = [f"100 % of '{n}' %(bucket)s" for n in range(number)]
+    with sent_to(engine) as sent:
+        assert batch.commit([unit_of(batch, copied(name)) for name in names]) == [True] * number
+    runs = len([statement for statement in sent if statement.startswith("INSERT")])
+    assert runs == (number if engine.dialect.name == "sqlite" else 1)
+    assert buckets(engine) == {"free": 0, "used": 1, **dict.fromkeys(names, 7)}
+    units = [unit_of(batch, copied(f"more {name}")) for name in names]
+    assert batch.commit([*units, unit_of(batch, bad)]) == [True] * number + [False]
+    assert len(buckets(engine)) == 2 + 2 * number
 
 
 def test_a_lone_unit_that_does_not_come_true_is_not_tried_again(batch: Batch, engine: Engine) -> None:
