@@ -76,9 +76,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="mcp-core-bench-") as name:
         if chosen.servers:
             measure_all(chosen, plan, Path(name), results)
+            write(asked.out, results, grown, chosen, plan)  # whatever becomes of growth
         if chosen.growth:
             grown.measure(asked.sizes, plan, Path(name) / GROWTH)
-    write(asked.out, results, grown, chosen, plan)
+    print(write(asked.out, results, grown, chosen, plan))
+    say(f"Written to {asked.out}")
     return 1 if results.failed or grown.results.failed else 0
 
 
@@ -89,8 +91,8 @@ def measure_all(chosen: Chosen, plan: Plan, folder: Path, results: Results) -> N
         results.load = others.share(sum(server.cpu_seconds() for server in servers))
 
 
-def write(out: Path, results: Results, grown: Growth, chosen: Chosen, plan: Plan) -> None:
-    """The table to the terminal and to ``out``, and the same results in the other forms."""
+def write(out: Path, results: Results, grown: Growth, chosen: Chosen, plan: Plan) -> str:
+    """Writes what there is in each form, and returns the table."""
     found = machine() | {results.names[key]: text for key, text in results.versions.items() if text}
     parts = [f"{described(found)}. {plan.rounds} rounds of {plan.seconds:.0f} s."]
     if results.runs:
@@ -116,8 +118,7 @@ def write(out: Path, results: Results, grown: Growth, chosen: Chosen, plan: Plan
     }
     for name, text in texts.items():
         (out / name).write_text(text, encoding="utf-8")
-    print(table)
-    say(f"Written to {out}: {', '.join(texts)}")
+    return table
 
 
 def meanwhile(load: dict[str, float]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from bench.figures import Run, ratio_text
 from bench.rounds import Results
@@ -74,8 +74,7 @@ def _ratio(results: Results, run: Run) -> str:
     return "" if base is None or run.server == BASE else f" ({ratio_text(run.cpu / base.cpu)})"
 
 
-def _matrix(results: Results, workloads: Sequence[Workload], cell: object) -> str:
-    assert callable(cell)
+def _matrix(results: Results, workloads: Sequence[Workload], cell: Callable[[Run], str]) -> str:
     servers = list(results.starts)
     lines = ["| | " + " | ".join(results.names[key] for key in servers) + " |", "|---|" + "---|" * len(servers)]
     for workload in workloads:

@@ -87,9 +87,6 @@ class Generator(JWTBearerTokenGenerator):
     def get_audiences(self, client: Any, user: Any, scope: Any) -> str:  # noqa: ARG002 - its signature
         return request.form.get("resource") or str(client.get_client_id())
 
-    def get_extra_claims(self, *_: Any) -> dict[str, Any]:
-        return {}
-
 
 GENERATORS = {
     alg: Generator(ISSUER, alg, refresh_token_generator=lambda *_a, **_k: os.urandom(24).hex()) for alg in KEYS
