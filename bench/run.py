@@ -110,12 +110,10 @@ def write(out: Path, results: Results, grown: Growth, chosen: Chosen, plan: Plan
         "absent": results.absent,
         "growth": [asdict(run) for run in grown.results.runs],
     }
-    texts = {
-        "table.md": table,
-        "table.csv": comma_separated(results, chosen.workloads),
-        "chart.svg": chart(results, chosen.workloads),
-        "result.json": json.dumps(content, indent=1) + "\n",
-    }
+    texts = {"table.md": table, "result.json": json.dumps(content, indent=1) + "\n"}
+    if results.runs:
+        texts["table.csv"] = comma_separated(results, chosen.workloads)
+        texts["chart.svg"] = chart(results, chosen.workloads)
     for name, text in texts.items():
         (out / name).write_text(text, encoding="utf-8")
     return table
