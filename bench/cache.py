@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from bench.processes import run_to_its_end
 from bench.servers.measured import NotHere
 
 INSTALL_SECONDS = 1800
@@ -33,15 +34,7 @@ def install(command: Sequence[object], folder: Path, missing: str, **environment
     """Runs a package client in ``folder``. Raises ``NotHere`` with ``missing`` and the client's last line."""
     surroundings: Mapping[str, str] = {**os.environ, **environment}
     try:
-        done = subprocess.run(
-            list(map(str, command)),
-            cwd=folder,
-            env=surroundings,
-            capture_output=True,
-            text=True,
-            timeout=INSTALL_SECONDS,
-            check=False,
-        )
+        done = run_to_its_end(command, INSTALL_SECONDS, folder=folder, environment=surroundings)
     except (OSError, subprocess.TimeoutExpired) as fault:
         raise NotHere(f"{missing}: {fault}") from fault
     if done.returncode:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import signal
+import subprocess
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 _SCHEDULED = 2  # the third bit of a clock of a process: what the scheduler counted, in nanoseconds
@@ -32,6 +34,24 @@ def group_of(leader: int) -> list[int]:
             if entry.name.isdigit() and os.getpgid(int(entry.name)) == leader:
                 found.append(int(entry.name))
     return found
+
+
+def run_to_its_end(
+    command: Sequence[object], seconds: float, *, folder: Path, environment: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """What a program did and said. Raises ``subprocess.TimeoutExpired`` after ``seconds``; its children end with it."""
+    words = list(map(str, command))
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(
+        words, cwd=folder, env=environment, stdout=pipe, stderr=pipe, text=True, start_new_session=True
+    )
+    try:
+        said, complained = process.communicate(timeout=seconds)
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        raise
+    return subprocess.CompletedProcess(words, process.returncode, said, complained)
 
 
 def cpu_seconds_of(pid: int) -> float:

@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -70,6 +71,7 @@ def main() -> int:
     except NotHere as missing:
         sys.exit(str(missing))
     os.sched_setaffinity(0, {asking})
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # servers are stopped by that, too
     plan = Plan(asked.rounds, asked.seconds, asked.warm_up, serving, asking)
     asked.out.mkdir(parents=True, exist_ok=True)
     results, grown = Results(), Growth()

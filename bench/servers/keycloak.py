@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.cache import install, unpacked
+from bench.processes import run_to_its_end
 from bench.servers.measured import NAME_OF_PERSON, PASSWORD, REDIRECT, Ask, Client, Measured, NotHere
 
 VERSION = "26.7.0"
@@ -149,14 +150,12 @@ class Keycloak(Measured):
         copied = self.folder / "keycloak"
         shutil.copytree(distribution(self._java), copied, copy_function=_linked)
         (self.folder / "realm.json").write_text(json.dumps(realm()), encoding="utf-8")
-        done = subprocess.run(
-            ["sh", copied / "bin" / "kc.sh", "import", "--optimized", "--file", self.folder / "realm.json"],
-            env={**os.environ, **self.environment()},
-            capture_output=True,
-            text=True,
-            timeout=IMPORT_SECONDS,
-            check=False,
-        )
+        command = ["sh", copied / "bin" / "kc.sh", "import", "--optimized", "--file", self.folder / "realm.json"]
+        environment = {**os.environ, **self.environment()}
+        try:
+            done = run_to_its_end(command, IMPORT_SECONDS, folder=self.folder, environment=environment)
+        except subprocess.TimeoutExpired:
+            raise RuntimeError(f"Keycloak imported no realm within {IMPORT_SECONDS // 60} minutes") from None
         if done.returncode:
             raise RuntimeError(f"Keycloak imported no realm: {done.stdout[-3000:]}")
 
