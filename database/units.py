@@ -21,6 +21,9 @@ from database.prepared import Prepared
 from database.transaction import Transaction
 
 log = logging.getLogger("mcp_core.database")
+BATCH_SECONDS = (
+    2  # a database that stands still: others wait in line meanwhile, and whoever is in the batch can go on alone
+)
 
 
 Outcome = bool | SQLAlchemyError
@@ -116,15 +119,15 @@ class Unit(Transaction):
 
 
 class Batch:
-    """The units of one thread. They read through one connection, are committed together, and share one ``patience``.
+    """The units of one thread. They read through one connection and are committed together. On a server they wait for two
+    seconds in all, on SQLite as long as anybody, since there is one writer for everybody.
 
     To be ended by ``end``, whatever became of it.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self.patience = Patience()
-        self._tx = Transaction(engine, self.patience)
+        self._tx = Transaction(engine, Patience(None if engine.dialect.name == "sqlite" else BATCH_SECONDS))
 
     def unit(self) -> Unit:
         return Unit(self._engine, self._tx)

@@ -20,6 +20,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from database.faults import DATABASE_ERRORS, is_database_fault
+from database.patience import Patience
 from database.units import Batch, DoesNotFit, Unit
 from provider.doors.line import MACHINE_LINE, PATIENCE_SECONDS, LaneFull, Line
 from provider.doors.transactions import may_be_repeated
@@ -156,7 +157,7 @@ def _answer(call: _Call, unit: Unit, batch: Batch) -> _Result:
         result = call.work(unit)
     except DATABASE_ERRORS as fault:
         batch.end()  # the next one reads by another connection
-        result = _after_fault(fault, batch)
+        result = _after_fault(fault)
     except Exception:
         result = None
     if isinstance(result, ProtocolResponse) and result.status < 500:
@@ -174,15 +175,15 @@ def _results(batch: Batch, written: list[_Written]) -> list[tuple[_Call, _Result
     results: list[tuple[_Call, _Result]] = []
     for item, outcome in zip(written, outcomes, strict=True):
         if isinstance(outcome, SQLAlchemyError):
-            results.append((item.call, _after_fault(outcome, batch)))
+            results.append((item.call, _after_fault(outcome)))
         else:
             results.append((item.call, item.response if outcome else None))
     return results
 
 
-def _after_fault(fault: SQLAlchemyError, batch: Batch) -> _Result:
-    """None where the call may be tried again, alone: by the rule for calls that were alone before."""
-    if not is_database_fault(fault) or may_be_repeated(fault, 1, batch.patience):
+def _after_fault(fault: SQLAlchemyError) -> _Result:
+    """None where the call may be tried again, alone and with its own time: by the rule for calls that were alone before."""
+    if not is_database_fault(fault) or may_be_repeated(fault, 1, Patience()):
         return None
     log.error("the database does not answer: %s", type(fault).__name__)
     return fault

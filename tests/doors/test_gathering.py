@@ -17,7 +17,6 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from database.faults import CommitUnknown, DatabaseUnavailable
 from database.models import GrantRecord, IssuedToken, RefreshToken, User
-from database.patience import LOCK_WAIT_SECONDS, Patience
 from database.transaction import Transaction
 from database.units import Batch, Outcome, Unit
 from provider.application import asynchronous_door_of
@@ -307,9 +306,6 @@ def test_a_wrong_secret_is_refused_on_record_and_harms_nobody(provider: Provider
 LOST = OperationalError("INSERT", None, sqlite3.OperationalError("database is locked"))
 
 
-@pytest.mark.parametrize(
-    "seconds_left, is_repeated", [(LOCK_WAIT_SECONDS + 0.5, True), (LOCK_WAIT_SECONDS - 0.5, False)]
-)
 @pytest.mark.parametrize("fault, may_pass", [(CommitUnknown(), False), (DatabaseUnavailable(), False), (LOST, True)])
 def test_after_a_fault_of_the_database_a_batch_is_repeated_by_the_rule_for_one_call(
     provider: Provider,
@@ -317,14 +313,11 @@ def test_after_a_fault_of_the_database_a_batch_is_repeated_by_the_rule_for_one_c
     monkeypatch: pytest.MonkeyPatch,
     fault: SQLAlchemyError,
     may_pass: bool,
-    seconds_left: float,
-    is_repeated: bool,
 ) -> None:
     monkeypatch.setattr(Batch, "_outcome", lambda _batch, _units: fault)
-    monkeypatch.setattr(Patience, "left", seconds_left)
     answers = together([of_machine(provider)] * 3)
     assert together.sizes == [3]
-    if may_pass and is_repeated:
+    if may_pass:
         assert [answer.status for answer in answers] == [200] * 3
     else:
         assert all(map(is_unavailable, answers))
