@@ -21,10 +21,8 @@ from database.prepared import Prepared
 from database.transaction import Transaction
 
 log = logging.getLogger("mcp_core.database")
-BATCH_SECONDS = (
-    2  # a database that stands still: others wait in line meanwhile, and whoever is in the batch can go on alone
-)
-
+# Of a server that stands still. Others wait in line meanwhile, and who is in the batch can still go on alone.
+BATCH_SECONDS = 2
 
 Outcome = bool | SQLAlchemyError
 """True: kept, and committed. False: it did not come true. Or else the fault of the database: nothing was kept, unless it is
