@@ -266,3 +266,12 @@ def test_a_fault_of_the_database_keeps_nothing_and_is_said_of_each(batch: Batch,
         with engine.begin() as connection:
             connection.execute(text("ALTER TABLE elsewhere RENAME TO rate_counters"))
     assert buckets(engine) == {"free": 0, "used": 1}
+
+
+def test_what_stands_still_keeps_a_batch_two_seconds_at_most(server_engine: Engine) -> None:
+    batch = Batch(server_engine)
+    try:
+        batch.unit().first(FIND, {"wanted": "free"})
+        assert batch._tx._driver._read_timeout <= 2  # seconds, for all that follows
+    finally:
+        batch.end()
