@@ -1,4 +1,4 @@
-"""What a WSGI server loads: ``gunicorn wsgi:application``, ``granian --interface wsgi wsgi:application``."""
+"""What a WSGI server loads: ``gunicorn --worker-class gthread --threads 4 wsgi:application``."""
 
 from provider.application import create_app
 

@@ -26,9 +26,10 @@ LIBRARIES = (
     "cryptography.x509",
     "flask",
     "flask_babel",
-    "granian",
     "joserfc.jwt",
     "sqlalchemy",
+    "uvicorn",
+    "uvloop",
 )
 _LOAD = f"import time, {', '.join(LIBRARIES)}; print(time.process_time())"
 

@@ -10,7 +10,7 @@ import resource
 from importlib.metadata import version
 from pathlib import Path
 
-LIBRARIES = ("mcp-core", "granian", "authlib", "joserfc", "sqlalchemy", "pymysql", "cryptography")
+LIBRARIES = ("mcp-core", "uvicorn", "uvloop", "authlib", "joserfc", "sqlalchemy", "pymysql", "cryptography")
 BUSY = 0.1
 _COUNTED = range(8)  # user, nice, system, idle, iowait, irq, softirq, steal (proc(5))
 _IDLE, _IOWAIT, _STEAL = 3, 4, 7

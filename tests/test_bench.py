@@ -195,5 +195,5 @@ def test_the_last_line_of_wrk_is_read() -> None:
 
 def test_a_result_says_where_it_comes_from() -> None:
     found = machine()
-    assert {"date", "machine", "system", "python", "mcp-core", "granian", "cryptography"} <= found.keys()
+    assert {"date", "machine", "system", "python", "mcp-core", "uvicorn", "cryptography"} <= found.keys()
     assert "python 3" in described(found)

@@ -1,4 +1,4 @@
-"""Authlib with Flask and SQLAlchemy, as its documentation shows, on the web server that ours runs on."""
+"""Authlib with Flask and SQLAlchemy, as its documentation shows, under gunicorn."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class Authlib(Measured):
         self.stop()
 
     def command(self) -> list[str]:
-        options = ["--interface", "wsgi", "--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"]
-        options += ["--blocking-threads", "4", "--no-ws", "--log-level", "warning"]
-        return [sys.executable, "-m", "granian", *options, "bench.servers.authlib_app:application"]
+        options = ["--bind", f"127.0.0.1:{self.port}", "--worker-class", "gthread", "--threads", "4"]
+        options += ["--log-level", "warning", "--no-control-socket"]
+        return [sys.executable, "-m", "gunicorn", *options, "bench.servers.authlib_app:application"]
 
     def environment(self) -> dict[str, str]:
         database = f"sqlite:///{self.folder / 'authlib.db'}"

@@ -27,7 +27,7 @@ from provider.doors.transactions import unavailable
 from provider.protocol.errors import OAuthError
 from provider.protocol.messages import ProtocolRequest, ProtocolResponse
 
-MAX_HEAD_BYTES = 32_768
+MAX_HEAD_BYTES, MAX_HEAD_FIELDS = 32_768, 100
 BODY_SECONDS = 10.0
 MAX_UNFINISHED_BYTES = 16 * 1024 * 1024
 # Files: so many are in hand at once, of one source and of all, from their first byte to the answer.
@@ -276,9 +276,9 @@ def _headers(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     """
     headers: dict[str, str] = {}
     size = 0
-    for raw_name, raw_value in pairs:
+    for number, (raw_name, raw_value) in enumerate(pairs):
         size += len(raw_name) + len(raw_value)
-        if size > MAX_HEAD_BYTES:
+        if size > MAX_HEAD_BYTES or number >= MAX_HEAD_FIELDS:
             raise _Refused(431)
         name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
         if "_" in name:

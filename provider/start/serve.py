@@ -1,4 +1,4 @@
-"""Starting the server: what has to be in place first, what is said about it, and granian.
+"""Starting the server: what has to be in place first, and what is said about it.
 
 One worker runs inside this process: measured, that is 70 MB less than a process that only watches another, and nothing is
 gained by watching, since what starts services restarts them. More workers are processes, forked once everything is loaded.
@@ -6,46 +6,24 @@ gained by watching, since what starts services restarts them. More workers are p
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import datetime
 import functools
 import gc
 import importlib
 import ipaddress
-import signal
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from granian.constants import HTTPModes, Interfaces, Loops
-from granian.http import HTTP1Settings
-from granian.log import LogLevels
-from granian.server.common import AbstractServer
-from granian.server.mp import MPServer
-from granian.server.mt import MTServer
-
 from provider.program_name import command
 from provider.settings import Settings
 from provider.start.logs import configure_logs
+from provider.start.memory import give_large_blocks_back
+from provider.start.server import listen, serve, serve_in_workers
 
-TARGET = "provider.application:create_door"
-STOP_SECONDS = 30
-HEADER_SECONDS = 10
-MAX_HEADER_BYTES = 32_768
-BACKLOG = 1024
-MAX_CONNECTIONS = 4096
-LARGE_BLOCK_BYTES = 1_048_576
-_M_MMAP_THRESHOLD = -3  # malloc.h
-_PROPAGATE: dict[str, Any] = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {},
-    "handlers": {},
-    "loggers": {"_granian": {"handlers": [], "propagate": True}},
-}
+MODULE = "provider.application"
 
 
 class StartRefused(Exception):
@@ -160,65 +138,18 @@ def run(settings: Settings, where: Listening) -> None:
     """Serves until SIGTERM or SIGINT. Requests in hand are finished, for 30 seconds at most."""
     configure_logs(settings.log_level, settings.log_format)
     give_large_blocks_back()
-    options: dict[str, Any] = {
-        "target": TARGET,
-        "address": where.host,
-        "port": where.port,
-        "interface": Interfaces.ASGINL,
-        "workers": where.workers,
-        "blocking_threads": 1,
-        "runtime_blocking_threads": 1,
-        "loop": Loops.asyncio,
-        "backlog": BACKLOG,
-        "backpressure": MAX_CONNECTIONS,
-        "http": HTTPModes.http1,
-        "http1_settings": HTTP1Settings(header_read_timeout=HEADER_SECONDS * 1000, max_buffer_size=MAX_HEADER_BYTES),
-        "websockets": False,
-        "log_level": LogLevels.warning,
-        "log_dictconfig": _PROPAGATE,
-    }
     load = functools.partial(load_door, where.threads)
     if where.workers == 1:
-        _InProcessServer(**options).serve(target_loader=load, wrap_loader=True)
+        serve(listen(where.host, where.port), load())
     else:
+        importlib.import_module(MODULE)
         gc.freeze()
-        options |= {"workers_kill_timeout": STOP_SECONDS, "respawn_failed_workers": True}
-        MPServer(**options).serve(target_loader=load, wrap_loader=True)
+        serve_in_workers(listen(where.host, where.port), load, where.workers)
 
 
-def give_large_blocks_back() -> None:
-    """Has the C library return every large block to the system when it is freed.
-
-    A password hash takes 19 MiB, and glibc would keep as much for each thread that ever made one. Measured after eight
-    sign-ins at once: 96 MiB resident in place of 170, for 10 ms more per hash.
-    """
-    with contextlib.suppress(AttributeError, OSError):  # only glibc has this, and the need for it
-        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
-
-
-def load_door(threads: int, target: str) -> Callable[..., Any]:
-    """What ``module:factory`` makes, an ASGI application. All that is loaded by then is kept out of garbage collection."""
-    module, _, name = target.partition(":")
-    door: Callable[..., Any] = getattr(importlib.import_module(module), name)(threads)
+def load_door(threads: int) -> Callable[..., Any]:
+    """The front door. All that is loaded by then is kept out of garbage collection."""
+    door: Callable[..., Any] = importlib.import_module(MODULE).create_door(threads)
     gc.collect()
     gc.freeze()
     return door
-
-
-class _InProcessServer(MTServer):
-    """Granian's server with its worker as a thread of this process.
-
-    Granian offers it to Python without a global interpreter lock only, for the sake of several workers. One is all that is
-    wanted here, and its Python code runs in blocking threads as it does in a process of its own.
-    """
-
-    def _check_gil(self) -> None:
-        pass
-
-    def serve(self, *arguments: Any, **named: Any) -> None:
-        AbstractServer.serve(self, *arguments, **named)
-
-    def signal_handler_interrupt(self, *arguments: Any, **named: Any) -> None:
-        # The kernel's clock, not a thread of ours: it also ends a process whose interpreter hangs while it shuts down.
-        signal.alarm(STOP_SECONDS)
-        super().signal_handler_interrupt(*arguments, **named)  # type: ignore[no-untyped-call]

@@ -205,12 +205,11 @@ def test_a_server_that_cannot_end_is_ended() -> None:
     """The interpreter's lock is never given back, as by a library that hangs while it shuts down."""
     program = (
         "import ctypes, os, signal\n"
-        "from provider.start import serve\n"
-        "serve.STOP_SECONDS = 1\n"
-        "server = serve._InProcessServer(serve.TARGET)\n"
-        "signal.signal(signal.SIGTERM, server.signal_handler_interrupt)\n"
-        "os.kill(os.getpid(), signal.SIGTERM)\n"
-        f"while True: ctypes.PyDLL(None).sleep({10 * HANG_SECONDS})\n"
+        "from provider.start import server\n"
+        "server.STOP_SECONDS = 1\n"
+        "with server.Server(print).capture_signals():\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        f"    while True: ctypes.PyDLL(None).sleep({10 * HANG_SECONDS})\n"
     )
     ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, timeout=HANG_SECONDS, check=False)
     assert ended.returncode == -signal.SIGALRM

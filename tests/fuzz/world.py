@@ -69,7 +69,7 @@ class Sent:
             "wsgi.version": (1, 0),
             "wsgi.url_scheme": "http",
             "wsgi.input": io.BytesIO(self.body),
-            "wsgi.input_terminated": True,  # as granian says it: reading on ends at the body's end
+            "wsgi.input_terminated": True,  # as gunicorn says it: reading on ends at the body's end
             "wsgi.errors": io.StringIO(),
             "wsgi.multithread": True,
             "wsgi.multiprocess": False,

@@ -51,7 +51,7 @@ def test_what_is_started_is_a_command_of_ours(bare_terminal: Terminal, name: str
 
 
 def test_the_unit_waits_longer_than_the_server_and_lets_it_write_in_one_place() -> None:
-    from provider.start.serve import STOP_SECONDS
+    from provider.start.server import STOP_SECONDS
 
     pairs = dict(re.findall(r"^(\w+)=(.*)$", (FOLDER / "mcp-core.service").read_text("utf-8"), re.MULTILINE))
     assert int(pairs["TimeoutStopSec"]) > STOP_SECONDS
