@@ -169,9 +169,9 @@ def _say_everything(server: Server) -> None:
     with Transaction(engine) as tx:
         user = users.find_by_login(tx, USERNAME)
         assert user is not None
+        assert profiles.save(tx, origin, user, "Conny Example", FULL_PROFILE)
         users.set_locale(tx, now, user.id, "en")
         users.set_time_zone(tx, now, user.id, "Europe/Berlin")
-        profiles.save(tx, origin, user, "Conny Example", FULL_PROFILE)
         profiles.set_picture(tx, origin, user.id, made_anew(picture.getvalue()))
     engine.dispose()
 
