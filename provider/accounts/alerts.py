@@ -11,7 +11,6 @@ from collections import defaultdict
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sqlalchemy import delete, select
 from sqlalchemy.dialects import mysql, sqlite
@@ -94,7 +93,6 @@ class Alerts:
         browser, system = browser_and_system(origin.user_agent)
         said = {
             "at": origin.now.isoformat(),
-            "when": when(origin.now, user.time_zone),
             "network": origin.source,
             "browser": browser,
             "system": system,
@@ -139,7 +137,7 @@ class Alerts:
         for row in rows:
             counts[row.alert if row.alert in _REPEATED else "other"] += row.times
         said = {kind: str(count) for kind, count in counts.items()}
-        said["since"] = when(min(row.first_at for row in rows), user.time_zone)
+        said["since"] = min(row.first_at for row in rows).isoformat()
         origin = Origin.of_server(now)
         if user.is_verified:
             said["not_me"] = self._not_me(tx, origin, user_id, max(rows, key=lambda row: row.times).alert)
@@ -167,12 +165,3 @@ class Alerts:
 
     def _not_me(self, tx: Transaction, origin: Origin, user_id: str, alert: str) -> str:
         return self.page(f"/not-me/{self._links.issue(tx, origin, user_id, alert=alert)}")
-
-
-def when(moment: datetime.datetime, zone: str | None) -> str:
-    """``2026-11-28 14:32 (Asia/Seoul)``: a time as people of every language read it, in the zone of one of them."""
-    try:
-        local = moment.astimezone(ZoneInfo(zone or "UTC"))
-    except (ZoneInfoNotFoundError, ValueError):  # a zone that this machine does not know
-        local, zone = moment.astimezone(datetime.UTC), None
-    return f"{local:%Y-%m-%d %H:%M} ({zone or 'UTC'})"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import RowMapping, insert, select
@@ -110,7 +110,10 @@ class Mail:
         tried = _TABLE.c.attempts == 0 if lane == FRESH else _TABLE.c.attempts > 0
         due = select(_TABLE.c.id).where(_TABLE.c.next_attempt_at <= now, tried, _TABLE.c.id.not_in(busy))
         ids = tx.execute(due.order_by(_TABLE.c.next_attempt_at).limit(limit)).scalars().all()
-        rows = self._outbox.take(tx, now, ids)
+        return self.queued(tx, self._outbox.take(tx, now, ids))
+
+    def queued(self, tx: Transaction, rows: Sequence[RowMapping]) -> list[QueuedLetter]:
+        """What rows of the outbox hold, with the time zone of each reader who has an account."""
         owners = select(_USERS.c.id, _USERS.c.time_zone).where(_USERS.c.id.in_([row["user_id"] for row in rows]))
         zones = {row["id"]: row["time_zone"] for row in tx.execute(owners).mappings()} if rows else {}
         return [QueuedLetter.from_row(row, zones.get(row["user_id"])) for row in rows]

@@ -35,19 +35,20 @@ class Mailbox:
     def list(self, tx: Transaction) -> list[Post]:
         """The newest letters, the last one first."""
         newest = select(_TABLE).order_by(_TABLE.c.id.desc()).limit(MOST_LISTED)
-        found = [QueuedLetter.from_row(row) for row in tx.execute(newest).mappings()]
+        found = self._mail.queued(tx, tx.execute(newest).mappings().all())
         return [post for letter in found if (post := self._opened(letter)) is not None]
 
     def find(self, tx: Transaction, row_id: str) -> Post | None:
-        row = tx.execute(select(_TABLE).where(_TABLE.c.id == row_id)).mappings().first()
-        return None if row is None else self._opened(QueuedLetter.from_row(row))
+        rows = tx.execute(select(_TABLE).where(_TABLE.c.id == row_id)).mappings().all()
+        return next(map(self._opened, self._mail.queued(tx, rows)), None)
 
     def _opened(self, queued: QueuedLetter) -> Post | None:
         """None where nobody can read it any more: it was sent once, or its keys or its template are gone."""
         if queued.sealed is None:
             return None
         try:
-            letter = self._letters.write(queued.letter, queued.language, self._mail.open(queued))
+            values = self._mail.open(queued)
+            letter = self._letters.write(queued.letter, queued.language, values, time_zone=queued.time_zone)
         except (NoSuchLetter, DecryptionFailed):
             return None
         return Post(queued.id, queued.recipient, queued.created_at, letter)

@@ -14,7 +14,7 @@ from sqlalchemy import delete, null, or_, select, update
 from database.models import AuditRecord, metadata
 from database.models import User as UserRow
 from database.transaction import Transaction
-from provider.accounts.alerts import Alert, Alerts, when
+from provider.accounts.alerts import Alert, Alerts
 from provider.accounts.users import User, Users
 from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.messages import Origin
@@ -141,7 +141,7 @@ class Closing:
         self._record(tx, AuditEvent.USER_ERASED, origin, user_id, actor)
 
     def _tell(self, tx: Transaction, origin: Origin, user: User, alert: Alert, until: datetime.datetime) -> None:
-        said = {"until": when(until, user.time_zone), "page": self._alerts.page("/login")}
+        said = {"until": until.isoformat(), "page": self._alerts.page("/login")}
         self._alerts.tell(tx, origin, user, alert, **said)
 
     def _record(

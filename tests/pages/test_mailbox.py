@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from database.transaction import Transaction
+from provider.accounts.alerts import Alert
 from tests.pages.conftest import SiteFactory
 from tests.pages.site import WITH_MAIL, Site, Visitor
 
@@ -57,9 +58,20 @@ def test_letters_are_listed_newest_first_and_read_as_text_and_as_html(here: Site
     assert page.headers["Cache-Control"] == "no-store"
 
 
+def test_times_are_those_of_the_reader(here: Site) -> None:
+    ana = here.account("ana")
+    with Transaction(here.engine) as tx:
+        here.services.users.set_time_zone(tx, here.now, ana.user.id, "Asia/Seoul")
+        here.services.alerts.tell(tx, here.by, ana.user, Alert.PASSWORD_CHANGED)
+    visitor = local(here)
+    visitor.get("/mailbox")
+    visitor.get(next(it for it in links_within(visitor, "main") if it.startswith("/mailbox/")))
+    assert "When: Jul 1, 2026, 21:00 KST" in visitor.page.text
+
+
 def test_a_name_in_a_letter_is_text(here: Site) -> None:
     name = '<script>alert(1)</script> https://evil.example/ "x'
-    row_id = post(here, letter="alert_password_changed", values={"username": name})
+    row_id = post(here, letter="alert_password_changed", values={"username": name, "at": here.now.isoformat()})
     visitor = local(here)
     for path in (f"/mailbox/{row_id}", f"/mailbox/{row_id}/html"):
         page = visitor.get(path)
