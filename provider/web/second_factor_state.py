@@ -16,6 +16,7 @@ class SecondFactorState:
 
     due: datetime.datetime | None = None
     has_few_codes: bool = False
+    has_no_codes: bool = False
     has_unproved_codes: bool = False
 
 
@@ -26,6 +27,7 @@ def second_factor_state() -> SecondFactorState:
     user, rule, codes = known.user, services.second_factor_rule, services.recovery_codes
     if not has_second_factor(tx, user):
         return SecondFactorState(due=rule.due(user) if rule.is_missed(tx, user) else None)
+    left = codes.count(tx, user.id)
     return SecondFactorState(
-        has_few_codes=codes.count(tx, user.id) <= FEW, has_unproved_codes=not codes.are_proved(tx, user.id)
+        has_few_codes=left <= FEW, has_no_codes=left == 0, has_unproved_codes=not codes.are_proved(tx, user.id)
     )

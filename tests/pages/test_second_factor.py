@@ -125,10 +125,13 @@ def test_new_codes_kill_the_old_ones(site: Site) -> None:
     assert stranger.post("/login/code", {"code": fresh[0]}).status == 303
 
 
-def test_few_codes_left_are_a_reason_to_make_new_ones(site: Site) -> None:
+def test_no_codes_left_are_a_reason_to_make_new_ones(site: Site) -> None:
     dana, visitor = site.account("dana", second_factor=True), Visitor(site)
     visitor.sign_in(dana)
-    assert "Make new ones now." in visitor.get(PAGE).text
+    text = visitor.get(PAGE).text
+    assert "You have no recovery codes" in text
+    assert "You have few recovery codes left" not in text
+    assert visitor.document.by_id("new-codes").tag == "details", "what the sentence leads to"
 
 
 @pytest.mark.parametrize("action", ["turn-off", "new-codes"])
