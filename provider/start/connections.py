@@ -13,6 +13,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 HEAD_SECONDS: Final = 10
 MAX_HEAD_BYTES: Final = 32_768
+# Of a body that comes in parts: their sizes, and the fields that may follow the last one.
+MAX_FRAMING_BYTES: Final = 1_048_576
 READER_SECONDS: Final = 30
 # Longer than proxies keep theirs, so that none asks by a connection that is just being closed.
 IDLE_SECONDS: Final = 75
@@ -35,8 +37,8 @@ class BoundedConnection(HttpToolsProtocol):
         super().__init__(*arguments, **named)
         self._has_place = self._is_last = False
         self._waiting_since: float | None = None
-        self._head_bytes = 0
-        self._head_ended = self._in_body = False
+        self._head_bytes = self._framing_bytes = 0
+        self._has_progressed = self._in_body = False
         self._unread = 0
         self._unread_since = 0.0
 
@@ -64,17 +66,25 @@ class BoundedConnection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if not self._has_place or self.transport.is_closing():
             return
-        self._head_ended = False
+        self._has_progressed = False
         super().data_received(data)
-        if not self._in_body and not self._head_ended:
-            self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
-                self.transport.write(_TOO_LARGE)
-                self.transport.close()
+        if not self._has_progressed:
+            self._count(len(data))
         if self.is_asking:
             self._waiting_since = None
         elif self._waiting_since is None:
             self._waiting_since = self.loop.time()
+
+    def _count(self, size: int) -> None:
+        """Bytes that brought neither a head nor a body to its end."""
+        if self._in_body:
+            self._framing_bytes += size
+        else:
+            self._head_bytes += size
+        is_too_much = self._head_bytes > MAX_HEAD_BYTES or self._framing_bytes > MAX_FRAMING_BYTES
+        if is_too_much and not self.transport.is_closing():
+            self.transport.write(_TOO_LARGE)
+            self.transport.close()
 
     def on_message_begin(self) -> None:
         if len(self.pipeline) >= MAX_IN_ADVANCE:
@@ -82,15 +92,19 @@ class BoundedConnection(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        self._head_ended = self._in_body = True
-        self._head_bytes = 0
+        self._has_progressed = self._in_body = True
+        self._head_bytes = self._framing_bytes = 0
         super().on_headers_complete()
         cycle: RequestResponseCycle | None = self.cycle
         if self._is_last and cycle is not None:
             cycle.keep_alive = False
 
+    def on_body(self, body: bytes) -> None:
+        self._framing_bytes -= len(body)
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
-        self._in_body = False
+        self._has_progressed, self._in_body = True, False
         super().on_message_complete()
 
     def shutdown(self) -> None:

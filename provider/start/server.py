@@ -47,6 +47,7 @@ class Server(uvicorn.Server):
 
     def __init__(self, door: Door, *, parent: int | None = None) -> None:
         self._parent = parent
+        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # what strangers send is no news
         super().__init__(
             uvicorn.Config(
                 door,
