@@ -21,7 +21,7 @@ from provider.program_name import command
 from provider.settings import Settings
 from provider.start.logs import configure_logs
 from provider.start.memory import give_large_blocks_back
-from provider.start.server import listen, serve, serve_in_workers
+from provider.start.server import listen, raise_open_files, serve, serve_in_workers
 
 MODULE = "provider.application"
 
@@ -138,6 +138,7 @@ def run(settings: Settings, where: Listening) -> None:
     """Serves until SIGTERM or SIGINT. Requests in hand are finished, for 30 seconds at most."""
     configure_logs(settings.log_level, settings.log_format)
     give_large_blocks_back()
+    raise_open_files()
     load = functools.partial(load_door, where.threads)
     if where.workers == 1:
         serve(listen(where.host, where.port), load())

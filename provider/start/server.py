@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import resource
 import signal
 import socket
 import time
@@ -25,6 +26,13 @@ _ENDING = (signal.SIGTERM, signal.SIGINT)
 log = logging.getLogger("mcp_core.server")
 
 Door = Callable[..., Any]
+
+
+def raise_open_files() -> None:
+    """As many connections, files and locks as the system allows: what a shell begins with is less than a busy server has."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def listen(host: str, port: int) -> socket.socket:

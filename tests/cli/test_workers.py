@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 from pathlib import Path
 
@@ -17,6 +18,9 @@ def test_a_worker_that_is_killed_is_replaced_and_none_outlives_who_watches(tmp_p
     with serving(tmp_path, workers=2) as server:
         before = set(server.processes()) - {server.pid}
         assert len(before) == 2
+        for pid in before:
+            soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+            assert soft == hard, "as many open files as the system allows"
         os.kill(min(before), signal.SIGKILL)
         eventually(lambda: len(set(server.processes()) - {server.pid} - before) == 1, server.log_text)
         eventually(lambda: "a worker ended unasked (-9), and is replaced" in server.log_text(), server.log_text)
