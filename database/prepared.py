@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import Connection, CursorResult, Table
+from sqlalchemy import Connection, CursorResult, FromClause, Table, bindparam
 from sqlalchemy.engine import Dialect
-from sqlalchemy.sql import Insert, Select, Update
+from sqlalchemy.sql import Insert, Select, Update, insert
 from sqlalchemy.sql.visitors import iterate
 
 _PARAMETER = re.compile(r"%\((\w+)\)s")  # as PyMySQL has it
@@ -62,6 +62,13 @@ class Prepared:
         if form is None:
             form = self._forms[connection.dialect.name] = _Form(self._statement, connection.dialect)
         return form
+
+
+def addition(table: FromClause, *columns: str) -> Prepared:
+    """The INSERT of one row, with a parameter for each of ``columns``, or for all there are, by its name and of its type."""
+    names = columns or table.c.keys()
+    values = {name: bindparam(name, type_=table.c[name].type) for name in names}
+    return Prepared(insert(cast(Table, table)).values(values))
 
 
 def _tables(statement: Insert | Update | Select[Any]) -> Iterator[str]:

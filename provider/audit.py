@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import insert
-
 from database.models import AuditRecord
 from database.models.columns import new_id
+from database.prepared import addition
 from database.transaction import Transaction
 from provider.protocol.messages import Origin
 from provider.protocol.sizes import cut
@@ -22,8 +21,7 @@ from provider.security.crypto import SECRET_PATTERN
 log = logging.getLogger("mcp_core.audit")
 # What begins a formula; spreadsheets in East Asian languages read the wide forms as well.
 _FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
-# Keys are column names: a key that names no column (an attribute's name, for one) is left out silently.
-_INSERT = insert(AuditRecord)
+_ADD = addition(AuditRecord.__table__)
 _ID = AuditRecord.__table__.c.id
 
 
@@ -186,7 +184,7 @@ class AuditRecorder:
             "request_id": printable(origin.request_id, 32),
             "created_at": origin.now,
         }
-        tx.execute(_INSERT, row)
+        tx.count(_ADD, row)
         tx.mark((_ID, row["id"]))
         line = json.dumps({**row, "created_at": origin.now.isoformat()}, ensure_ascii=True)
         tx.on_commit(lambda: log.info("%s", line))

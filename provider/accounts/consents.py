@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Integer, bindparam, delete, select, update
 
 from database.models import Consent as ConsentRow
 from database.models.columns import new_id
+from database.prepared import Prepared, addition
 from database.transaction import Transaction
 from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.app_identity import identity_of
@@ -24,6 +25,31 @@ from provider.tokens.grant_records import GrantRecords
 _TABLE = ConsentRow.__table__
 MAX_LIVING = 200
 _WITHDRAWN_KEPT = datetime.timedelta(days=365)
+_FIND = Prepared(
+    select(_TABLE)
+    .where(
+        _TABLE.c.user_id == bindparam("user_id"),
+        _TABLE.c.client_id == bindparam("client_id"),
+        _TABLE.c.resource == bindparam("resource"),
+        _TABLE.c.redirect_uri_hash == bindparam("redirect_uri_hash"),
+        _TABLE.c.metadata_hash == bindparam("metadata_hash"),
+        _TABLE.c.withdrawn_at.is_(None),
+    )
+    .order_by(_TABLE.c.created_at)
+    .limit(1)
+)
+_SURPLUS = Prepared(
+    select(_TABLE.c.id)
+    .where(_TABLE.c.user_id == bindparam("user_id"), _TABLE.c.withdrawn_at.is_(None))
+    .order_by(_TABLE.c.updated_at.desc(), _TABLE.c.id.desc())
+    .offset(bindparam("kept", type_=Integer))
+    .limit(MAX_LIVING)
+)
+_ADD = addition(
+    _TABLE,
+    *("id", "user_id", "client_id", "resource", "redirect_uri_hash", "metadata_hash", "scope"),
+    *("created_at", "updated_at"),
+)
 _SAME_APPLICATION = ("client_id", "resource", "redirect_uri_hash")
 
 
@@ -98,7 +124,7 @@ class Consents:
                 "created_at": origin.now,
                 "updated_at": origin.now,
             }
-            tx.execute(insert(ConsentRow), row)
+            tx.count(_ADD, row)
         else:
             consent_id = known.id
             union = tuple(dict.fromkeys((*known.scope, *scope)))
@@ -156,31 +182,20 @@ class Consents:
         return len(ids)
 
     def _make_room(self, tx: Transaction, origin: Origin, user_id: str) -> None:
-        newest_first = (
-            select(_TABLE.c.id)
-            .where(_TABLE.c.user_id == user_id, _TABLE.c.withdrawn_at.is_(None))
-            .order_by(_TABLE.c.updated_at.desc(), _TABLE.c.id.desc())
-        )
-        for surplus in tx.execute(newest_first.offset(MAX_LIVING - 1).limit(MAX_LIVING)).scalars().all():
-            self.withdraw(tx, origin, user_id, surplus)
+        for surplus in tx.rows(_SURPLUS, {"user_id": user_id, "kept": MAX_LIVING - 1}):
+            self.withdraw(tx, origin, user_id, surplus["id"])
 
     def _find(
         self, tx: Transaction, user_id: str, client: Client, resource_uri: str, redirect_uri: str
     ) -> Consent | None:
-        statement = (
-            select(_TABLE)
-            .where(
-                _TABLE.c.user_id == user_id,
-                _TABLE.c.client_id == client.id,
-                _TABLE.c.resource == resource_uri,
-                _TABLE.c.redirect_uri_hash == self._redirect_hash(redirect_uri),
-                _TABLE.c.metadata_hash == self._metadata_hash(client),
-                _TABLE.c.withdrawn_at.is_(None),
-            )
-            .order_by(_TABLE.c.created_at)
-            .limit(1)
-        )
-        row = tx.execute(statement).mappings().first()
+        known = {
+            "user_id": user_id,
+            "client_id": client.id,
+            "resource": resource_uri,
+            "redirect_uri_hash": self._redirect_hash(redirect_uri),
+            "metadata_hash": self._metadata_hash(client),
+        }
+        row = tx.row(_FIND, known)
         return None if row is None else parse_consent(row)
 
     def _redirect_hash(self, redirect_uri: str) -> str:

@@ -38,11 +38,15 @@ _MEMBERS = GroupMember.__table__
 _USERS = UserRow.__table__
 _CLIENTS = ClientRow.__table__
 _RESOURCES = Resource.__table__
-_PERSON = Prepared(select(_USERS.c.groups_version, _USERS.c.is_admin).where(_USERS.c.id == bindparam("user_id")))
+# One question, so that the count and the groups are of one moment. Somebody in no group is one row without a group.
 _OF_PERSON = Prepared(
-    select(_GROUPS.c.id, _GROUPS.c.name)
-    .join(_MEMBERS, _MEMBERS.c.group_id == _GROUPS.c.id)
-    .where(_MEMBERS.c.user_id == bindparam("user_id"))
+    select(_USERS.c.groups_version, _USERS.c.is_admin, _GROUPS.c.id, _GROUPS.c.name)
+    .select_from(
+        _USERS.outerjoin(_MEMBERS, _MEMBERS.c.user_id == _USERS.c.id).outerjoin(
+            _GROUPS, _GROUPS.c.id == _MEMBERS.c.group_id
+        )
+    )
+    .where(_USERS.c.id == bindparam("user_id"))
 )
 _COUNT = select(func.count()).where(_MEMBERS.c.group_id == _GROUPS.c.id).scalar_subquery()
 
@@ -86,15 +90,15 @@ class Groups:
 
     def membership(self, tx: Transaction, user_id: str) -> Membership:
         """The groups that somebody is in now. Nobody's are none."""
-        person = tx.first(_PERSON, {"user_id": user_id})
-        if person is None:
-            return NOBODY
         rows = tx.rows(_OF_PERSON, {"user_id": user_id})
+        if not rows:
+            return NOBODY
+        groups = [row for row in rows if row["id"] is not None]
         return Membership(
-            version=person[0],
-            is_admin=person[1],
-            ids=frozenset(row["id"] for row in rows),
-            names=tuple(sorted(row["name"] for row in rows)),
+            version=rows[0]["groups_version"],
+            is_admin=rows[0]["is_admin"],
+            ids=frozenset(row["id"] for row in groups),
+            names=tuple(sorted(row["name"] for row in groups)),
         )
 
     def create(

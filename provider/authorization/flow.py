@@ -7,7 +7,7 @@ browser's session, consents), so pages return to the endpoint and never decide w
 from __future__ import annotations
 
 import datetime
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from database.transaction import Transaction
 from provider.accounts.users import User
@@ -24,9 +24,10 @@ from provider.authorization.asked import (
 from provider.authorization.descriptions import RequestDescription, describe_request
 from provider.authorization.ended import EndedRequests
 from provider.authorization.levels import needs_step_up, wanted_levels
+from provider.authorization.steps import OUTSIDE, NeedsPage, Ready
 from provider.protocol.client import Resource
 from provider.protocol.errors import OAuthError
-from provider.protocol.groups import NOBODY
+from provider.protocol.groups import NOBODY, Membership
 from provider.protocol.messages import Origin, ProtocolResponse
 from provider.protocol.redirect_uris import goes_to_a_device
 from provider.protocol.request_rules import AuthorizationParameters
@@ -34,32 +35,6 @@ from provider.protocol.scopes import IDENTITY_SCOPES, OFFLINE_ACCESS
 from provider.services import Services
 from provider.sign_in.assurance import answered
 from provider.sign_in.sessions import Session
-
-
-@dataclass(frozen=True, slots=True)
-class NeedsPage:
-    """Something a person has to do first. ``error`` is the answer when no page may be shown (``prompt=none``)."""
-
-    path: str
-    error: str
-    reason: str = "The user would have to act on a page, and prompt is none."
-
-
-# The person at hand is in none of the groups that the application is reserved for.
-OUTSIDE = NeedsPage("/members-only", "access_denied", "The user is not among those whom this application is for.")
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """Nothing is left to ask. ``is_decided``: the person has allowed just this request, which is to be remembered.
-    ``consent_id`` is an earlier consent; there is neither for a trusted client."""
-
-    session: Session
-    user: User
-    resource: Resource
-    scope: tuple[str, ...]
-    consent_id: str | None
-    is_decided: bool = False
 
 
 class AuthorizationFlow:
@@ -82,8 +57,8 @@ class AuthorizationFlow:
             makes_account = "create" in asked.parameters.prompt and self._services.sign_ups.are_open(tx)
             return NeedsPage("/signup" if makes_account else "/login", "login_required")
         session, user = signed_in
-        person = self._services.groups.membership(tx, user.id)
-        if not person.is_in_one_of(asked.client.only_groups):
+        person = self._membership(tx, asked, resource, user)
+        if person is not None and not person.is_in_one_of(asked.client.only_groups):
             return OUTSIDE
         scope = scope_of_request(asked, resource, person)
         if self._services.second_factor_rule.must_enrol(tx, user, now):
@@ -92,8 +67,9 @@ class AuthorizationFlow:
             return NeedsPage("/signup/address", "interaction_required")
         if needs_step_up(tx, asked, session, user):
             return NeedsPage("/login/again", "login_required")
-        digest = digest_of_request(asked, resource, scope)
-        if asked.consented_session_id == session.id and asked.consented_digest == digest:
+        if asked.consented_session_id == session.id and asked.consented_digest == digest_of_request(
+            asked, resource, scope
+        ):
             return Ready(session, user, resource, scope, None, is_decided=True)
         consent_id = self._remembered_consent(tx, asked, user, resource, consented_scope(asked, scope))
         wants_page = {"consent", "select_account"} & set(asked.parameters.prompt)
@@ -118,7 +94,8 @@ class AuthorizationFlow:
     ) -> ProtocolResponse:
         """Records the grant and sends its code to the application (RFC 6749 §4.1.2, RFC 9207).
 
-        ``handle`` is that of a request that waited: ``EndedRequests.code_again`` can send the same code.
+        Raises ``login_required`` where the session has ended since it was looked for. ``handle`` is that of a request that
+        waited: ``EndedRequests.code_again`` can send the same code.
         """
         services, parameters = self._services, asked.parameters
         if parameters.pushed is not None and not services.pushed_requests.consume(tx, origin.now, parameters.pushed):
@@ -134,13 +111,14 @@ class AuthorizationFlow:
                 redirect_uri=parameters.redirect_uri,
                 scope=consented_scope(asked, ready.scope),
             )
-        grant_id = services.grants.create(
+        grant_id = services.grants.create_in_session(
             tx,
             origin.now,
             user_id=ready.user.id,
             client_row_id=asked.client.id,
             session_id=ready.session.id,
             consent_id=consent_id,
+            earlier_consent_id=ready.consent_id,
             scope=ready.scope,
             resource_uri=ready.resource.uri,
             authenticated_at=ready.session.authenticated_at,
@@ -148,6 +126,8 @@ class AuthorizationFlow:
             acr=answered(ready.session.acr, wanted_levels(asked)),
             claims=parameters.claims.to_dict(),
         )
+        if grant_id is None:
+            raise OAuthError("login_required", "What the authorization rests on ended in the same moment.")
         code = services.codes.issue(
             tx,
             origin.now,
@@ -255,6 +235,12 @@ class AuthorizationFlow:
         wanted = set(asked.parameters.scope or asked.client.scope) - set(IDENTITY_SCOPES)
         fitting = [api for api in self._services.resources.known(tx) if wanted & set(api.scope)] if wanted else []
         return fitting[0] if len(fitting) == 1 else self._services.resources.default()
+
+    def _membership(self, tx: Transaction, asked: AskedFor, resource: Resource, user: User) -> Membership | None:
+        """The groups of a person. None where nothing is reserved for any, so that nothing would follow from them."""
+        if not (asked.client.only_groups or resource.scope_groups or resource.admin_scope):
+            return None
+        return self._services.groups.membership(tx, user.id)
 
     def _must_sign_in_again(self, tx: Transaction, asked: AskedFor, session: Session, now: datetime.datetime) -> bool:
         """Whether this session is not the sign-in that the request wants (OpenID Connect Core §3.1.2.1).

@@ -33,7 +33,7 @@ CACHE_SIZE = 1024
 _CLIENT_ID = re.compile(r"[\x21-\x7E]{1,512}")
 _TABLE = ClientRow.__table__
 _FIND = Prepared(select(_TABLE).where(_TABLE.c.client_id == bindparam("client_id")))
-_GET = select(_TABLE).where(_TABLE.c.id == bindparam("row_id"))
+_GET = Prepared(select(_TABLE).where(_TABLE.c.id == bindparam("row_id")))
 
 
 class Clients:
@@ -62,7 +62,7 @@ class Clients:
         return self._cache.get(tx, client_id)
 
     def get_by_row(self, tx: Transaction, row_id: str) -> Client | None:
-        row = tx.execute(_GET, {"row_id": row_id}).mappings().first()
+        row = tx.row(_GET, {"row_id": row_id})
         return None if row is None else parse_client(row)
 
     def list(self, tx: Transaction, *, owner_user_id: str | None = None, kind: str | None = None) -> list[Client]:

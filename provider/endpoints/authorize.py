@@ -10,8 +10,8 @@ from database.transaction import Transaction
 from provider.accounts.users import User
 from provider.authorization.answers import ERROR_PAGE, ReturnAddress
 from provider.authorization.asked import AskedFor
-from provider.authorization.flow import OUTSIDE, NeedsPage, Ready
 from provider.authorization.refusals import AuthorizationRefusals
+from provider.authorization.steps import OUTSIDE, NeedsPage, Ready
 from provider.doors.endpoint import Endpoint
 from provider.endpoints.limits import refuse_beyond, refuse_to_keep_more
 from provider.endpoints.request_reader import RequestReader
@@ -109,7 +109,11 @@ class AuthorizeEndpoint:
             return _nothing_yet()
         if not self._services.authorization_requests.consume(tx, request.received_at, handle):
             return self._over(request, tx, handle, browser)
-        return self._flow.issue(tx, request.origin, asked, step, handle)
+        try:
+            return self._flow.issue(tx, request.origin, asked, step, handle)
+        except OAuthError as error:
+            self._record(request, tx, asked.client.client_id, error)
+            return self._flow.answers.refuse(asked.client, asked.return_address, error)
 
     def _over(self, request: ProtocolRequest, tx: Transaction, handle: str, browser: str) -> ProtocolResponse:
         """What a request that is over gets: once more the code that nobody has redeemed yet, or the page that says so."""

@@ -12,6 +12,7 @@ from sqlalchemy import bindparam, delete, insert, select, true, update
 from database.models import User as UserRow
 from database.models import UserSession
 from database.models.columns import new_id
+from database.prepared import Prepared
 from database.transaction import Transaction
 from provider.accounts.users import User, parse_user
 from provider.audit import AuditEvent, AuditRecorder, printable
@@ -25,7 +26,7 @@ TOUCH_SECONDS = 60
 MAX_LIVE = 50
 _TABLE = UserSession.__table__
 _USERS = UserRow.__table__
-_FIND = (
+_FIND = Prepared(
     select(_TABLE, *(_USERS.c[name].label(f"user_{name}") for name in User.__slots__ if name != "id"))
     .join(_USERS, _USERS.c.id == _TABLE.c.user_id)
     .where(
@@ -36,7 +37,7 @@ _FIND = (
         _USERS.c.is_active == true(),
     )
 )
-_TOUCH = update(UserSession).where(_TABLE.c.id == bindparam("row_id")).values(last_seen_at=bindparam("now"))
+_TOUCH = Prepared(update(UserSession).where(_TABLE.c.id == bindparam("row_id")).values(last_seen_at=bindparam("now")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +111,12 @@ class Sessions:
         if not is_secret("session", token):
             return None
         known = {"token_hash": self._hash(token), "now": now, "idle_since": now - self._idle}
-        row = tx.execute(_FIND, known).mappings().first()
+        row = tx.row(_FIND, known)
         if row is None:
             return None
         session = _parse(row)
         if now - session.last_seen_at >= datetime.timedelta(seconds=TOUCH_SECONDS):
-            tx.execute(_TOUCH, {"row_id": session.id, "now": now})
+            tx.note(_TOUCH, {"row_id": session.id, "now": now})
         return session, parse_user({**row, "user_id": session.user_id}, "user_")
 
     def knows(self, tx: Transaction, user_id: str, browser: str) -> bool:

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, select, update
 
 from database.models import AuthorizationCode, AuthorizationRequest
 from database.models import GrantRecord as GrantRow
-from database.prepared import Prepared
+from database.prepared import Prepared, addition
 from database.transaction import Transaction
 from provider.audit import AuditEvent
 from provider.protocol.errors import OAuthError
@@ -41,12 +41,29 @@ _CLAIM_CODE = Prepared(
     .where(_CODES.c.code_hash == bindparam("claimed_hash"), _CODES.c.used_at.is_(None))
     .values(used_at=bindparam("now"))
 )
-_FIND_REQUEST = select(_REQUESTS).where(
-    _REQUESTS.c.handle_hash == bindparam("handle_hash"),
-    _REQUESTS.c.browser_hash == bindparam("browser_hash"),
-    _REQUESTS.c.used_at.is_(None),
-    _REQUESTS.c.expires_at > bindparam("now"),
+_ADD_CODE = addition(
+    _CODES, "code_hash", "grant_id", "redirect_uri", "code_challenge", "nonce", "created_at", "expires_at"
 )
+_FIND_REQUEST = Prepared(
+    select(_REQUESTS).where(
+        _REQUESTS.c.handle_hash == bindparam("handle_hash"),
+        _REQUESTS.c.browser_hash == bindparam("browser_hash"),
+        _REQUESTS.c.used_at.is_(None),
+        _REQUESTS.c.expires_at > bindparam("now"),
+    )
+)
+_ADD_REQUEST = addition(_REQUESTS, "handle_hash", "browser_hash", "client_id", "parameters", "created_at", "expires_at")
+_WAITING = (_REQUESTS.c.handle_hash == bindparam("this_hash"), _REQUESTS.c.used_at.is_(None))
+_CONSENT = Prepared(
+    update(AuthorizationRequest)
+    .where(*_WAITING)
+    .values(
+        consented_at=bindparam("now"),
+        consented_session_id=bindparam("session_id"),
+        consented_digest=bindparam("digest"),
+    )
+)
+_CONSUME = Prepared(update(AuthorizationRequest).where(*_WAITING).values(used_at=bindparam("now")))
 _FIND_ENDED_REQUEST = select(_REQUESTS).where(
     _REQUESTS.c.handle_hash == bindparam("handle_hash"), _REQUESTS.c.browser_hash == bindparam("browser_hash")
 )
@@ -90,8 +107,8 @@ class AuthorizationCodes:
         The code of a request that waited follows from its ``handle``, so that ``of_request`` can give it once more.
         """
         code = self.of_request(handle) if handle else new_secret("ac")
-        tx.execute(
-            insert(AuthorizationCode),
+        tx.count(
+            _ADD_CODE,
             {
                 "code_hash": self._hash(code),
                 "grant_id": grant_id,
@@ -181,8 +198,8 @@ class AuthorizationRequests:
         """Keeps a request and returns its handle. Raises ``invalid_request`` for one that is too large."""
         check_kept(parameters)
         handle = new_secret("request")
-        tx.execute(
-            insert(AuthorizationRequest),
+        tx.count(
+            _ADD_REQUEST,
             {
                 "handle_hash": self._hash(handle),
                 "browser_hash": self._browser_hash(browser),
@@ -200,7 +217,7 @@ class AuthorizationRequests:
         if not is_secret("request", handle):
             return None
         known = {"handle_hash": self._hash(handle), "browser_hash": self._browser_hash(browser), "now": now}
-        return _request_of(tx.execute(_FIND_REQUEST, known).mappings().first())
+        return _request_of(tx.row(_FIND_REQUEST, known))
 
     def find_ended(self, tx: Transaction, handle: str, browser: str) -> StoredRequest | None:
         """A request of this browser in whatever state, as long as its row is kept: for telling a person, never to act on."""
@@ -216,22 +233,14 @@ class AuthorizationRequests:
 
         False when it is used already.
         """
-        statement = (
-            update(AuthorizationRequest)
-            .where(_REQUESTS.c.handle_hash == self._hash(handle), _REQUESTS.c.used_at.is_(None))
-            .values(consented_at=now, consented_session_id=session_id, consented_digest=digest)
-        )
-        tx.mark((_REQUESTS.c.handle_hash, self._hash(handle)), (_REQUESTS.c.consented_at, now))
-        return tx.execute(statement).rowcount == 1
+        this_hash = self._hash(handle)
+        tx.mark((_REQUESTS.c.handle_hash, this_hash), (_REQUESTS.c.consented_at, now))
+        decided = {"this_hash": this_hash, "now": now, "session_id": session_id, "digest": digest}
+        return tx.count(_CONSENT, decided) == 1
 
     def consume(self, tx: Transaction, now: datetime.datetime, handle: str) -> bool:
         """Uses the request up. True for exactly one caller."""
-        statement = (
-            update(AuthorizationRequest)
-            .where(_REQUESTS.c.handle_hash == self._hash(handle), _REQUESTS.c.used_at.is_(None))
-            .values(used_at=now)
-        )
-        return tx.execute(statement).rowcount == 1
+        return tx.count(_CONSUME, {"this_hash": self._hash(handle), "now": now}) == 1
 
     def purge(self, tx: Transaction, now: datetime.datetime, limit: int = 1000) -> int:
         return delete_batch(tx, _REQUESTS, _REQUESTS.c.handle_hash, now, limit)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import datetime
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, select, update
 
 from database.models import GrantRecord as GrantRow
 from database.models import RefreshToken
-from database.prepared import Prepared
+from database.prepared import Prepared, addition
 from database.transaction import Transaction
 from provider.audit import AuditEvent
 from provider.protocol.errors import OAuthError
@@ -32,14 +32,7 @@ _CLAIM = Prepared(
     .where(_TABLE.c.token_hash == bindparam("claimed_hash"), _TABLE.c.used_at.is_(None))
     .values(used_at=bindparam("now"))
 )
-_ADD = Prepared(
-    insert(RefreshToken).values(
-        {
-            name: bindparam(name, type_=_TABLE.c[name].type)
-            for name in ("token_hash", "grant_id", "generation", "created_at", "expires_at", "family_expires_at")
-        }
-    )
-)
+_ADD = addition(_TABLE, "token_hash", "grant_id", "generation", "created_at", "expires_at", "family_expires_at")
 _EXTEND = (
     update(RefreshToken).where(_TABLE.c.token_hash == bindparam("extended_hash")).values(expires_at=bindparam("until"))
 )
