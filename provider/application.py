@@ -72,13 +72,13 @@ def create_app(
     for blueprint in pages.ALL:
         app.register_blueprint(blueprint)
     mounted = [endpoint for mount in endpoints.ALL for endpoint in mount(server)]
-    for endpoint in (item for item in mounted if not item.bare):
+    for endpoint in (item for item in mounted if item.shows_pages or not item.bare):
         mount_in_flask(app, doorway, endpoint, web.render_answer)
     machines, people = machine_and_page_lanes(threads or DEFAULT_THREADS)
     app.extensions["mcp_core_door"] = AsynchronousDoor(
         doorway,
         mounted,
-        app.wsgi_app,
+        BareDoor(doorway, (item for item in mounted if item.shows_pages), app.wsgi_app),
         gathering=Gathering(hasty_engine(engine)),
         machines=machines,
         pages=people,

@@ -16,8 +16,9 @@ from urllib.parse import unquote_to_bytes
 from wsgiref.types import WSGIApplication
 
 from database.faults import DATABASE_ERRORS
+from provider.doors.bare import ANSWER
 from provider.doors.doorway import MAX_BODY_BYTES, Doorway
-from provider.doors.endpoint import Endpoint
+from provider.doors.endpoint import Endpoint, Paths
 from provider.doors.environment import call_wsgi, environment
 from provider.doors.gathering import Gathering
 from provider.doors.insistence import Insistence
@@ -71,7 +72,9 @@ class AsynchronousDoor:
         files: Mapping[str, int],
     ) -> None:
         self._doorway = doorway
-        self._endpoints: Mapping[str, Endpoint] = {item.path: item for item in endpoints if item.bare}
+        bare = [item for item in endpoints if item.bare]
+        self._endpoints: Mapping[str, Endpoint] = {item.path: item for item in bare if not item.shows_pages}
+        self._visited = Paths(item for item in bare if item.shows_pages)
         self._behind = behind
         self._gathering, self._machines, self._pages = gathering, machines, pages
         self._busy = busy
@@ -134,16 +137,22 @@ class AsynchronousDoor:
 
     async def _worked_out(self, endpoint: Endpoint, request: ProtocolRequest, receive: Receive) -> ProtocolResponse:
         """Together with other calls, or else in the lane. Raises ``LaneFull`` and ``ClientLeft``."""
-        if endpoint.gathers:
-            together = functools.partial(self._doorway.answer_in_unit, endpoint, request)
-            try:
-                response = await self._gathering.run(request.source, together)
-            except DATABASE_ERRORS:
-                response = self._doorway.finish(endpoint, unavailable())
-            if response is not None:
-                return response
+        response = await self._gathered(endpoint, request)
+        if response is not None:
+            return response
         alone = functools.partial(self._doorway.answer, endpoint, request)
         return await self._machines.run(request.source, alone, functools.partial(_client_leaves, receive))
+
+    async def _gathered(self, endpoint: Endpoint, request: ProtocolRequest) -> ProtocolResponse | None:
+        """None for what has to be answered alone. Raises ``LaneFull``."""
+        if not endpoint.may_gather(request):
+            return None
+        try:
+            return await self._gathering.run(
+                request.source, functools.partial(self._doorway.answer_in_unit, endpoint, request)
+            )
+        except DATABASE_ERRORS:
+            return self._doorway.finish(endpoint, unavailable())
 
     async def _page(
         self, scope: Mapping[str, Any], path: str, headers: dict[str, str], receive: Receive
@@ -186,13 +195,35 @@ class AsynchronousDoor:
         self, scope: Mapping[str, Any], path: str, headers: dict[str, str], body: bytes, receive: Receive
     ) -> ProtocolResponse:
         source, language = self._source(scope, headers), headers.get("accept-language", "")
-        work = functools.partial(call_wsgi, self._behind, environment(scope, path, headers, body))
+        environ = environment(scope, path, headers, body)
         try:
+            answer = await self._visit(scope, path, headers)
+            if answer is not None and answer.page is None:
+                self._at_pages.note(source, answer.status)
+                return answer
+            if answer is not None:
+                environ[ANSWER] = answer
+            work = functools.partial(call_wsgi, self._behind, environ)
             response = await self._pages.run(source, work, functools.partial(_client_leaves, receive))
         except LaneFull as full:
             response = self._busy(language, 429 if full.is_own_share else 503)
         self._at_pages.note(source, response.status)
         return response
+
+    async def _visit(self, scope: Mapping[str, Any], path: str, headers: dict[str, str]) -> ProtocolResponse | None:
+        """The answer of an endpoint for people to a request without a body, where it is made together with other calls.
+
+        None for whatever Flask, or the endpoint in front of it, answers alone. Raises ``LaneFull``.
+        """
+        endpoint = self._visited.find(path) if scope["method"] in _BODILESS else None
+        if endpoint is None or not endpoint.gathers:
+            return None
+        method, query = scope["method"], scope["query_string"].decode("latin-1")
+        if self._doorway.refusal(endpoint, method, query, "") is not None:
+            return None
+        return await self._gathered(
+            endpoint, self._doorway.request(method, path, query, headers, b"", scope["client"][0])
+        )
 
     async def _hold_up(self) -> None:
         """A pause that costs a connection and nothing else."""

@@ -5,12 +5,12 @@ Flask's part of a request costs more than signing a token, so these are answered
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from provider.doors.doorway import MAX_BODY_BYTES, Doorway
-from provider.doors.endpoint import Endpoint
+from provider.doors.endpoint import Endpoint, Paths
 from provider.protocol.messages import ProtocolResponse
 
 _REASONS = {
@@ -21,19 +21,25 @@ _REASONS = {
 }  # fmt: skip
 
 
+# In a WSGI environment: what has been answered already, and is to become a page. No sender can put anything there.
+ANSWER = "mcp_core.answer"
+
+
 class BareDoor:
-    """WSGI in front of WSGI: answers the endpoints marked ``bare`` and hands everything else on."""
+    """WSGI in front of WSGI: answers the endpoints marked ``bare`` and hands everything else on, pages to be made too."""
 
     def __init__(self, doorway: Doorway, endpoints: Iterable[Endpoint], behind: WSGIApplication) -> None:
         self._doorway = doorway
-        self._endpoints: Mapping[str, Endpoint] = {item.path: item for item in endpoints if item.bare}
+        self._endpoints = Paths(item for item in endpoints if item.bare)
         self._behind = behind
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        endpoint = self._endpoints.get(environ.get("PATH_INFO", ""))
-        if endpoint is None:
+        endpoint = self._endpoints.find(environ.get("PATH_INFO", ""))
+        if endpoint is None or ANSWER in environ:
             return self._behind(environ, start_response)
         response = respond(self._doorway, endpoint, environ)
+        if response.page is not None:
+            return self._behind({**environ, ANSWER: response}, start_response)
         body = b"" if environ["REQUEST_METHOD"] == "HEAD" else response.body
         headers = [*response.headers]
         if response.status not in (204, 304):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from flask import Flask, Response, request
 
-from provider.doors.bare import respond
+from provider.doors.bare import ANSWER, respond
 from provider.doors.doorway import Doorway
 from provider.doors.endpoint import Endpoint
 from provider.protocol.messages import ProtocolResponse
@@ -18,7 +18,7 @@ def mount_in_flask(
     """``render`` makes the page of an answer that names one."""
 
     def view(**_path_values: str) -> Response:
-        answer = respond(doorway, endpoint, request.environ)
+        answer = request.environ.get(ANSWER) or respond(doorway, endpoint, request.environ)
         if answer.page is not None:
             return render(answer)
         response = Response(answer.body, answer.status)

@@ -42,8 +42,8 @@ def mount(server: OAuthServer) -> Sequence[Endpoint]:
     endpoint = AuthorizeEndpoint(server)
     path = f"{server.services.settings.issuer_path}/authorize"
     return [
-        Endpoint(path, ("GET", "POST"), endpoint.begin),
-        Endpoint(f"{path}/<handle>", ("GET",), endpoint.resume),
+        Endpoint(path, ("GET", "POST"), endpoint.begin, bare=True, shows_pages=True, gathers=endpoint.is_known),
+        Endpoint(f"{path}/<handle>", ("GET",), endpoint.resume, bare=True, shows_pages=True, gathers=endpoint.is_known),
     ]
 
 
@@ -114,6 +114,10 @@ class AuthorizeEndpoint:
         except OAuthError as error:
             self._record(request, tx, asked.client.client_id, error)
             return self._flow.answers.refuse(asked.client, asked.return_address, error)
+
+    def is_known(self, request: ProtocolRequest) -> bool:
+        """Whether somebody seems to be signed in: others are sent to a page, for which their request has to be stored."""
+        return bool(self._cookie(request, "session"))
 
     def _over(self, request: ProtocolRequest, tx: Transaction, handle: str, browser: str) -> ProtocolResponse:
         """What a request that is over gets: once more the code that nobody has redeemed yet, or the page that says so."""
