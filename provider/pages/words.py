@@ -30,6 +30,9 @@ def scope_sentences(scope: Iterable[str], api: Resource | None = None) -> list[S
 
     ``api`` is the API that the scopes are asked for, None for this server itself.
     """
+    wanted = [*scope]
+    if not wanted:
+        return []
     ours = {
         "openid": _("See who you are (your account id)"),
         "profile": _("See your profile: your name, user name, picture and what else you have filled in there"),
@@ -43,7 +46,7 @@ def scope_sentences(scope: Iterable[str], api: Resource | None = None) -> list[S
     warnings = {"cloud:credentials": _cloud_warning()} if api is None else {}
     return [
         ScopeSentence(name, ours.get(name) or _sentence(name, api), name in marked, warnings.get(name, ""))
-        for name in scope
+        for name in wanted
     ]
 
 
@@ -93,9 +96,12 @@ def weak_password(weakness: WeakPassword, shortest: int) -> str:
 
 def notice() -> str:
     """What the page before did, said once, where ``see_other`` has left a name of this list in the browser."""
+    said = noticed()
+    if not said:  # as on most pages, for which nothing is to be translated
+        return ""
     sentences = {
         "recovery-codes-kept": _("Your recovery codes are saved."),
-        "recovery-code-used": _codes_left() if noticed() == "recovery-code-used" else "",
+        "recovery-code-used": _codes_left() if said == "recovery-code-used" else "",
         "signed-out": _("You are signed out."),
         "step-expired": _("That took a little too long. Sign in again."),
         "address-confirmed": _("Your e-mail address is confirmed."),
@@ -143,7 +149,7 @@ def notice() -> str:
         "passkey-removed": _("The passkey is removed. Your other devices have been signed out."),
         "second-factor-off": _("Two-step sign-in is off. Your other devices have been signed out."),
     }
-    return str(sentences.get(noticed(), ""))
+    return str(sentences.get(said, ""))
 
 
 def _codes_left() -> str:
