@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from sqlalchemy import Connection, CursorResult, FromClause, Table, bindparam
 from sqlalchemy.engine import Dialect
-from sqlalchemy.sql import Insert, Select, Update, insert
+from sqlalchemy.sql import Delete, Insert, Select, Update, insert
 from sqlalchemy.sql.visitors import iterate
 
 _PARAMETER = re.compile(r"%\((\w+)\)s")  # as PyMySQL has it
@@ -25,7 +25,7 @@ class Prepared:
     ``tables`` are the names of the tables that it reads, or of the one that it writes.
     """
 
-    def __init__(self, statement: Insert | Update | Select[Any]) -> None:
+    def __init__(self, statement: Insert | Update | Delete | Select[Any]) -> None:
         self._statement = statement
         self._forms: dict[str, _Form] = {}
         self.is_write = statement.is_dml
@@ -41,6 +41,18 @@ class Prepared:
     def count(self, connection: Connection, values: Mapping[str, Any]) -> int:
         """Runs it and returns how many rows it wrote."""
         return self._run(connection, values)[1].rowcount
+
+    def total(self, connection: Connection, values: Mapping[str, Any]) -> int | None:
+        """Runs a write that counts and returns the count that it leaves, None where it wrote nothing.
+
+        SQLite returns it (``RETURNING``). Servers hand over what stands in ``LAST_INSERT_ID(…)`` with their answer: to
+        read it by another statement would be another round trip.
+        """
+        _, result = self._run(connection, values)
+        if result.returns_rows:
+            row = result.first()
+            return None if row is None else int(row[0])
+        return int(result.lastrowid) if result.rowcount else None
 
     def first(self, connection: Connection, values: Mapping[str, Any]) -> tuple[Any, ...] | None:
         """The first row that it finds, in the order of its columns, or None."""
@@ -71,7 +83,7 @@ def addition(table: FromClause, *columns: str) -> Prepared:
     return Prepared(insert(cast(Table, table)).values(values))
 
 
-def _tables(statement: Insert | Update | Select[Any]) -> Iterator[str]:
+def _tables(statement: Insert | Update | Delete | Select[Any]) -> Iterator[str]:
     """The one that a statement writes, or all that it reads."""
     for element in (statement.table,) if not isinstance(statement, Select) else iterate(statement):
         if isinstance(element, Table):
@@ -81,7 +93,7 @@ def _tables(statement: Insert | Update | Select[Any]) -> Iterator[str]:
 class _Form:
     """A statement as one database wants it: with parameters by position for SQLite, by name for PyMySQL."""
 
-    def __init__(self, statement: Insert | Update | Select[Any], dialect: Dialect) -> None:
+    def __init__(self, statement: Insert | Update | Delete | Select[Any], dialect: Dialect) -> None:
         compiled = statement.compile(dialect=dialect)
         binds = {name: bind for bind, name in compiled.bind_names.items()}
         self.text = compiled.string

@@ -92,6 +92,12 @@ class Transaction:
         self._has_written = self._has_written or statement.is_write
         return statement.count(connection, values)
 
+    def total(self, of_sqlite: Prepared, of_servers: Prepared, values: Mapping[str, Any]) -> int | None:
+        """Runs the one of two prepared writes that count, and returns the count that it leaves; None if it wrote nothing."""
+        connection = self._opened(is_write=True)
+        self._has_written = True
+        return (of_sqlite if self.is_sqlite else of_servers).total(connection, values)
+
     def note(self, statement: Prepared, values: Mapping[str, Any]) -> None:
         """Runs a prepared write that takes note of something. Whether it finds anything to write matters to nobody."""
         self.count(statement, values)

@@ -101,6 +101,9 @@ class Unit(Transaction):
     def count_each(self, statement: Prepared, rows: Sequence[Mapping[str, Any]]) -> NoReturn:  # noqa: ARG002
         raise DoesNotFit
 
+    def total(self, of_sqlite: Prepared, of_servers: Prepared, values: Mapping[str, Any]) -> NoReturn:  # noqa: ARG002
+        raise DoesNotFit
+
     def beside(self, seconds: float) -> NoReturn:  # noqa: ARG002
         raise DoesNotFit
 

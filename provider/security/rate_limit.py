@@ -6,20 +6,34 @@ import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.dialects import mysql, sqlite
 
 from database.models import RateCounter
+from database.prepared import Prepared
 from database.transaction import Transaction
 from provider.security.crypto import Keyring
 
 _TABLE = RateCounter.__table__
-_FIND = select(_TABLE.c.count, _TABLE.c.expires_at).where(_TABLE.c.bucket == bindparam("bucket"))
+_FIND = Prepared(select(_TABLE.c.count).where(_TABLE.c.bucket == bindparam("bucket")))
 # One statement: of many that begin a window together, those that fail to insert and then update stand in each other's way.
-_INSERT_SERVER, _INSERT_SQLITE = mysql.insert(RateCounter), sqlite.insert(RateCounter)
-_HIT_SERVER = _INSERT_SERVER.on_duplicate_key_update(count=_TABLE.c.count + _INSERT_SERVER.inserted.count)
-_HIT_SQLITE = _INSERT_SQLITE.on_conflict_do_update(
-    index_elements=["bucket"], set_={"count": _TABLE.c.count + _INSERT_SQLITE.excluded.count}
+# And it says what it has counted to; a server does so by what is called the id of the last insert.
+_ROW = {name: bindparam(name, type_=_TABLE.c[name].type) for name in ("bucket", "count", "expires_at")}
+_INSERT_SQLITE = sqlite.insert(RateCounter).values(_ROW)
+_HIT_SQLITE = Prepared(
+    _INSERT_SQLITE.on_conflict_do_update(
+        index_elements=["bucket"], set_={"count": _TABLE.c.count + _INSERT_SQLITE.excluded["count"]}
+    ).returning(_TABLE.c.count)
+)
+_INSERT_SERVER = mysql.insert(RateCounter).values({**_ROW, "count": func.last_insert_id(_ROW["count"])})
+_HIT_SERVER = Prepared(
+    _INSERT_SERVER.on_duplicate_key_update(count=func.last_insert_id(_TABLE.c.count + _INSERT_SERVER.inserted["count"]))
+)
+_CLEAR = Prepared(delete(RateCounter).where(_TABLE.c.bucket == bindparam("bucket")))
+_TAKE_BACK = Prepared(
+    update(RateCounter)
+    .where(_TABLE.c.bucket == bindparam("of_bucket"), _TABLE.c.count > 0)
+    .values(count=_TABLE.c.count - 1)
 )
 
 
@@ -50,10 +64,9 @@ class RateLimiter:
         if not self._enabled:
             return None
         bucket, ends_at = self._bucket(limit, key, now)
-        statement = _HIT_SQLITE if tx.is_sqlite else _HIT_SERVER
-        tx.execute(statement, {"bucket": bucket, "count": weight, "expires_at": ends_at})
-        count = tx.execute(_FIND, {"bucket": bucket}).scalar_one()
-        return ends_at if count > limit.times else None
+        row = {"bucket": bucket, "count": weight, "expires_at": ends_at}
+        count = tx.total(_HIT_SQLITE, _HIT_SERVER, row)
+        return ends_at if count is None or count > limit.times else None
 
     def hit_source(
         self,
@@ -89,20 +102,18 @@ class RateLimiter:
         if not self._enabled:
             return None
         bucket, ends_at = self._bucket(limit, key, now)
-        count = tx.execute(_FIND, {"bucket": bucket}).scalar()
-        return ends_at if count is not None and count >= limit.times else None
+        found = tx.first(_FIND, {"bucket": bucket})
+        return ends_at if found is not None and found[0] >= limit.times else None
 
     def clear(self, tx: Transaction, limit: Limit, key: str, now: datetime.datetime) -> None:
         """Forgets the attempts of the current window, after a success."""
         if self._enabled:
-            tx.execute(delete(RateCounter).where(_TABLE.c.bucket == self._bucket(limit, key, now)[0]))
+            tx.count(_CLEAR, {"bucket": self._bucket(limit, key, now)[0]})
 
     def take_back(self, tx: Transaction, limit: Limit, key: str, now: datetime.datetime) -> None:
         """Counts one attempt of the current window no more: it was a success, where only failures are to be limited."""
         if self._enabled:
-            bucket = self._bucket(limit, key, now)[0]
-            statement = update(RateCounter).where(_TABLE.c.bucket == bucket, _TABLE.c.count > 0)
-            tx.execute(statement.values(count=_TABLE.c.count - 1))
+            tx.count(_TAKE_BACK, {"of_bucket": self._bucket(limit, key, now)[0]})
 
     def purge(self, tx: Transaction, now: datetime.datetime, limit: int = 1000) -> int:
         buckets = tx.execute(select(_TABLE.c.bucket).where(_TABLE.c.expires_at <= now).limit(limit)).scalars().all()

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, bindparam, select, update
+from sqlalchemy import ColumnElement, Row, bindparam, func, select, update
 from sqlalchemy.dialects import mysql, sqlite
 
 from database.models import ConsecutiveFailures as FailuresRow
+from database.prepared import Prepared
 from database.transaction import Transaction
 from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.messages import Origin
@@ -24,24 +25,35 @@ _THIS = (
     _TABLE.c.way == bindparam("of_way"),
     _TABLE.c.known_device == bindparam("of_known_device"),
 )
-_COUNT = update(FailuresRow).where(*_THIS, _TABLE.c.failures < MOST).values(failures=_TABLE.c.failures + 1)
+_COUNT = update(FailuresRow).where(*_THIS, _TABLE.c.failures < MOST)
+_COUNT_SQLITE = Prepared(_COUNT.values(failures=_TABLE.c.failures + 1).returning(_TABLE.c.failures))
+_COUNT_SERVER = Prepared(_COUNT.values(failures=func.last_insert_id(_TABLE.c.failures + 1)))
+_NONE = {name: bindparam(name, type_=_TABLE.c[name].type) for name in ("user_id", "way", "known_device", "failures")}
 _AS_IT_IS = {"failures": _TABLE.c.failures}
-_BEGIN_SERVER = mysql.insert(FailuresRow).on_duplicate_key_update(_AS_IT_IS)
-_BEGIN_SQLITE = sqlite.insert(FailuresRow).on_conflict_do_update(
-    index_elements=list(_TABLE.primary_key), set_=_AS_IT_IS
+_BEGIN_SERVER = Prepared(mysql.insert(FailuresRow).values(_NONE).on_duplicate_key_update(_AS_IT_IS))
+_BEGIN_SQLITE = Prepared(
+    sqlite.insert(FailuresRow)
+    .values(_NONE)
+    .on_conflict_do_update(index_elements=list(_TABLE.primary_key), set_=_AS_IT_IS)
 )
-_FAILURES = select(_TABLE.c.failures).where(*_THIS)
-_RUNNING = select(_TABLE.c.known_device).where(
-    _TABLE.c.user_id == bindparam("of_user"), _TABLE.c.way == bindparam("of_way"), _TABLE.c.failures > 0
+_RUNNING = Prepared(
+    select(_TABLE.c.known_device).where(
+        _TABLE.c.user_id == bindparam("of_user"), _TABLE.c.way == bindparam("of_way"), _TABLE.c.failures > 0
+    )
 )
-_TAKE_BACK = (
+_TAKE_BACK = Prepared(
     update(FailuresRow).where(*_THIS, _TABLE.c.failures.between(1, MOST)).values(failures=_TABLE.c.failures - 1)
 )
-_CLOSE = (
+_CLOSE = Prepared(
     update(FailuresRow).where(*_THIS, _TABLE.c.failures == MOST).values(failures=_CLOSED, closed_at=bindparam("moment"))
 )
-_OPEN = update(FailuresRow).where(*_THIS, _TABLE.c.failures == _CLOSED).values(failures=0)
-_FORGET = update(FailuresRow).where(*_THIS, _TABLE.c.failures != _CLOSED).values(failures=0)
+_OPEN = Prepared(update(FailuresRow).where(*_THIS, _TABLE.c.failures == _CLOSED).values(failures=0))
+_FORGET = Prepared(update(FailuresRow).where(*_THIS, _TABLE.c.failures != _CLOSED).values(failures=0))
+_EVER_CLOSED = Prepared(
+    select(_TABLE.c.user_id, _TABLE.c.way, _TABLE.c.known_device, _TABLE.c.closed_at)
+    .where(_TABLE.c.user_id == bindparam("of_user"), _TABLE.c.closed_at.is_not(None))
+    .order_by(_TABLE.c.way, _TABLE.c.known_device)
+)
 
 
 class Way(StrEnum):
@@ -84,18 +96,19 @@ class ConsecutiveFailures:
 
     def count(self, tx: Transaction, origin: Origin, way_in: WayIn) -> int | None:
         """Which one in a row this guess is, None when it must not be looked at since the way is closed."""
-        if tx.execute(_COUNT, way_in.row).rowcount != 1:
+        number = tx.total(_COUNT_SQLITE, _COUNT_SERVER, way_in.row)
+        if number is None:
             none = {
                 "user_id": way_in.user_id,
                 "way": way_in.way.value,
                 "known_device": way_in.is_known_device,
                 "failures": 0,
             }
-            tx.execute(_BEGIN_SQLITE if tx.is_sqlite else _BEGIN_SERVER, none)
-            if tx.execute(_COUNT, way_in.row).rowcount != 1:
+            tx.count(_BEGIN_SQLITE if tx.is_sqlite else _BEGIN_SERVER, none)
+            number = tx.total(_COUNT_SQLITE, _COUNT_SERVER, way_in.row)
+            if number is None:
                 self._close(tx, origin, way_in)
-                return None
-        return int(tx.execute(_FAILURES, way_in.row).scalar_one())
+        return number
 
     def fail(self, tx: Transaction, origin: Origin, way_in: WayIn, number: int) -> None:
         """The guess with this ``number`` was wrong. The last one closes the way."""
@@ -104,7 +117,7 @@ class ConsecutiveFailures:
 
     def take_back(self, tx: Transaction, way_in: WayIn) -> None:
         """A counted guess was not looked at after all."""
-        tx.execute(_TAKE_BACK, way_in.row)
+        tx.count(_TAKE_BACK, way_in.row)
 
     def succeed(
         self, tx: Transaction, origin: Origin, user_id: str, way: Way, *, actor: str | None = None
@@ -114,16 +127,16 @@ class ConsecutiveFailures:
         Also for an operator, who is the ``actor`` then.
         """
         opened = []
-        for is_known_device in tx.execute(_RUNNING, {"of_user": user_id, "of_way": way.value}).scalars().all():
-            way_in = WayIn(user_id, way, is_known_device)
-            if tx.execute(_FORGET, way_in.row).rowcount == 0 and tx.execute(_OPEN, way_in.row).rowcount == 1:
+        for row in tx.rows(_RUNNING, {"of_user": user_id, "of_way": way.value}):
+            way_in = WayIn(user_id, way, row["known_device"])
+            if tx.count(_FORGET, way_in.row) == 0 and tx.count(_OPEN, way_in.row) == 1:
                 self._record(tx, AuditEvent.LOGIN_OPENED, origin, way_in, actor)
                 opened.append(way_in)
         return opened
 
     def _close(self, tx: Transaction, origin: Origin, way_in: WayIn) -> None:
         """Once: by the hundredth guess, or by one that came before the hundredth was decided."""
-        if tx.execute(_CLOSE, {**way_in.row, "moment": origin.now}).rowcount == 1:
+        if tx.count(_CLOSE, {**way_in.row, "moment": origin.now}) == 1:
             self._record(tx, AuditEvent.LOGIN_CLOSED, origin, way_in)
 
     def closed(self, tx: Transaction, user_id: str | None = None) -> list[WayIn]:
@@ -132,8 +145,12 @@ class ConsecutiveFailures:
 
     def closings(self, tx: Transaction, user_id: str, *, since: datetime.datetime | None) -> list[Closing]:
         """The last time that each way of a user closed, if it was after ``since``; opened again or not."""
-        condition = _TABLE.c.closed_at.is_not(None) if since is None else _TABLE.c.closed_at > since
-        return [Closing(_way_in(row), row.closed_at) for row in self._find(tx, user_id, condition)]
+        rows = tx.rows(_EVER_CLOSED, {"of_user": user_id})
+        return [
+            Closing(WayIn(row["user_id"], Way(row["way"]), row["known_device"]), row["closed_at"])
+            for row in rows
+            if since is None or row["closed_at"] > since
+        ]
 
     def _find(self, tx: Transaction, user_id: str | None, condition: ColumnElement[bool]) -> Sequence[Row[Any]]:
         statement = select(_TABLE).where(condition)

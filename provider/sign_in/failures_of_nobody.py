@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import datetime
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, func, update
 from sqlalchemy.dialects import mysql, sqlite
 
 from database.models import RateCounter
+from database.prepared import Prepared
 from database.transaction import Transaction
 from provider.security.crypto import Keyring
 from provider.sign_in.consecutive_failures import MOST
@@ -19,13 +20,19 @@ from provider.sign_in.consecutive_failures import MOST
 KEPT = datetime.timedelta(days=30)
 _TABLE = RateCounter.__table__
 _THIS = _TABLE.c.bucket == bindparam("of_bucket")
-_COUNT = update(RateCounter).where(_THIS, _TABLE.c.count < MOST).values(count=_TABLE.c.count + 1)
+_COUNT = update(RateCounter).where(_THIS, _TABLE.c.count < MOST)
+_COUNT_SQLITE = Prepared(_COUNT.values(count=_TABLE.c.count + 1).returning(_TABLE.c.count))
+_COUNT_SERVER = Prepared(_COUNT.values(count=func.last_insert_id(_TABLE.c.count + 1)))
+_NONE = {name: bindparam(name, type_=_TABLE.c[name].type) for name in ("bucket", "count", "expires_at")}
 _AS_IT_IS = {"count": _TABLE.c.count}
-_BEGIN_SERVER = mysql.insert(RateCounter).on_duplicate_key_update(_AS_IT_IS)
-_BEGIN_SQLITE = sqlite.insert(RateCounter).on_conflict_do_update(index_elements=["bucket"], set_=_AS_IT_IS)
-_FAILURES = select(_TABLE.c.count).where(_THIS)
-_TAKE_BACK = update(RateCounter).where(_THIS, _TABLE.c.count.between(1, MOST)).values(count=_TABLE.c.count - 1)
-_CLOSE = update(RateCounter).where(_THIS, _TABLE.c.count == MOST).values(count=MOST + 1)
+_BEGIN_SERVER = Prepared(mysql.insert(RateCounter).values(_NONE).on_duplicate_key_update(_AS_IT_IS))
+_BEGIN_SQLITE = Prepared(
+    sqlite.insert(RateCounter).values(_NONE).on_conflict_do_update(index_elements=["bucket"], set_=_AS_IT_IS)
+)
+_TAKE_BACK = Prepared(
+    update(RateCounter).where(_THIS, _TABLE.c.count.between(1, MOST)).values(count=_TABLE.c.count - 1)
+)
+_CLOSE = Prepared(update(RateCounter).where(_THIS, _TABLE.c.count == MOST).values(count=MOST + 1))
 
 
 class FailuresOfNobody:
@@ -37,17 +44,18 @@ class FailuresOfNobody:
     def count(self, tx: Transaction, now: datetime.datetime, name: str) -> int | None:
         """Which one in a row this guess is, None where a real account would be closed."""
         this = self._this(name)
-        if tx.execute(_COUNT, this).rowcount != 1:
+        number = tx.total(_COUNT_SQLITE, _COUNT_SERVER, this)
+        if number is None:
             none = {"bucket": this["of_bucket"], "count": 0, "expires_at": now + KEPT}
-            tx.execute(_BEGIN_SQLITE if tx.is_sqlite else _BEGIN_SERVER, none)
-            if tx.execute(_COUNT, this).rowcount != 1:
-                tx.execute(_CLOSE, this)
-                return None
-        return int(tx.execute(_FAILURES, this).scalar_one())
+            tx.count(_BEGIN_SQLITE if tx.is_sqlite else _BEGIN_SERVER, none)
+            number = tx.total(_COUNT_SQLITE, _COUNT_SERVER, this)
+            if number is None:
+                tx.count(_CLOSE, this)
+        return number
 
     def take_back(self, tx: Transaction, name: str) -> None:
         """A counted guess was not looked at after all."""
-        tx.execute(_TAKE_BACK, self._this(name))
+        tx.count(_TAKE_BACK, self._this(name))
 
     def _this(self, name: str) -> dict[str, str]:
         return {"of_bucket": self._keyring.keyed_hash("failures of nobody", name)}
