@@ -32,7 +32,8 @@ from provider.protocol.text import is_name, one_line
 
 _TABLE = UserRow.__table__
 _FIND = Prepared(select(_TABLE).where(_TABLE.c.id == bindparam("user_id")))
-_FIND_USERNAME = select(_TABLE.c.id).where(_TABLE.c.username_canonical == bindparam("name"))
+_FIND_USERNAME = Prepared(select(_TABLE.c.id).where(_TABLE.c.username_canonical == bindparam("name")))
+_SIGNED_IN = Prepared(update(UserRow).where(_TABLE.c.id == bindparam("user_id")).values(last_login_at=bindparam("now")))
 _IS_TAKEN = select(_TABLE.c.id).where(
     or_(_TABLE.c.username_canonical == bindparam("name"), _TABLE.c.username_skeleton == bindparam("skeleton"))
 )
@@ -200,7 +201,8 @@ class Users:
         """The id of that user. Who must not show by their time whom they have found read another row where it is None."""
         forms = login_forms(text)
         if not is_address(text):
-            found: str | None = tx.execute(_FIND_USERNAME, {"name": forms[0] if forms else ""}).scalar()
+            row = tx.first(_FIND_USERNAME, {"name": forms[0] if forms else ""})
+            found: str | None = None if row is None else row[0]
             return found
         rows = tx.execute(_FIND_EMAIL, {"names": forms}).all()
         # Of an earlier form more than one address can be made (straße.de, strasse.de): what was written decides.
@@ -273,7 +275,7 @@ class Users:
         return True
 
     def record_login(self, tx: Transaction, user_id: str, now: datetime.datetime) -> None:
-        tx.execute(update(UserRow).where(_TABLE.c.id == user_id).values(last_login_at=now))
+        tx.count(_SIGNED_IN, {"user_id": user_id, "now": now})
 
     def ask_for_second_factor(self, tx: Transaction, user_id: str, now: datetime.datetime) -> None:
         """Notes when a user was first asked to set up a second factor."""

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, delete, insert, select, true, update
+from sqlalchemy import Integer, bindparam, delete, select, true, update
 
 from database.models import User as UserRow
 from database.models import UserSession
 from database.models.columns import new_id
-from database.prepared import Prepared
+from database.prepared import Prepared, addition
 from database.transaction import Transaction
 from provider.accounts.users import User, parse_user
 from provider.audit import AuditEvent, AuditRecorder, printable
@@ -36,6 +36,28 @@ _FIND = Prepared(
         _TABLE.c.last_seen_at > bindparam("idle_since"),
         _USERS.c.is_active == true(),
     )
+)
+_ADD = addition(
+    _TABLE,
+    *("id", "session_token", "user_id", "authenticated_at", "amr", "acr", "ip_address", "user_agent"),
+    *("created_at", "last_seen_at", "expires_at", "device_hash"),
+)
+_SURPLUS = Prepared(
+    select(_TABLE.c.id)
+    .where(
+        _TABLE.c.user_id == bindparam("user_id"),
+        _TABLE.c.ended_at.is_(None),
+        _TABLE.c.expires_at > bindparam("now"),
+        _TABLE.c.last_seen_at > bindparam("idle_since"),
+    )
+    .order_by(_TABLE.c.last_seen_at.desc())
+    .offset(bindparam("kept", type_=Integer))
+    .limit(1000)
+)
+_IN_BROWSER = Prepared(
+    select(_TABLE.c.id)
+    .where(_TABLE.c.user_id == bindparam("user_id"), _TABLE.c.device_hash == bindparam("device_hash"))
+    .limit(1)
 )
 _TOUCH = Prepared(update(UserSession).where(_TABLE.c.id == bindparam("row_id")).values(last_seen_at=bindparam("now")))
 
@@ -83,8 +105,9 @@ class Sessions:
 
         ``browser`` is the id that the browser keeps, empty when it has none.
         """
-        for surplus in self.list(tx, origin.now, user_id)[MAX_LIVE - 1 :]:
-            self.end(tx, origin, surplus.id, user_id=user_id, reason="too_many")
+        living = {"user_id": user_id, "now": origin.now, "idle_since": origin.now - self._idle, "kept": MAX_LIVE - 1}
+        for surplus in tx.rows(_SURPLUS, living):
+            self.end(tx, origin, surplus["id"], user_id=user_id, reason="too_many")
         token = new_secret("session")
         session_id = new_id(origin.now)
         row = {
@@ -101,7 +124,7 @@ class Sessions:
             "expires_at": origin.now + self._absolute,
             "device_hash": device_hash(self._keyring, user_id, browser) if browser else None,
         }
-        tx.execute(insert(UserSession), row)
+        tx.count(_ADD, row)
         self._note_factors(tx, origin, user_id, amr)
         self._record(tx, origin, AuditEvent.SESSION_STARTED, user_id, session_id, amr=list(amr))
         return token
@@ -121,8 +144,8 @@ class Sessions:
 
     def knows(self, tx: Transaction, user_id: str, browser: str) -> bool:
         """Whether the user has signed in with this browser before: a session of theirs in it, ended or not, is kept."""
-        here = (_TABLE.c.user_id == user_id, _TABLE.c.device_hash == device_hash(self._keyring, user_id, browser))
-        return bool(browser) and tx.execute(select(_TABLE.c.id).where(*here).limit(1)).first() is not None
+        here = {"user_id": user_id, "device_hash": device_hash(self._keyring, user_id, browser)}
+        return bool(browser) and tx.first(_IN_BROWSER, here) is not None
 
     def rotate(
         self, tx: Transaction, origin: Origin, session: Session, amr: tuple[str, ...], token: str | None = None
