@@ -43,6 +43,7 @@ def install(app: Flask, services: Services, server: object, doorway: Doorway) ->
     app.extensions["mcp_core"] = services
     app.extensions["mcp_core_server"] = server
     Babel(app, locale_selector=locale.choose_locale, default_locale=services.settings.default_locale)
+    locale.install(app)
 
     def begin() -> None:
         g.origin = Origin(

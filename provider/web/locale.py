@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from flask import g, request
-from flask_babel import get_locale, refresh
+from babel.support import NullTranslations
+from flask import Flask, g, request
+from flask_babel import get_locale, get_translations, refresh
 from werkzeug.wrappers import Response
 
 from provider.web import cookies, current
@@ -22,6 +23,7 @@ def choose(handle: str) -> bool:
         return False
     g.chosen_language, g.chosen_for = wanted, handle
     refresh()
+    g.pop("translations", None)
     known = current.signed_in()
     if known is not None:
         current.services().users.set_locale(current.tx(), current.now(), known.user.id, wanted)
@@ -64,6 +66,24 @@ def choose_locale() -> str:
     if user is not None and user.locale in LANGUAGES:
         return str(user.locale)
     return chosen or request.accept_languages.best_match(LANGUAGES) or current.settings().default_locale
+
+
+def install(app: Flask) -> None:
+    """Has templates look for the translations of a page once, in place of once for each sentence."""
+    app.jinja_env.install_gettext_callables(  # type: ignore[attr-defined]
+        gettext=lambda text: _translations().ugettext(text),
+        ngettext=lambda one, many, count: _translations().ungettext(one, many, count),
+        pgettext=lambda context, text: _translations().upgettext(context, text),
+        npgettext=lambda context, one, many, count: _translations().unpgettext(context, one, many, count),
+        newstyle=True,
+    )
+
+
+def _translations() -> NullTranslations:
+    found: NullTranslations | None = g.get("translations")
+    if found is None:
+        found = g.translations = get_translations()
+    return found
 
 
 def request_mark(handle: str) -> str:
