@@ -27,7 +27,7 @@ from provider.security.crypto import Keyring
 from provider.security.outbound import Outbound
 from provider.security.rate_limit import RateLimiter
 from tests import key_pairs
-from tests.compiled_once import compile_builder
+from tests.compiled_once import compile_builder, compile_rule, create_engine
 from tests.database_servers import MariaDBServer, create_migrated_database, empty_tables
 from tests.mysql_server import TEST_URL, MySQLServer, need_mysql
 
@@ -179,8 +179,10 @@ def standing_windows() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def made_once() -> Iterator[None]:
-    """Signing keys of this process are made and read in as ``tests.key_pairs`` says, routes as ``tests.compiled_once``."""
+    """Signing keys of this process are made and read in as ``tests.key_pairs`` says, the rest as ``tests.compiled_once``."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("database.engines.create_engine", create_engine)
+        patch.setattr("werkzeug.routing.Rule.compile", compile_rule)
         patch.setattr("werkzeug.routing.Rule._compile_builder", compile_builder)
         patch.setattr("provider.tokens.signing_keys.generate_key", key_pairs.generate_key)
         patch.setattr("provider.tokens.signing_key.import_key", key_pairs.import_key)
