@@ -27,8 +27,9 @@ check: $(VENV)/.development ## lint, format, types, layers; no tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
+# Bytecode is kept, whatever the environment says: hundreds of servers and commands would compile every module again.
 coverage: $(VENV)/.development # all tests with branch coverage, on two processes
-	$(BIN)/pytest -q -n $(WORKERS) --dist worksteal --cov --cov-report=term $(ARGS)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -q -n $(WORKERS) --dist worksteal --cov --cov-report=term $(ARGS)
 
 bench: $(VENV)/.development ## measure what an answer costs, beside other servers: bench/README.md says what $(ARGS) may be
 	@$(BIN)/python bench/run.py $(ARGS)
@@ -42,6 +43,7 @@ lock: $(VENV)/.development ## resolve the dependencies of pyproject.toml anew, w
 
 clean: ## remove the environment and every cache; data in instance/ stays
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage .coverage.* *.egg-info verifier/*.egg-info
+	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # The marks carry the hash of the lock file, so that a changed one is installed and an unchanged one costs nothing.
 $(VENV)/bin/python:
