@@ -10,6 +10,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +26,12 @@ from tests.waiting import HANG_SECONDS, eventually
 
 ROOT = Path(__file__).resolve().parents[1]
 _COMMAND = (sys.executable, "-c", "from provider.cli import main; raise SystemExit(main())")
+
+
+def listens(port: int) -> bool:
+    """Whether somebody takes connections on ``port`` of loopback. Asking costs a fiftieth of a request."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def answers(url: str, authority: Path | None = None) -> bool:
@@ -96,6 +103,7 @@ class Server:
                 start_new_session=True,
             )
         try:
+            eventually(lambda: self.has_ended or listens(self.port), self.log_text)
             eventually(lambda: self.has_ended or answers(f"{self.origin}/health"), self.log_text)
             if self.has_ended:
                 raise RuntimeError(f"the server did not start:\n{self.log_text()[-4000:]}")
