@@ -16,6 +16,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser as Chromium
 from sqlalchemy import URL, Engine, make_url
 
 from database.connection import create_engine_for
@@ -99,6 +100,20 @@ def mysql_server() -> Iterator[MySQLServer]:
 def mysql_url(worker_name: str, request: pytest.FixtureRequest) -> URL:
     url = make_url(TEST_URL) if TEST_URL else request.getfixturevalue("mysql_server").url()
     return create_migrated_database(url, f"mcp_core_test_{worker_name}")
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Chromium]:
+    """One browser for the tests of a file. Playwright's event loop ends with the file, so that no other one meets it."""
+    from playwright.sync_api import sync_playwright
+
+    executable = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if executable is None:
+        pytest.skip("no Chromium on this machine")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

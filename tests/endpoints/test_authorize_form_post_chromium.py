@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from playwright.sync_api import Browser as Chromium
-from playwright.sync_api import Request, Route, sync_playwright
+from playwright.sync_api import Request, Route
 from sqlalchemy import Engine
 
 from tests.endpoints.browsing import Browser, request_of
@@ -16,18 +14,7 @@ from tests.endpoints.provider import REDIRECT_URI, ProviderFactory
 from tests.endpoints.wsgi import encoded
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-EXECUTABLE = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 STATE = "글 '\"><script>window.evil=1</script>&amp; +%25"
-
-
-@pytest.fixture
-def chromium() -> Iterator[Chromium]:
-    if EXECUTABLE is None:
-        pytest.skip("no Chromium on this machine")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=EXECUTABLE, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.mark.parametrize("scripts", [True, False])

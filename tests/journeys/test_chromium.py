@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser as Chromium
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect
 
 from tests.database_servers import free_port
 from tests.journeys.person import Person
@@ -21,7 +21,6 @@ from tests.serving import ROOT, Server, answers, serving
 from tests.waiting import HANG_SECONDS, eventually
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-EXECUTABLE = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 PHONE = {"width": 390, "height": 844}
 LONG_NAME = "Anapplicationnamethatnobodycouldeverbreakintotwolinesbycommonsense"
 expect.set_options(timeout=HANG_SECONDS * 1000)
@@ -46,20 +45,19 @@ Open = Callable[..., BrowserContext]
 
 
 @pytest.fixture
-def open_browser() -> Iterator[Open]:
-    """Makes browser profiles. Playwright's event loop begins and ends with the test, so that no other test meets it."""
-    if EXECUTABLE is None:
-        pytest.skip("no Chromium on this machine")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=EXECUTABLE, args=["--no-sandbox"])
+def open_browser(chromium: Chromium) -> Iterator[Open]:
+    """Makes browser profiles, which end with the test."""
+    made: list[BrowserContext] = []
 
-        def make(**options: Any) -> BrowserContext:
-            context = browser.new_context(locale="en-US", **options)
-            context.set_default_timeout(HANG_SECONDS * 1000)
-            return context
+    def make(**options: Any) -> BrowserContext:
+        context = chromium.new_context(locale="en-US", **options)
+        context.set_default_timeout(HANG_SECONDS * 1000)
+        made.append(context)
+        return context
 
-        yield make
-        browser.close()
+    yield make
+    for context in made:
+        context.close()
 
 
 @pytest.fixture

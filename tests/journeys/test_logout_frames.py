@@ -7,14 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from tests.https_server import HttpsServer
 from tests.journeys.person import Person
-from tests.journeys.test_chromium import EXECUTABLE
+from tests.journeys.test_chromium import Open, open_browser
 from tests.relying_party import RelyingParty
 from tests.serving import Server, serving
 
+__all__ = ["open_browser"]
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 HTML = {"Content-Type": "text/html"}
 FRAME = b'<script>try { top.location = "/escaped" } catch (error) { fetch("/held") }</script>'
@@ -37,10 +38,8 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 @pytest.mark.parametrize("has_scripts", [True, False])
 def test_the_frame_is_loaded_and_the_page_leads_on(
-    server: Server, application: HttpsServer, tmp_path: Path, has_scripts: bool
+    server: Server, application: HttpsServer, open_browser: Open, tmp_path: Path, has_scripts: bool
 ) -> None:
-    if EXECUTABLE is None:
-        pytest.skip("no Chromium on this machine")
     metadata = tmp_path / "client.json"
     metadata.write_text(json.dumps({"frontchannel_logout_uri": f"{application.url}/front"}))
     callback, bye = f"{application.url}/callback", f"{application.url}/bye"
@@ -51,20 +50,17 @@ def test_the_frame_is_loaded_and_the_page_leads_on(
     party = RelyingParty(server.issuer, made["client_id"], callback, made["client_secret"])
     ana = Person("ana")
     server.user(ana.username, ana.password, "--verified")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=EXECUTABLE, args=["--no-sandbox"])
-        page = browser.new_context(locale="en-US", ignore_https_errors=True, java_script_enabled=has_scripts).new_page()
-        page.goto(party.authorization_url())
-        page.fill("[name=username]", ana.username)
-        page.fill("[name=password]", ana.password)
-        page.click("main button:not([type=button])")
-        page.wait_for_url(f"{callback}?**")
-        tokens = party.redeem(party.code_from(page.url))
-        assert tokens.id_token is not None
-        page.goto(party.logout_url(tokens.id_token, bye))
-        expect(page.locator("h1")).to_have_text("You are signed out.")
-        page.wait_for_url(f"{bye}?state={party.state}")
-        browser.close()
+    page = open_browser(ignore_https_errors=True, java_script_enabled=has_scripts).new_page()
+    page.goto(party.authorization_url())
+    page.fill("[name=username]", ana.username)
+    page.fill("[name=password]", ana.password)
+    page.click("main button:not([type=button])")
+    page.wait_for_url(f"{callback}?**")
+    tokens = party.redeem(party.code_from(page.url))
+    assert tokens.id_token is not None
+    page.goto(party.logout_url(tokens.id_token, bye))
+    expect(page.locator("h1")).to_have_text("You are signed out.")
+    page.wait_for_url(f"{bye}?state={party.state}")
     (frame,) = [item.path for item in application.received if item.path.startswith("/front")]
     assert f"sid={tokens.claims['sid']}" in frame
     assert application.count("/held") == int(has_scripts)
