@@ -18,6 +18,7 @@ from sqlalchemy.exc import InvalidatePoolError
 from database.breaker import BREAKERS, Breaker
 from database.faults import NO_QUORUM, ConfigurationError, is_timeout, without_values
 from database.patience import LOCK_WAIT_SECONDS
+from database.prepared import fetch_at_once
 from database.server_connections import LOOPBACK_HOSTS, OWN_QUERY, Connector, connect_arguments, wait_for_other_nodes
 from database.transaction import ASKING, COMMITTED, TURNS
 from database.turns import Turns
@@ -81,6 +82,7 @@ def _sqlite_engine(url: URL) -> Engine:
         json_serializer=_JSON.encode,
         hide_parameters=True,
     )
+    event.listen(engine, "do_execute", fetch_at_once)
     TURNS[engine] = Turns()
     BREAKERS[engine] = Breaker(lambda: _read_file(url.database))
 
@@ -132,6 +134,7 @@ def _server_engine(
     )
     connector = Connector(may_be_plain="ssl" not in arguments and url.host in LOOPBACK_HOSTS)
     event.listen(engine, "do_connect", connector)
+    event.listen(engine, "do_execute", fetch_at_once)
     dialect = engine.dialect
     positional, named = dialect.create_connect_args(engine.url)
     breaker = breaker or Breaker(lambda: connector.ask(dialect, positional, {**named, **arguments}))

@@ -1,7 +1,8 @@
 """Statements of the hot paths: written in Core like all others, compiled once for each database, run as text.
 
 Core's own way to the driver (cache key, parameters by name, a result with names) costs more than SQLite takes for the
-statement. The text and the conversions of values are SQLAlchemy's all the same, and so are errors and events.
+statement. The text and the conversions of values are SQLAlchemy's all the same, and so are errors and events. What text
+finds it would describe anew at each run, column by column, which costs as much again: engines have ``fetch_at_once``.
 """
 
 from __future__ import annotations
@@ -10,13 +11,38 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
-from sqlalchemy import Connection, CursorResult, FromClause, Table, bindparam
-from sqlalchemy.engine import Dialect
+from sqlalchemy import Connection, FromClause, Table, bindparam
+from sqlalchemy.engine import Dialect, ExecutionContext
 from sqlalchemy.sql import Delete, Insert, Select, Update, insert
 from sqlalchemy.sql.visitors import iterate
 
 _PARAMETER = re.compile(r"%\((\w+)\)s")  # as PyMySQL has it
 _Converter = Callable[[Any], Any] | None
+_AT_ONCE = "mcp_core_at_once"
+
+
+class _Fetched:
+    """Takes the place of a cursor whose rows are fetched, for SQLAlchemy to find nothing that it would describe."""
+
+    description = None
+    rowcount = -1
+
+    def __init__(self, rows: Sequence[Sequence[Any]]) -> None:
+        self.rows = rows
+
+    def close(self) -> None:
+        """The cursor is closed."""
+
+
+def fetch_at_once(cursor: Any, text: str, parameters: Any, context: ExecutionContext | None) -> bool:
+    """For an engine's event ``do_execute``. True, which ends the event, where it has run what a ``Prepared`` reads."""
+    if context is None or _AT_ONCE not in context.execution_options:
+        return False
+    cursor.execute(text, parameters)
+    rows = cursor.fetchall()
+    cursor.close()
+    context.cursor = _Fetched(rows)  # type: ignore[assignment] # as much of a cursor as is used from here on
+    return True
 
 
 class Prepared:
@@ -40,7 +66,8 @@ class Prepared:
 
     def count(self, connection: Connection, values: Mapping[str, Any]) -> int:
         """Runs it and returns how many rows it wrote."""
-        return self._run(connection, values)[1].rowcount
+        form = self._form(connection)
+        return connection.exec_driver_sql(form.text, form.parameters(values)).rowcount
 
     def total(self, connection: Connection, values: Mapping[str, Any]) -> int | None:
         """Runs a write that counts and returns the count that it leaves, None where it wrote nothing.
@@ -48,7 +75,8 @@ class Prepared:
         SQLite returns it (``RETURNING``). Servers hand over what stands in ``LAST_INSERT_ID(…)`` with their answer: to
         read it by another statement would be another round trip.
         """
-        _, result = self._run(connection, values)
+        form = self._form(connection)
+        result = connection.exec_driver_sql(form.text, form.parameters(values))
         if result.returns_rows:
             row = result.first()
             return None if row is None else int(row[0])
@@ -56,18 +84,19 @@ class Prepared:
 
     def first(self, connection: Connection, values: Mapping[str, Any]) -> tuple[Any, ...] | None:
         """The first row that it finds, in the order of its columns, or None."""
-        form, result = self._run(connection, values)
-        row = result.first()
-        return None if row is None else form.row(row)
+        form, found = self._found(connection, values)
+        return form.row(found[0]) if found else None
 
     def rows(self, connection: Connection, values: Mapping[str, Any]) -> list[dict[str, Any]]:
         """All rows that it finds, by the names of their columns."""
-        form, result = self._run(connection, values)
-        return [dict(zip(form.names, form.row(row), strict=True)) for row in result]
+        form, found = self._found(connection, values)
+        return [dict(zip(form.names, form.row(row), strict=True)) for row in found]
 
-    def _run(self, connection: Connection, values: Mapping[str, Any]) -> tuple[_Form, CursorResult[Any]]:
+    def _found(self, connection: Connection, values: Mapping[str, Any]) -> tuple[_Form, Sequence[Sequence[Any]]]:
         form = self._form(connection)
-        return form, connection.exec_driver_sql(form.text, form.parameters(values))
+        result = connection.exec_driver_sql(form.text, form.parameters(values), {_AT_ONCE: True})
+        cursor: object = result.context.cursor
+        return form, cursor.rows if isinstance(cursor, _Fetched) else result.all()
 
     def _form(self, connection: Connection) -> _Form:
         form = self._forms.get(connection.dialect.name)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime
 
 import pytest
-from sqlalchemy import Engine, bindparam, delete, event, insert, literal, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Engine, bindparam, column, create_engine, delete, event, insert, literal, select, update
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from database.models import RateCounter
 from database.models.columns import UTCDateTime
@@ -99,3 +99,25 @@ def test_a_write_takes_its_turn(sqlite_engine: Engine) -> None:
     assert TURNS[sqlite_engine].is_taken
     tx.rollback()
     assert not TURNS[sqlite_engine].is_taken
+
+
+def test_an_engine_that_does_not_fetch_at_once_finds_the_same(sqlite_engine: Engine) -> None:
+    """One that somebody has made of its address alone."""
+    with Transaction(sqlite_engine) as tx:
+        tx.count(ADD, ROW)
+    other = create_engine(sqlite_engine.url)
+    try:
+        with Transaction(other) as tx:
+            assert tx.first(FIND, {"wanted": "b"}) == ("b", 1, MOMENT, "fixed")
+            assert tx.row(FIND, {"wanted": "c"}) is None
+    finally:
+        other.dispose()
+
+
+def test_what_reading_raises_is_an_error_of_the_database(engine: Engine) -> None:
+    wrong = Prepared(select(column("nowhere")).select_from(_TABLE).where(_TABLE.c.bucket == bindparam("wanted")))
+    with Transaction(engine) as tx:
+        tx.count(ADD, ROW)
+        with pytest.raises(OperationalError):
+            tx.rows(wrong, {"wanted": "b"})
+        assert tx.first(FIND, {"wanted": "b"}) is not None
