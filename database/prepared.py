@@ -92,6 +92,11 @@ class Prepared:
         form, found = self._found(connection, values)
         return [dict(zip(form.names, form.row(row), strict=True)) for row in found]
 
+    def found(self, connection: Connection, values: Mapping[str, Any]) -> Found | None:
+        """The first row that it finds, not converted yet, or None."""
+        form, found = self._found(connection, values)
+        return Found(tuple(found[0]), form) if found else None
+
     def _found(self, connection: Connection, values: Mapping[str, Any]) -> tuple[_Form, Sequence[Sequence[Any]]]:
         form = self._form(connection)
         result = connection.exec_driver_sql(form.text, form.parameters(values), {_AT_ONCE: True})
@@ -117,6 +122,20 @@ def _tables(statement: Insert | Update | Delete | Select[Any]) -> Iterator[str]:
     for element in (statement.table,) if not isinstance(statement, Select) else iterate(statement):
         if isinstance(element, Table):
             yield element.name
+
+
+class Found:
+    """A row as the driver gave it. One that is equal says the same: what was made of the first can be kept for it."""
+
+    __slots__ = ("_form", "raw")
+
+    def __init__(self, raw: tuple[Any, ...], form: _Form) -> None:
+        self.raw = raw
+        self._form = form
+
+    def values(self, columns: slice) -> tuple[Any, ...]:
+        """As Python values."""
+        return self._form.row(self.raw[columns], columns)
 
 
 class _Form:
@@ -160,5 +179,7 @@ class _Form:
             given |= {f"{name}_{number}": value for name, value in dict(self.parameters(values)).items()}
         return text, given
 
-    def row(self, found: Sequence[Any]) -> tuple[Any, ...]:
-        return tuple([value if to is None else to(value) for value, to in zip(found, self._columns, strict=True)])
+    def row(self, found: Sequence[Any], columns: slice = slice(None)) -> tuple[Any, ...]:
+        """``found`` are the values of ``columns``."""
+        converters = self._columns[columns]
+        return tuple([value if to is None else to(value) for value, to in zip(found, converters, strict=True)])

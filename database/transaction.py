@@ -16,7 +16,7 @@ from sqlalchemy.sql import Executable
 from database.breaker import BREAKERS
 from database.faults import DATABASE_ERRORS, CommitUnknown, DatabaseUnavailable, is_undone
 from database.patience import LOCK_WAIT_SECONDS, Patience
-from database.prepared import Prepared
+from database.prepared import Found, Prepared
 from database.turns import Turns
 from database.waits import limit_answers, limit_lock_wait, restore_lock_wait
 
@@ -111,6 +111,10 @@ class Transaction:
     def first(self, statement: Prepared, values: Mapping[str, Any]) -> tuple[Any, ...] | None:
         """The first row that a prepared statement finds, or None."""
         return statement.first(self._opened(is_write=statement.is_write), values)
+
+    def found(self, statement: Prepared, values: Mapping[str, Any]) -> Found | None:
+        """The same row as the driver gave it, for what is made of equal rows once."""
+        return statement.found(self._opened(is_write=statement.is_write), values)
 
     def rows(self, statement: Prepared, values: Mapping[str, Any]) -> list[dict[str, Any]]:
         """All rows that a prepared statement finds, by the names of their columns."""

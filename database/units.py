@@ -17,7 +17,7 @@ from sqlalchemy.sql import Executable
 
 from database.faults import DATABASE_ERRORS
 from database.patience import Patience
-from database.prepared import Prepared
+from database.prepared import Found, Prepared
 from database.transaction import Transaction
 
 log = logging.getLogger("mcp_core.database")
@@ -57,6 +57,9 @@ class Unit(Transaction):
 
     def first(self, statement: Prepared, values: Mapping[str, Any]) -> tuple[Any, ...] | None:
         return self._reader_of(statement).first(statement, values)
+
+    def found(self, statement: Prepared, values: Mapping[str, Any]) -> Found | None:
+        return self._reader_of(statement).found(statement, values)
 
     def rows(self, statement: Prepared, values: Mapping[str, Any]) -> list[dict[str, Any]]:
         return self._reader_of(statement).rows(statement, values)

@@ -1,7 +1,7 @@
 """Signed JWTs in compact form (RFC 7515 §3.1), written by hand for the three algorithms that this server signs with.
 
 A library looks up, checks and encodes a header that never changes, for each token anew: half of what a signature with
-ES256 takes. What is written here is read by the library (``tokens.verifier``, and in the tests).
+ES256 takes. What is written here is read by the library (``tokens.signed_tokens``, and in the tests).
 """
 
 from __future__ import annotations

@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import datetime
-import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from joserfc import jws
-from joserfc.errors import JoseError
-from sqlalchemy import bindparam, delete, select, true, update
+from sqlalchemy import and_, bindparam, delete, select, true, update
 
 from database.models import Client, GrantRecord, IssuedToken, Resource, User
 from database.models.columns import UTCDateTime
-from database.prepared import Prepared
+from database.prepared import Found, Prepared
 from database.transaction import Transaction
 from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.claims_request import ClaimsRequest
 from provider.protocol.client import ACCESS_TOKEN_TYPES, RFC9068_TYPE
 from provider.protocol.groups import groups_digest
 from provider.protocol.messages import Origin
-from provider.tokens.key_pairs import REGISTRY
+from provider.tokens.signed_tokens import SignedToken, SignedTokens
 from provider.tokens.signing_keys import SigningKeys
 
-MAX_TOKEN_CHARACTERS = 8192
-_ALLOWED_HEADER = {"alg", "kid", "typ"}
 # All that is passed on of a token's claims. Whatever else a token says has no record behind it.
 _KNOWN_CLAIMS = (
     *("iss", "sub", "aud", "client_id", "scope", "iat", "nbf", "exp", "jti"),
@@ -41,34 +34,35 @@ _CLIENTS = Client.__table__
 _USERS = User.__table__
 _RESOURCES = Resource.__table__
 _OWNERS = User.__table__.alias("owners")
-_ALIVE = Prepared(
-    select(
-        *(_TOKENS.c.jti, _TOKENS.c.grant_id, _TOKENS.c.user_id, _TOKENS.c.subject, _TOKENS.c.scope),
-        *(_TOKENS.c.audience, _TOKENS.c.issued_at, _TOKENS.c.expires_at, _TOKENS.c.groups_digest),
-        *(_GRANTS.c.claims, _GRANTS.c.authenticated_at, _GRANTS.c.acr, _GRANTS.c.amr, _GRANTS.c.session_id),
-        *(_CLIENTS.c.id.label("client_row_id"), _CLIENTS.c.client_id, _CLIENTS.c.owner_user_id),
-        *(_USERS.c.username, _RESOURCES.c.token_typ),
-    )
-    .select_from(
-        _TOKENS.join(_CLIENTS, _CLIENTS.c.id == _TOKENS.c.client_id)
-        .outerjoin(_GRANTS, _GRANTS.c.id == _TOKENS.c.grant_id)
-        .outerjoin(_USERS, _USERS.c.id == _TOKENS.c.user_id)
-        .outerjoin(_OWNERS, _OWNERS.c.id == _CLIENTS.c.owner_user_id)
-        .outerjoin(_RESOURCES, _RESOURCES.c.uri == _TOKENS.c.audience)
-    )
-    .where(
-        _TOKENS.c.jti == bindparam("jti"),
-        _TOKENS.c.revoked_at.is_(None),
-        _TOKENS.c.client_epoch == _CLIENTS.c.epoch,
-        (_TOKENS.c.audience == bindparam("issuer")) | (_RESOURCES.c.created_at <= _TOKENS.c.issued_at),
-        _CLIENTS.c.is_active == true(),
-        _CLIENTS.c.revoked_at.is_(None),
-        _CLIENTS.c.expires_at.is_(None) | (_CLIENTS.c.expires_at > bindparam("now", type_=UTCDateTime)),
-        _TOKENS.c.grant_id.is_(None) | (_GRANTS.c.id.is_not(None) & _GRANTS.c.revoked_at.is_(None)),
-        _TOKENS.c.user_id.is_(None) | (_USERS.c.is_active == true()),
-        _CLIENTS.c.owner_user_id.is_(None) | (_OWNERS.c.is_active == true()),
-    )
+# What is asked of a token, for whoever asks for more in the same statement: the columns, where they are, and when it counts.
+RECORD = (
+    *(_TOKENS.c.jti, _TOKENS.c.grant_id, _TOKENS.c.user_id, _TOKENS.c.subject, _TOKENS.c.scope),
+    *(_TOKENS.c.audience, _TOKENS.c.issued_at, _TOKENS.c.expires_at, _TOKENS.c.groups_digest),
+    *(_GRANTS.c.claims, _GRANTS.c.authenticated_at, _GRANTS.c.acr, _GRANTS.c.amr, _GRANTS.c.session_id),
+    *(_CLIENTS.c.id.label("client_row_id"), _CLIENTS.c.client_id, _CLIENTS.c.owner_user_id),
+    *(_USERS.c.username, _RESOURCES.c.token_typ),
 )
+RECORD_TABLES = (
+    _TOKENS.join(_CLIENTS, _CLIENTS.c.id == _TOKENS.c.client_id)
+    .outerjoin(_GRANTS, _GRANTS.c.id == _TOKENS.c.grant_id)
+    .outerjoin(_USERS, _USERS.c.id == _TOKENS.c.user_id)
+    .outerjoin(_OWNERS, _OWNERS.c.id == _CLIENTS.c.owner_user_id)
+    .outerjoin(_RESOURCES, _RESOURCES.c.uri == _TOKENS.c.audience)
+)
+COUNTS = and_(
+    _TOKENS.c.jti == bindparam("jti"),
+    _TOKENS.c.revoked_at.is_(None),
+    _TOKENS.c.client_epoch == _CLIENTS.c.epoch,
+    (_TOKENS.c.audience == bindparam("issuer")) | (_RESOURCES.c.created_at <= _TOKENS.c.issued_at),
+    _CLIENTS.c.is_active == true(),
+    _CLIENTS.c.revoked_at.is_(None),
+    _CLIENTS.c.expires_at.is_(None) | (_CLIENTS.c.expires_at > bindparam("now", type_=UTCDateTime)),
+    _TOKENS.c.grant_id.is_(None) | (_GRANTS.c.id.is_not(None) & _GRANTS.c.revoked_at.is_(None)),
+    _TOKENS.c.user_id.is_(None) | (_USERS.c.is_active == true()),
+    _CLIENTS.c.owner_user_id.is_(None) | (_OWNERS.c.is_active == true()),
+)
+_ALIVE = Prepared(select(*RECORD).select_from(RECORD_TABLES).where(COUNTS))
+_NAMES = tuple(column.key for column in RECORD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,45 +93,33 @@ class TokenVerifier:
         self, issuer: str, signing_keys: SigningKeys, audit: AuditRecorder, *, clock_skew_seconds: int
     ) -> None:
         self._issuer = issuer
-        self._signing_keys = signing_keys
         self._audit = audit
-        self._skew = clock_skew_seconds
+        self._tokens = SignedTokens(issuer, signing_keys, clock_skew_seconds=clock_skew_seconds)
 
     def verify_access_token(self, tx: Transaction, token: str, now: datetime.datetime) -> VerifiedAccessToken | None:
         """The token's content if it is ours, in time, not revoked, and says what its record says. None on any doubt.
 
-        One query. Without the comparison, whoever has a signing key could widen a small token of their own; and where an API
-        has access tokens of type ``JWT``, it is the record that tells them from all else of that type.
+        One query.
         """
-        claims = self._verify(tx, token, ACCESS_TOKEN_TYPES, now)
-        if claims is None or not self._is_in_time(claims, now) or not isinstance(claims.get("jti"), str):
+        said = self._read(tx, token, now)
+        if said is None:
             return None
-        typ = (_header(token) or {}).get("typ")
-        row = tx.row(_ALIVE, {"jti": claims["jti"], "now": now, "issuer": self._issuer})
-        if row is None or typ not in (RFC9068_TYPE, row["token_typ"]):
-            return None
-        if any(claims.get(name) != value for name, value in _recorded_claims(row).items()):
-            return None
-        if row["groups_digest"] != (groups_digest(claims["groups"]) if "groups" in claims else None):
-            return None
-        return VerifiedAccessToken(
-            claims={name: claims[name] for name in _KNOWN_CLAIMS if name in claims},
-            jti=row["jti"],
-            client_row_id=row["client_row_id"],
-            grant_id=row["grant_id"],
-            user_id=row["user_id"],
-            username=row["username"],
-            requested_claims=ClaimsRequest.from_dict(row["claims"]),
-        )
+        found = tx.found(_ALIVE, self.asks_for(str(said.claims["jti"]), now))
+        return None if found is None else _judged(said, found, slice(0, len(RECORD)))
+
+    def asks_for(self, jti: str | None, now: datetime.datetime) -> Mapping[str, Any]:
+        """The parameters of ``COUNTS``."""
+        return {"jti": jti, "now": now, "issuer": self._issuer}
 
     def verify_id_token_hint(self, tx: Transaction, token: str, now: datetime.datetime) -> Mapping[str, Any] | None:
         """Claims of an ID token of ours, which may have expired (OpenID Connect RP-Initiated Logout §2). None otherwise.
 
         Its key may have retired within the last day.
         """
-        claims = self._verify(tx, token, ("JWT",), now, may_be_retired=True)
-        if claims is None or not _ACCESS_TOKENS_ONLY.isdisjoint(claims):
+        said = self._tokens.read(tx, token, ("JWT",), now, may_be_retired=True)
+        if said is None or not _ACCESS_TOKENS_ONLY.isdisjoint(said.claims):
             return None
+        claims = said.claims
         if not isinstance(claims.get("aud"), str) or not isinstance(claims.get("sub"), str):
             return None
         return claims
@@ -170,41 +152,46 @@ class TokenVerifier:
             tx.execute(delete(IssuedToken).where(_TOKENS.c.jti.in_(names)))
         return len(names)
 
-    def _verify(
-        self,
-        tx: Transaction,
-        token: str,
-        kinds: Collection[str],
-        now: datetime.datetime,
-        *,
-        may_be_retired: bool = False,
-    ) -> Mapping[str, Any] | None:
-        if len(token) > MAX_TOKEN_CHARACTERS or not token.isascii():
+    def _read(self, tx: Transaction, token: str, now: datetime.datetime) -> SignedToken | None:
+        """What an access token says, if it is signed by us and in time."""
+        said = self._tokens.read(tx, token, ACCESS_TOKEN_TYPES, now)
+        if said is None or not isinstance(said.claims.get("jti"), str):
             return None
-        header = _header(token)
-        if header is None or set(header) - _ALLOWED_HEADER or header.get("typ") not in kinds:
-            return None
-        kid = header.get("kid")
-        if not isinstance(kid, str):
-            return None
-        key = self._signing_keys.find(tx, kid, now, may_be_retired=may_be_retired)
-        if key is None or header.get("alg") != key.algorithm:
-            return None
-        try:
-            payload = jws.deserialize_compact(token.encode(), key.key, registry=REGISTRY).payload
-            claims = json.loads(payload or b"")
-        except (JoseError, ValueError, RecursionError):
-            return None
-        if not isinstance(claims, dict) or claims.get("iss") != self._issuer:
-            return None
-        begins = (claims.get("iat"), claims.get("nbf", 0))
-        if not all(type(moment) is int and moment <= now.timestamp() + self._skew for moment in begins):
-            return None
-        return claims
+        expires_at = said.claims.get("exp")
+        return said if type(expires_at) is int and now.timestamp() < expires_at else None
 
-    def _is_in_time(self, claims: Mapping[str, Any], now: datetime.datetime) -> bool:
-        expires_at = claims.get("exp")
-        return type(expires_at) is int and now.timestamp() < expires_at
+
+def _judged(said: SignedToken, found: Found, columns: slice) -> VerifiedAccessToken | None:
+    """What counts of a token whose record is in ``columns``: all of it, or nothing.
+
+    Without the comparison, whoever has a signing key could widen a small token of their own; and where an API has access
+    tokens of type ``JWT``, it is the record that tells them from all else of that type. A record that is equal to the one
+    that was compared before is not compared again.
+    """
+    raw = found.raw[columns]
+    known = said.known
+    if known is not None and known[0] == raw:
+        verified: VerifiedAccessToken = known[1]
+        return verified
+    claims = said.claims
+    row = dict(zip(_NAMES, found.values(columns), strict=True))
+    if said.typ not in (RFC9068_TYPE, row["token_typ"]):
+        return None
+    if any(claims.get(name) != value for name, value in _recorded_claims(row).items()):
+        return None
+    if row["groups_digest"] != (groups_digest(claims["groups"]) if "groups" in claims else None):
+        return None
+    verified = VerifiedAccessToken(
+        claims={name: claims[name] for name in _KNOWN_CLAIMS if name in claims},
+        jti=row["jti"],
+        client_row_id=row["client_row_id"],
+        grant_id=row["grant_id"],
+        user_id=row["user_id"],
+        username=row["username"],
+        requested_claims=ClaimsRequest.from_dict(row["claims"]),
+    )
+    said.known = (raw, verified)
+    return verified
 
 
 def _recorded_claims(row: Mapping[Any, Any]) -> dict[str, Any]:
@@ -215,6 +202,7 @@ def _recorded_claims(row: Mapping[Any, Any]) -> dict[str, Any]:
     is_machine = row["user_id"] is None
     authenticated_at = row["authenticated_at"]
     claims = {
+        "jti": row["jti"],
         "sub": row["subject"] or (row["client_id"] if is_machine else row["user_id"]),
         "aud": row["audience"],
         "client_id": row["client_id"],
@@ -227,12 +215,3 @@ def _recorded_claims(row: Mapping[Any, Any]) -> dict[str, Any]:
         "amr": row["amr"].split() if row["amr"] else None,
     }
     return claims if row["subject"] is not None else {**claims, "sid": row["session_id"]}
-
-
-def _header(token: str) -> dict[str, Any] | None:
-    first = token.partition(".")[0]
-    try:
-        header = json.loads(base64.urlsafe_b64decode(first + "=" * (-len(first) % 4)))
-    except (ValueError, binascii.Error, RecursionError):
-        return None
-    return header if isinstance(header, dict) else None

@@ -15,7 +15,7 @@ from provider.protocol.groups import (
     groups_digest,
     written_group_name,
 )
-from provider.tokens.verifier import MAX_TOKEN_CHARACTERS
+from provider.tokens.signed_tokens import MAX_TOKEN_CHARACTERS
 
 MEMBER = Membership(3, is_admin=False, ids=frozenset({"a", "b"}), names=("eins", "zwei"))
 

@@ -14,7 +14,7 @@ from database.models import Client as ClientRow
 from database.models import Resource as ResourceRow
 from database.models import User as UserRow
 from provider.protocol.messages import Origin
-from provider.tokens.verifier import MAX_TOKEN_CHARACTERS
+from provider.tokens.signed_tokens import MAX_TOKEN_CHARACTERS
 from tests.statements import statements_of
 from tests.tokens.conftest import API, PUBLISH_SECONDS, RETIRE_SECONDS, SKEW_SECONDS, World, later, make_client
 from tests.tokens.forging import issue, read, resigned, verify
