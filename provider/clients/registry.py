@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, bindparam, delete, insert, select, update
 
 from database.models import Client as ClientRow
 from database.models.columns import new_id
-from database.prepared import Prepared
+from database.prepared import Found, Prepared
 from database.reading import Listed
 from database.transaction import Transaction
 from provider.audit import AuditEvent, AuditRecorder
@@ -20,7 +20,7 @@ from provider.clients.cache import ShortCache
 from provider.clients.client_ends import ClientEnds, Ended
 from provider.clients.last_uses import LastUses
 from provider.clients.metadata import ClientMetadata
-from provider.clients.rows import living_of_owner, metadata_columns, metadata_of, parse_client
+from provider.clients.rows import ParsedClients, living_of_owner, metadata_columns, metadata_of, parse_client
 from provider.protocol.client import PUBLIC, SECRET_METHODS, Client, ClientDetails
 from provider.protocol.messages import Origin
 from provider.protocol.subjects import pairwise_sector
@@ -48,14 +48,23 @@ class Clients:
         self._audit = audit
         self._ends = ClientEnds(grants)
         self._cache: ShortCache[Client] = ShortCache(CACHE_SECONDS, CACHE_SIZE)
+        self._parsed = ParsedClients(CACHE_SIZE)
         self._uses = LastUses()
 
     def find(self, tx: Transaction, client_id: str, *, fresh: bool = False) -> Client | None:
         """The client of a public ``client_id``, usable or not. ``fresh`` asks the database."""
         known = None if fresh else self.cached(tx, client_id)
-        if known is not None or not _CLIENT_ID.fullmatch(client_id):
+        if known is not None:
             return known
-        return self._cache.fill(tx, client_id, lambda: self._load(tx, client_id))
+        return self.find_by(tx, client_id, lambda: tx.found(_FIND, {"client_id": client_id}))
+
+    def find_by(
+        self, tx: Transaction, client_id: str, ask: Callable[[], Found | None], columns: slice = slice(None)
+    ) -> Client | None:
+        """The client of a public ``client_id`` whose row is among what ``ask`` finds, in ``columns``."""
+        if not _CLIENT_ID.fullmatch(client_id):
+            return None
+        return self._cache.fill(tx, client_id, lambda: self._parsed.client(ask(), columns))
 
     def cached(self, tx: Transaction, client_id: str) -> Client | None:
         """The client if it was read a moment ago; asks nobody."""
@@ -277,10 +286,6 @@ class Clients:
 
     def invalidate(self, client_id: str) -> None:
         self._cache.forget(client_id)
-
-    def _load(self, tx: Transaction, client_id: str) -> Client | None:
-        row = tx.row(_FIND, {"client_id": client_id})
-        return None if row is None else parse_client(row)
 
     def _change(
         self, tx: Transaction, origin: Origin, client: Client, *conditions: ColumnElement[bool], **values: Any

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime
+import threading
 from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import select, true
 
 from database.models import Client as ClientRow
+from database.prepared import Found
 from database.reading import Listed, row_of
 from provider.clients.metadata import ClientMetadata
 from provider.protocol.client import PUBLIC, Client, ClientDetails
@@ -22,6 +24,9 @@ _SAME = (
     "previous_secret_hash", "previous_secret_until", "secret_rotated_at", "expiry_told", "last_used_address",
 )  # fmt: skip
 
+_NAMES = tuple(column.name for column in _TABLE.c)
+_ID = _NAMES.index("id")
+
 
 def parse_client(row: Mapping[Any, Any]) -> Client:
     return Client(
@@ -33,6 +38,30 @@ def parse_client(row: Mapping[Any, Any]) -> Client:
         only_groups=tuple(row["only_groups"] or ()),
         details=ClientDetails.from_dict(row["metadata"]),
     )
+
+
+class ParsedClients:
+    """Parses whole rows, and none twice: one that says what it said before is the same client. Safe for threads."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._known: dict[str, tuple[tuple[Any, ...], Client]] = {}
+        self._lock = threading.Lock()
+
+    def client(self, found: Found | None, columns: slice) -> Client | None:
+        """The client of a row whose ``columns`` are those of the table, in its order."""
+        if found is None:
+            return None
+        raw = found.raw[columns]
+        known = self._known.get(raw[_ID])
+        if known is not None and known[0] == raw:
+            return known[1]
+        client = parse_client(dict(zip(_NAMES, found.values(columns), strict=True)))
+        with self._lock:
+            if len(self._known) >= self._size:
+                del self._known[next(iter(self._known))]
+            self._known[client.id] = (raw, client)
+        return client
 
 
 def living_of_owner(owner_user_id: str, kind: str, now: datetime.datetime, search: str) -> Listed[Client]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -61,6 +62,7 @@ COUNTS = and_(
     _TOKENS.c.user_id.is_(None) | (_USERS.c.is_active == true()),
     _CLIENTS.c.owner_user_id.is_(None) | (_OWNERS.c.is_active == true()),
 )
+_ID = re.compile(r"[0-9a-f-]{36}")
 _ALIVE = Prepared(select(*RECORD).select_from(RECORD_TABLES).where(COUNTS))
 _NAMES = tuple(column.key for column in RECORD)
 
@@ -106,6 +108,20 @@ class TokenVerifier:
             return None
         found = tx.found(_ALIVE, self.asks_for(str(said.claims["jti"]), now))
         return None if found is None else _judged(said, found, slice(0, len(RECORD)))
+
+    def judged(
+        self, tx: Transaction, token: str, now: datetime.datetime, found: Found, columns: slice
+    ) -> VerifiedAccessToken | None:
+        """The same for whoever has asked for the record already: in ``columns``, which are NULL where there is none."""
+        said = self._read(tx, token, now)
+        if said is None or found.raw[columns.start] is None:
+            return None
+        return _judged(said, found, columns)
+
+    def claimed_jti(self, token: str) -> str | None:
+        """The id of the record to ask for, whoever has signed the token."""
+        jti = self._tokens.claimed(token, "jti")
+        return jti if isinstance(jti, str) and _ID.fullmatch(jti) else None
 
     def asks_for(self, jti: str | None, now: datetime.datetime) -> Mapping[str, Any]:
         """The parameters of ``COUNTS``."""
