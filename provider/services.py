@@ -21,6 +21,7 @@ from provider.accounts.pictures import PictureReader
 from provider.accounts.profiles import Profiles
 from provider.accounts.renaming import Renaming
 from provider.accounts.sign_ups import SignUps
+from provider.accounts.token_holders import TokenHolders
 from provider.accounts.username_skeletons import UsernameSkeletons
 from provider.accounts.users import Users
 from provider.accounts.watched import Watched
@@ -222,6 +223,7 @@ class Services:
         self.token_verifier = TokenVerifier(
             settings.issuer, self.signing_keys, self.audit, clock_skew_seconds=settings.clock_skew_seconds
         )
+        self.token_holders = TokenHolders(self.token_verifier, self.profiles)
         self.metadata_documents = MetadataDocuments(
             self.clients,
             self.outbound,

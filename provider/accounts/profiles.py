@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,9 +28,9 @@ PICTURE_TYPE = "image/webp"
 _USERS = UserRow.__table__
 _PROFILES = UserProfile.__table__
 _PICTURES = UserPicture.__table__
-_COLUMNS = [_PROFILES.c[name] for name in FIELDS]
+PROFILE_COLUMNS = (*(_PROFILES.c[name] for name in FIELDS), _PICTURES.c.id.label("picture"))
 _FIND = Prepared(
-    select(*_COLUMNS, _PICTURES.c.id.label("picture"))
+    select(*PROFILE_COLUMNS)
     .select_from(
         _USERS.outerjoin(_PROFILES, _PROFILES.c.user_id == _USERS.c.id).outerjoin(
             _PICTURES, _PICTURES.c.user_id == _USERS.c.id
@@ -57,18 +57,25 @@ class Profiles:
 
     def get(self, tx: Transaction, user_id: str) -> Profile:
         """What a user has said, empty for one who has said nothing."""
-        row = tx.row(_FIND, {"user_id": user_id})
-        if row is None:
-            return Profile(dict.fromkeys(FIELDS), None)
-        picture = None if row["picture"] is None else f"{self._site}{PICTURES}/{row['picture']}"
-        return Profile({name: row[name] for name in FIELDS}, picture)
+        row = tx.first(_FIND, {"user_id": user_id})
+        return Profile(dict.fromkeys(FIELDS), None) if row is None else self.profile_of(row)
+
+    def profile_of(self, values: Sequence[Any]) -> Profile:
+        """A profile from the values of ``PROFILE_COLUMNS``."""
+        *fields, picture = values
+        address = None if picture is None else f"{self._site}{PICTURES}/{picture}"
+        return Profile(dict(zip(FIELDS, fields, strict=True)), address)
 
     def claims(self, tx: Transaction, user: User) -> dict[str, Any]:
         """The claims of the scopes ``profile``, ``phone`` and ``address`` that are not in ``users`` (Core §5.1)."""
-        profile = self.get(tx, user.id)
+        return self.claims_of(self.get(tx, user.id), user.time_zone)
+
+    @staticmethod
+    def claims_of(profile: Profile, time_zone: str | None) -> dict[str, Any]:
+        """The same of a profile that is known."""
         said = {name: value for name, value in profile.fields.items() if value is not None}
         address = {name: said.pop(name) for name in ADDRESS_FIELDS if name in said}
-        claims: dict[str, Any] = {**said, "picture": profile.picture, "zoneinfo": user.time_zone}
+        claims: dict[str, Any] = {**said, "picture": profile.picture, "zoneinfo": time_zone}
         if "phone_number" in said:
             claims["phone_number_verified"] = False  # nobody has called it
         if address:

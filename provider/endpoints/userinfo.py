@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from database.transaction import Transaction
-from provider.accounts.profile import subject_of
 from provider.doors.endpoint import Endpoint
 from provider.oauth_server import OAuthServer
-from provider.protocol.claims import claims_for, wants_profile
+from provider.protocol.claims import claims_for
 from provider.protocol.errors import OAuthError
 from provider.protocol.headers import credentials
 from provider.protocol.messages import FORM, ProtocolRequest, ProtocolResponse
@@ -20,22 +20,20 @@ def mount(server: OAuthServer) -> Sequence[Endpoint]:
 
     def userinfo(request: ProtocolRequest, tx: Transaction) -> ProtocolResponse:
         """Claims of the token's user, as far as its scopes go. The token must be for this server."""
-        found = services.token_verifier.verify_access_token(tx, bearer_token(request), request.received_at)
-        user = None if found is None or found.user_id is None else services.users.find(tx, found.user_id)
-        if found is None or user is None or found.audience != services.settings.issuer:
+        holder = services.token_holders.find(tx, bearer_token(request), request.received_at)
+        if holder is None or holder.subject is None or holder.token.audience != services.settings.issuer:
             raise bearer_error("invalid_token", "The access token is not valid here.", 401)
+        found, subject = holder.token, holder.subject
         if OPENID not in found.scope:
             raise bearer_error("insufficient_scope", "The scope openid is needed.", 403)
-        client = services.clients.find(tx, str(found.claims["client_id"]))
         asked = found.requested_claims.userinfo
-        profile = services.profiles.claims(tx, user) if wants_profile(found.scope, asked) else None
-        is_asked = GROUPS in (*found.scope, *asked)
-        groups = services.groups.membership(tx, user.id).names if is_asked else None
-        # The subject as in the ID token, whatever the client has become since.
-        subject = subject_of(user, str(found.claims["sub"]), profile, groups)
+        if found.user_id is not None and GROUPS in (*found.scope, *asked):
+            subject = replace(subject, groups=services.groups.membership(tx, found.user_id).names)
         claims = claims_for(subject, found.scope, asked)
-        if client is not None and client.details.userinfo_signed_response_alg is not None:
-            signed = services.token_issuer.signed_userinfo(tx, client, claims, request.received_at)
+        algorithm = holder.userinfo_signed_response_alg
+        if algorithm is not None:
+            client_id = str(found.claims["client_id"])
+            signed = services.token_issuer.signed_userinfo(tx, client_id, algorithm, claims, request.received_at)
             return ProtocolResponse(
                 200, [("Content-Type", "application/jwt"), ("Cache-Control", "no-store")], signed.encode()
             )

@@ -148,12 +148,11 @@ class TokenIssuer:
         return self._sign(tx, authorization.algorithm, "JWT", claims, now)
 
     def signed_userinfo(
-        self, tx: Transaction, client: Client, claims: Mapping[str, Any], now: datetime.datetime
+        self, tx: Transaction, client_id: str, algorithm: str, claims: Mapping[str, Any], now: datetime.datetime
     ) -> str:
-        """UserInfo as the client registered to get it: signed (OpenID Connect Core §5.3.2)."""
-        algorithm = client.details.userinfo_signed_response_alg or "RS256"
+        """UserInfo as the client registered to get it: signed, by this algorithm (OpenID Connect Core §5.3.2)."""
         said = {name: value for name, value in claims.items() if name not in _PROTOCOL_CLAIMS or name == "sub"}
-        return self._sign(tx, algorithm, "JWT", {**said, "iss": self._issuer, "aud": client.client_id}, now)
+        return self._sign(tx, algorithm, "JWT", {**said, "iss": self._issuer, "aud": client_id}, now)
 
     def logout_token(
         self, tx: Transaction, client: Client, *, subject: str, session_id: str | None, now: datetime.datetime

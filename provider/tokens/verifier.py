@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -103,11 +103,28 @@ class TokenVerifier:
 
         One query.
         """
+        found = self.verified_with(tx, token, now, lambda _scope: _ALIVE, slice(0, len(RECORD)))
+        return None if found is None else found[0]
+
+    def verified_with(
+        self,
+        tx: Transaction,
+        token: str,
+        now: datetime.datetime,
+        statement_for: Callable[[Collection[str]], Prepared],
+        columns: slice,
+    ) -> tuple[VerifiedAccessToken, Found] | None:
+        """The same with a row that holds more than the record, which is in ``columns``.
+
+        ``statement_for`` chooses by the scope that the token says.
+        """
         said = self._read(tx, token, now)
         if said is None:
             return None
-        found = tx.found(_ALIVE, self.asks_for(str(said.claims["jti"]), now))
-        return None if found is None else _judged(said, found, slice(0, len(RECORD)))
+        statement = statement_for(str(said.claims.get("scope")).split())
+        found = tx.found(statement, self.asks_for(str(said.claims["jti"]), now))
+        verified = None if found is None else _judged(said, found, columns)
+        return None if verified is None or found is None else (verified, found)
 
     def judged(
         self, tx: Transaction, token: str, now: datetime.datetime, found: Found, columns: slice

@@ -144,7 +144,7 @@ ASKED: list[tuple[Callable[[World], Answer], list[str]]] = [
     (introspection_of_many, [CLIENT_AND_TOKEN]),
     (introspection_of_a_refresh_token, [CLIENT_AND_TOKEN, REFRESH, "SELECT users"]),
     (introspection_of_nothing, [CLIENT_AND_TOKEN]),
-    (userinfo, [TOKEN, "SELECT users", "SELECT users"]),
+    (userinfo, [TOKEN]),
     (revocation, [TOKEN, "UPDATE issued_tokens", REVOKED]),
     (
         authorization_of_who_is_signed_in,
