@@ -48,11 +48,16 @@ def fetch_at_once(cursor: Any, text: str, parameters: Any, context: ExecutionCon
 class Prepared:
     """One statement with ``bindparam`` in it. All of them are given at each run, as Python values.
 
-    ``tables`` are the names of the tables that it reads, or of the one that it writes.
+    ``tables`` are the names of the tables that it reads, or of the one that it writes. ``many`` gives the statement that
+    does what so many runs do whose rows differ: its parameters have the number of the run behind their names.
     """
 
-    def __init__(self, statement: Insert | Update | Delete | Select[Any]) -> None:
+    def __init__(
+        self, statement: Insert | Update | Delete | Select[Any], *, many: Callable[[int], Update] | None = None
+    ) -> None:
         self._statement = statement
+        self._many = many
+        self._forms_of_many: dict[tuple[str, int], _Form] = {}
         self._forms: dict[str, _Form] = {}
         self.is_write = statement.is_dml
         self.tables = frozenset(_tables(statement))
@@ -60,9 +65,21 @@ class Prepared:
     def count_each(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> int:
         """Runs it once with each of ``rows`` and returns how many rows it wrote in all."""
         form = self._form(connection)
+        if self._many is not None and form.is_of_server and len(rows) > 1:
+            return self._count_many(self._many, connection, rows)
         if form.may_be_joined and len(rows) > 1:
             return connection.exec_driver_sql(*form.joined(rows)).rowcount
         return connection.exec_driver_sql(form.text, [form.parameters(values) for values in rows]).rowcount
+
+    def _count_many(
+        self, many: Callable[[int], Update], connection: Connection, rows: Sequence[Mapping[str, Any]]
+    ) -> int:
+        known = (connection.dialect.name, len(rows))
+        form = self._forms_of_many.get(known)
+        if form is None:
+            form = self._forms_of_many[known] = _Form(many(len(rows)), connection.dialect)
+        numbered = {f"{name}_{number}": value for number, row in enumerate(rows) for name, value in row.items()}
+        return connection.exec_driver_sql(form.text, form.parameters(numbered)).rowcount
 
     def count(self, connection: Connection, values: Mapping[str, Any]) -> int:
         """Runs it and returns how many rows it wrote."""
@@ -147,7 +164,8 @@ class _Form:
         self.text = compiled.string
         self._is_numbered = compiled.positiontup is not None
         # A server answers each run by itself. What inserts what it selects can select all of it at once.
-        self.may_be_joined = not self._is_numbered and isinstance(statement, Insert) and statement.select is not None
+        self.is_of_server = not self._is_numbered
+        self.may_be_joined = self.is_of_server and isinstance(statement, Insert) and statement.select is not None
         self._joined: dict[int, str] = {}
         self._fixed = {name: value for name, value in compiled.params.items() if not binds[name].required}
         self._parameters: list[tuple[str, _Converter]] = [

@@ -21,6 +21,7 @@ from provider.protocol.errors import OAuthError
 from provider.protocol.messages import Origin
 from provider.protocol.sizes import check_kept
 from provider.security.crypto import Keyring, is_secret, new_secret
+from provider.tokens.first_uses import first_use
 from provider.tokens.grant_records import GRANT_COLUMNS, GrantRecord, GrantRecords, grant_of
 from provider.tokens.refusals import Refusals
 
@@ -36,11 +37,7 @@ _FIND_CODE = Prepared(
     .select_from(_CODES.join(_GRANTS, _GRANTS.c.id == _CODES.c.grant_id))
     .where(_CODES.c.code_hash == bindparam("code_hash"))
 )
-_CLAIM_CODE = Prepared(
-    update(AuthorizationCode)
-    .where(_CODES.c.code_hash == bindparam("claimed_hash"), _CODES.c.used_at.is_(None))
-    .values(used_at=bindparam("now"))
-)
+_CLAIM_CODE = first_use(AuthorizationCode, "code_hash")
 _ADD_CODE = addition(
     _CODES, "code_hash", "grant_id", "redirect_uri", "code_challenge", "nonce", "created_at", "expires_at"
 )

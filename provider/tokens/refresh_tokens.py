@@ -15,6 +15,7 @@ from provider.audit import AuditEvent
 from provider.protocol.errors import OAuthError
 from provider.protocol.messages import Origin
 from provider.security.crypto import Keyring, is_secret, new_secret
+from provider.tokens.first_uses import first_use
 from provider.tokens.grant_records import GRANT_COLUMNS, GrantRecord, GrantRecords, grant_of
 from provider.tokens.refusals import Refusals
 
@@ -27,11 +28,7 @@ _FIND = Prepared(
     .where(_TABLE.c.token_hash == bindparam("token_hash"))
 )
 _USE = select(_TABLE.c.used_at).where(_TABLE.c.token_hash == bindparam("token_hash"))
-_CLAIM = Prepared(
-    update(RefreshToken)
-    .where(_TABLE.c.token_hash == bindparam("claimed_hash"), _TABLE.c.used_at.is_(None))
-    .values(used_at=bindparam("now"))
-)
+_CLAIM = first_use(RefreshToken, "token_hash")
 _ADD = addition(_TABLE, "token_hash", "grant_id", "generation", "created_at", "expires_at", "family_expires_at")
 _EXTEND = (
     update(RefreshToken).where(_TABLE.c.token_hash == bindparam("extended_hash")).values(expires_at=bindparam("until"))
