@@ -16,6 +16,7 @@ from provider.audit import AuditRecorder
 from provider.sealed_values import SealedValues
 from provider.security.crypto import Keyring
 from provider.security.replay import ReplayGuard
+from provider.tokens.key_pairs import generate_key
 from provider.tokens.signing_keys import SigningKeys
 from tests.endpoints.provider import START, Provider, ProviderFactory
 
@@ -24,7 +25,10 @@ from tests.endpoints.provider import START, Provider, ProviderFactory
 def key_rows(
     migrated_sqlite_file: Path, keyring: Keyring, tmp_path_factory: pytest.TempPathFactory
 ) -> list[dict[str, Any]]:
-    """Signing keys that were made once for all tests: an RSA key takes longer than most of them."""
+    """Signing keys that were made once for all tests: an RSA key takes longer than most of them.
+
+    It is none of ``tests.key_pairs``: those come again, and a rotation would now and then make the one that is there.
+    """
     path = tmp_path_factory.mktemp("keys") / "keys.db"
     shutil.copyfile(migrated_sqlite_file, path)
     engine = create_engine_for(URL.create("sqlite", database=str(path)))
@@ -36,7 +40,8 @@ def key_rows(
         publish_seconds=0,
         retire_seconds=0,
     )
-    with Transaction(engine) as tx:
+    with pytest.MonkeyPatch.context() as patch, Transaction(engine) as tx:
+        patch.setattr("provider.tokens.signing_keys.generate_key", generate_key)
         keys.ensure(tx, START)
         rows = [dict(row) for row in tx.execute(select(KeyRow.__table__)).mappings()]
     engine.dispose()
