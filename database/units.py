@@ -139,13 +139,14 @@ class Batch:
     def commit(self, units: Sequence[Unit]) -> list[Outcome]:
         """Writes ``units`` and says what became of each, in their order.
 
-        One that does not come true takes nobody along: each is tried by itself then. A fault of the database is that of all
-        who were in the transaction.
+        One that does not come true takes nobody along: the batch is halved until it is alone. A fault of the database is
+        that of all who were in the transaction.
         """
         outcome = self._outcome(units)
         if outcome is not False or len(units) == 1:
             return [outcome] * len(units)
-        return [self._outcome([unit]) for unit in units]
+        half = len(units) // 2
+        return [*self.commit(units[:half]), *self.commit(units[half:])]
 
     def end(self) -> None:
         self._tx.abandon()
