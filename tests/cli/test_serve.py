@@ -201,6 +201,15 @@ def test_sigterm_finishes_the_request_in_hand_and_ends_every_process(tmp_path: P
         assert [user["username"] for user in server.mcp_core_json("user", "list")] == ["ana"], "it was committed"
 
 
+@pytest.mark.parametrize("given, kept", [({}, b"glibc.malloc.hugetlb=1"), ({"GLIBC_TUNABLES": "x.y=1"}, b"x.y=1")])
+def test_memory_comes_in_large_pages_unless_somebody_has_said_otherwise(
+    tmp_path: Path, given: dict[str, str], kept: bytes
+) -> None:
+    with serving(tmp_path, settings=given) as server:
+        variables = Path(f"/proc/{server.pid}/environ").read_bytes().split(b"\0")
+    assert [text for text in variables if text.startswith(b"GLIBC_TUNABLES=")] == [b"GLIBC_TUNABLES=" + kept]
+
+
 def test_a_server_that_cannot_end_is_ended() -> None:
     """The interpreter's lock is never given back, as by a library that hangs while it shuts down."""
     program = (
