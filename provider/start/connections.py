@@ -58,6 +58,8 @@ class BoundedConnection(HttpToolsProtocol):
         self._has_place = True
         super().connection_made(transport)
         self._waiting_since = self.loop.time()
+        if self.client is None:  # it has gone already, and nothing says who it was
+            transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._has_place:

@@ -26,8 +26,8 @@ SLOW = b"POST /slow HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\
 class Wire(asyncio.Transport):
     """What the other side sees: what was said, and how it ended. ``unread`` bytes wait to be read there."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, address: str | None = "192.0.2.10") -> None:
+        super().__init__({"peername": address and (address, 50_000)})
         self.said = b""
         self.end = ""
         self.unread = 0
@@ -73,8 +73,8 @@ class World:
         self._finished.set()
         await settled()
 
-    def connect(self) -> tuple[BoundedConnection, Wire]:
-        connection, wire = self._server._connection(), Wire()
+    def connect(self, address: str | None = "192.0.2.10") -> tuple[BoundedConnection, Wire]:
+        connection, wire = self._server._connection(), Wire(address)
         connection.connection_made(wire)
         return connection, wire
 
@@ -215,6 +215,16 @@ def test_where_all_places_are_taken_one_that_asks_nothing_makes_room(monkeypatch
         assert fourth.said == b""
         await world.finish()
         assert (first.statuses, third.statuses) == ([b"200"], [b"200"])
+
+    in_world(story)
+
+
+def test_who_has_gone_before_being_greeted_is_nobody_to_answer() -> None:
+    async def story(world: World) -> None:
+        connection, wire = world.connect(address=None)
+        connection.data_received(ASK)
+        await settled()
+        assert (wire.said, wire.end) == (b"", "aborted")
 
     in_world(story)
 
