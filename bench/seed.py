@@ -29,6 +29,7 @@ from provider.protocol.messages import Origin
 from provider.services import Services
 from provider.settings import load_settings
 from provider.start.key_files import load_keyring
+from tests.granting import add_grant
 
 SCOPE = ("openid", "offline_access", "api:read")
 CLIENT, PERSON, GRANT, TOKEN = range(1, 5)
@@ -75,7 +76,7 @@ def seed(services: Services, tx: Transaction, origin: Origin) -> tuple[Originals
         password_hash=services.passwords.hash(PASSWORD),
         is_verified=True,
     )
-    grant = services.grants.create(
+    grant = add_grant(
         tx,
         origin.now,
         user_id=user.id,

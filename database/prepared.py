@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
-from sqlalchemy import Connection, FromClause, Table, bindparam
+from sqlalchemy import Connection, FromClause, Table, bindparam, func
 from sqlalchemy.engine import Dialect, ExecutionContext
 from sqlalchemy.sql import Delete, Insert, Select, Update, insert
 from sqlalchemy.sql.visitors import iterate
@@ -132,6 +132,22 @@ def addition(table: FromClause, *columns: str) -> Prepared:
     names = columns or table.c.keys()
     values = {name: bindparam(name, type_=table.c[name].type) for name in names}
     return Prepared(insert(cast(Table, table)).values(values))
+
+
+class Counting(NamedTuple):
+    """A write that says what it has counted to, as SQLite and as servers have it (``Prepared.total``)."""
+
+    of_sqlite: Prepared
+    of_servers: Prepared
+
+    @classmethod
+    def up(cls, statement: Update, name: str) -> Counting:
+        """Adds one to the column ``name`` of the row that ``statement`` is about."""
+        column = statement.table.c[name]
+        return cls(
+            Prepared(statement.values({name: column + 1}).returning(column)),
+            Prepared(statement.values({name: func.last_insert_id(column + 1)})),
+        )
 
 
 def _tables(statement: Insert | Update | Delete | Select[Any]) -> Iterator[str]:

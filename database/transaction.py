@@ -16,7 +16,7 @@ from sqlalchemy.sql import Executable
 from database.breaker import BREAKERS
 from database.faults import DATABASE_ERRORS, CommitUnknown, DatabaseUnavailable, is_undone
 from database.patience import LOCK_WAIT_SECONDS, Patience
-from database.prepared import Found, Prepared
+from database.prepared import Counting, Found, Prepared
 from database.turns import Turns
 from database.waits import limit_answers, limit_lock_wait, restore_lock_wait
 
@@ -92,11 +92,11 @@ class Transaction:
         self._has_written = self._has_written or statement.is_write
         return statement.count(connection, values)
 
-    def total(self, of_sqlite: Prepared, of_servers: Prepared, values: Mapping[str, Any]) -> int | None:
-        """Runs the one of two prepared writes that count, and returns the count that it leaves; None if it wrote nothing."""
+    def total(self, statement: Counting, values: Mapping[str, Any]) -> int | None:
+        """Runs a write that counts, and returns the count that it leaves; None if it wrote nothing."""
         connection = self._opened(is_write=True)
         self._has_written = True
-        return (of_sqlite if self.is_sqlite else of_servers).total(connection, values)
+        return (statement.of_sqlite if self.is_sqlite else statement.of_servers).total(connection, values)
 
     def note(self, statement: Prepared, values: Mapping[str, Any]) -> None:
         """Runs a prepared write that takes note of something. Whether it finds anything to write matters to nobody."""

@@ -17,7 +17,7 @@ from sqlalchemy.sql import Executable
 
 from database.faults import DATABASE_ERRORS
 from database.patience import Patience
-from database.prepared import Found, Prepared
+from database.prepared import Counting, Found, Prepared
 from database.transaction import Transaction
 
 log = logging.getLogger("mcp_core.database")
@@ -104,7 +104,7 @@ class Unit(Transaction):
     def count_each(self, statement: Prepared, rows: Sequence[Mapping[str, Any]]) -> NoReturn:  # noqa: ARG002
         raise DoesNotFit
 
-    def total(self, of_sqlite: Prepared, of_servers: Prepared, values: Mapping[str, Any]) -> NoReturn:  # noqa: ARG002
+    def total(self, statement: Counting, values: Mapping[str, Any]) -> NoReturn:  # noqa: ARG002
         raise DoesNotFit
 
     def beside(self, seconds: float) -> NoReturn:  # noqa: ARG002

@@ -111,7 +111,7 @@ class AuthorizationFlow:
                 redirect_uri=parameters.redirect_uri,
                 scope=consented_scope(asked, ready.scope),
             )
-        grant_id = services.grants.create_in_session(
+        grant_id = services.grants.create(
             tx,
             origin.now,
             user_id=ready.user.id,

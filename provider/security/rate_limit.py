@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.dialects import mysql, sqlite
 
 from database.models import RateCounter
-from database.prepared import Prepared
+from database.prepared import Counting, Prepared
 from database.transaction import Transaction
 from provider.security.crypto import Keyring
 
@@ -29,6 +29,7 @@ _INSERT_SERVER = mysql.insert(RateCounter).values({**_ROW, "count": func.last_in
 _HIT_SERVER = Prepared(
     _INSERT_SERVER.on_duplicate_key_update(count=func.last_insert_id(_TABLE.c.count + _INSERT_SERVER.inserted["count"]))
 )
+_HIT = Counting(_HIT_SQLITE, _HIT_SERVER)
 _CLEAR = Prepared(delete(RateCounter).where(_TABLE.c.bucket == bindparam("bucket")))
 _TAKE_BACK = Prepared(
     update(RateCounter)
@@ -65,7 +66,7 @@ class RateLimiter:
             return None
         bucket, ends_at = self._bucket(limit, key, now)
         row = {"bucket": bucket, "count": weight, "expires_at": ends_at}
-        count = tx.total(_HIT_SQLITE, _HIT_SERVER, row)
+        count = tx.total(_HIT, row)
         return ends_at if count is None or count > limit.times else None
 
     def hit_source(

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, bindparam, func, select, update
+from sqlalchemy import ColumnElement, Row, bindparam, select, update
 from sqlalchemy.dialects import mysql, sqlite
 
 from database.models import ConsecutiveFailures as FailuresRow
-from database.prepared import Prepared
+from database.prepared import Counting, Prepared
 from database.transaction import Transaction
 from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.messages import Origin
@@ -25,9 +25,7 @@ _THIS = (
     _TABLE.c.way == bindparam("of_way"),
     _TABLE.c.known_device == bindparam("of_known_device"),
 )
-_COUNT = update(FailuresRow).where(*_THIS, _TABLE.c.failures < MOST)
-_COUNT_SQLITE = Prepared(_COUNT.values(failures=_TABLE.c.failures + 1).returning(_TABLE.c.failures))
-_COUNT_SERVER = Prepared(_COUNT.values(failures=func.last_insert_id(_TABLE.c.failures + 1)))
+_COUNT = Counting.up(update(FailuresRow).where(*_THIS, _TABLE.c.failures < MOST), "failures")
 _NONE = {name: bindparam(name, type_=_TABLE.c[name].type) for name in ("user_id", "way", "known_device", "failures")}
 _AS_IT_IS = {"failures": _TABLE.c.failures}
 _BEGIN_SERVER = Prepared(mysql.insert(FailuresRow).values(_NONE).on_duplicate_key_update(_AS_IT_IS))
@@ -96,7 +94,7 @@ class ConsecutiveFailures:
 
     def count(self, tx: Transaction, origin: Origin, way_in: WayIn) -> int | None:
         """Which one in a row this guess is, None when it must not be looked at since the way is closed."""
-        number = tx.total(_COUNT_SQLITE, _COUNT_SERVER, way_in.row)
+        number = tx.total(_COUNT, way_in.row)
         if number is None:
             none = {
                 "user_id": way_in.user_id,
@@ -105,7 +103,7 @@ class ConsecutiveFailures:
                 "failures": 0,
             }
             tx.count(_BEGIN_SQLITE if tx.is_sqlite else _BEGIN_SERVER, none)
-            number = tx.total(_COUNT_SQLITE, _COUNT_SERVER, way_in.row)
+            number = tx.total(_COUNT, way_in.row)
             if number is None:
                 self._close(tx, origin, way_in)
         return number

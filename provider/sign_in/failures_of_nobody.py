@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import datetime
 
-from sqlalchemy import bindparam, func, update
+from sqlalchemy import bindparam, update
 from sqlalchemy.dialects import mysql, sqlite
 
 from database.models import RateCounter
-from database.prepared import Prepared
+from database.prepared import Counting, Prepared
 from database.transaction import Transaction
 from provider.security.crypto import Keyring
 from provider.sign_in.consecutive_failures import MOST
@@ -20,9 +20,7 @@ from provider.sign_in.consecutive_failures import MOST
 KEPT = datetime.timedelta(days=30)
 _TABLE = RateCounter.__table__
 _THIS = _TABLE.c.bucket == bindparam("of_bucket")
-_COUNT = update(RateCounter).where(_THIS, _TABLE.c.count < MOST)
-_COUNT_SQLITE = Prepared(_COUNT.values(count=_TABLE.c.count + 1).returning(_TABLE.c.count))
-_COUNT_SERVER = Prepared(_COUNT.values(count=func.last_insert_id(_TABLE.c.count + 1)))
+_COUNT = Counting.up(update(RateCounter).where(_THIS, _TABLE.c.count < MOST), "count")
 _NONE = {name: bindparam(name, type_=_TABLE.c[name].type) for name in ("bucket", "count", "expires_at")}
 _AS_IT_IS = {"count": _TABLE.c.count}
 _BEGIN_SERVER = Prepared(mysql.insert(RateCounter).values(_NONE).on_duplicate_key_update(_AS_IT_IS))
@@ -44,11 +42,11 @@ class FailuresOfNobody:
     def count(self, tx: Transaction, now: datetime.datetime, name: str) -> int | None:
         """Which one in a row this guess is, None where a real account would be closed."""
         this = self._this(name)
-        number = tx.total(_COUNT_SQLITE, _COUNT_SERVER, this)
+        number = tx.total(_COUNT, this)
         if number is None:
             none = {"bucket": this["of_bucket"], "count": 0, "expires_at": now + KEPT}
             tx.count(_BEGIN_SQLITE if tx.is_sqlite else _BEGIN_SERVER, none)
-            number = tx.total(_COUNT_SQLITE, _COUNT_SERVER, this)
+            number = tx.total(_COUNT, this)
             if number is None:
                 tx.count(_CLOSE, this)
         return number

@@ -11,7 +11,6 @@ import functools
 import gc
 import importlib
 import ipaddress
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +20,7 @@ from provider.program_name import command
 from provider.settings import Settings
 from provider.start.logs import configure_logs
 from provider.start.memory import give_large_blocks_back
-from provider.start.server import listen, raise_open_files, serve, serve_in_workers
+from provider.start.server import bind, listen, raise_open_files, serve, serve_in_workers
 
 MODULE = "provider.application"
 
@@ -72,13 +71,10 @@ def _is_loopback(host: str) -> bool:
 
 def check_port(where: Listening) -> None:
     """Raises ``StartRefused`` when something else listens there already, before anything is changed."""
-    family = socket.AF_INET6 if ":" in where.host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((where.host, where.port))
-        except OSError as error:
-            raise StartRefused(f"Cannot listen on {where.host}:{where.port}: {error.strerror}.") from None
+    try:
+        bind(where.host, where.port).close()
+    except OSError as error:
+        raise StartRefused(f"Cannot listen on {where.host}:{where.port}: {error.strerror}.") from None
 
 
 def prepare(settings: Settings, now: datetime.datetime, say: Callable[[str], None], *, workers: int = 1) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NotRequired, TypedDict, Unpack
+from typing import Any
 
 from sqlalchemy import ColumnElement, bindparam, delete, exists, func, insert, literal, or_, select, true, update
 
 from database.models import AuthorizationCode, Consent, IssuedToken, RefreshToken, User, UserSession
 from database.models import GrantRecord as GrantRow
 from database.models.columns import new_id
-from database.prepared import Prepared, addition
+from database.prepared import Prepared
 from database.transaction import Transaction
 from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.claims_request import ClaimsRequest
@@ -36,8 +36,7 @@ _COLUMNS = (
     *("id", "user_id", "client_id", "session_id", "consent_id", "scope", "resource", "authenticated_at"),
     *("amr", "acr", "created_at", "claims"),
 )
-_ADD = addition(_TABLE, *_COLUMNS)
-_ADD_IN_SESSION = Prepared(
+_ADD = Prepared(
     insert(GrantRow).from_select(
         list(_COLUMNS),
         select(*(bindparam(name, type_=_TABLE.c[name].type) for name in _COLUMNS))
@@ -95,59 +94,48 @@ def grant_of(values: Sequence[Any]) -> GrantRecord:
     )
 
 
-class Granted(TypedDict):
-    """What a new record says. ``claims`` are those that were asked for one by one."""
-
-    user_id: str
-    client_row_id: str
-    session_id: str | None
-    consent_id: str | None
-    scope: tuple[str, ...]
-    resource_uri: str
-    authenticated_at: datetime.datetime
-    amr: tuple[str, ...]
-    acr: str
-    claims: NotRequired[Mapping[str, Any] | None]
-
-
-def _row(now: datetime.datetime, said: Granted) -> dict[str, Any]:
-    claims = said.get("claims")
-    return {
-        "id": new_id(now),
-        "user_id": said["user_id"],
-        "client_id": said["client_row_id"],
-        "session_id": said["session_id"],
-        "consent_id": said["consent_id"],
-        "scope": " ".join(said["scope"]),
-        "resource": said["resource_uri"],
-        "authenticated_at": said["authenticated_at"],
-        "amr": " ".join(said["amr"]),
-        "acr": said["acr"],
-        "created_at": now,
-        "claims": dict(claims) if claims else None,
-    }
-
-
 class GrantRecords:
     """Creates and revokes grant records. A revoked grant kills its code, refresh tokens and access tokens."""
 
     def __init__(self, audit: AuditRecorder) -> None:
         self._audit = audit
 
-    def create(self, tx: Transaction, now: datetime.datetime, **said: Unpack[Granted]) -> str:
-        """Inserts a record and returns its id."""
-        row = _row(now, said)
-        tx.count(_ADD, row)
-        return str(row["id"])
-
-    def create_in_session(
-        self, tx: Transaction, now: datetime.datetime, *, earlier_consent_id: str | None, **said: Unpack[Granted]
+    def create(
+        self,
+        tx: Transaction,
+        now: datetime.datetime,
+        *,
+        user_id: str,
+        client_row_id: str,
+        session_id: str,
+        consent_id: str | None,
+        earlier_consent_id: str | None,
+        scope: tuple[str, ...],
+        resource_uri: str,
+        authenticated_at: datetime.datetime,
+        amr: tuple[str, ...],
+        acr: str,
+        claims: Mapping[str, Any] | None = None,
     ) -> str | None:
-        """The same by a person at their browser, exactly if the session lives and its user is active at that moment; and
-        where it is ``earlier_consent_id`` that allows it, that is not withdrawn. None otherwise."""
-        row = _row(now, said)
-        known = {"in_session": row["session_id"], "of_user": row["user_id"], "earlier_consent": earlier_consent_id}
-        return str(row["id"]) if tx.count(_ADD_IN_SESSION, {**row, **known}) == 1 else None
+        """Inserts a record exactly if the session lives and its user is active at that moment; and where it is
+        ``earlier_consent_id`` that allows it, that is not withdrawn. Returns its id, None otherwise."""
+        grant_id = new_id(now)
+        row = {
+            "id": grant_id,
+            "user_id": user_id,
+            "client_id": client_row_id,
+            "session_id": session_id,
+            "consent_id": consent_id,
+            "scope": " ".join(scope),
+            "resource": resource_uri,
+            "authenticated_at": authenticated_at,
+            "amr": " ".join(amr),
+            "acr": acr,
+            "created_at": now,
+            "claims": dict(claims) if claims else None,
+        }
+        known = {"in_session": session_id, "of_user": user_id, "earlier_consent": earlier_consent_id}
+        return grant_id if tx.count(_ADD, {**row, **known}) == 1 else None
 
     def find(self, tx: Transaction, grant_id: str) -> GrantRecord | None:
         row = tx.first(_FIND, {"grant_id": grant_id})

@@ -17,6 +17,7 @@ from provider.protocol.client import Client
 from provider.protocol.messages import Origin
 from provider.services import Services
 from tests.accounts.conftest import AddUser, Events, later
+from tests.granting import add_grant
 
 API = "https://api.example/mcp"
 CALLBACK = "https://app.example/cb"
@@ -136,7 +137,7 @@ def test_a_second_decision_adds_to_the_first(
 
 
 def grant(services: Services, tx: Transaction, origin: Origin, asked: dict[str, Any], consent_id: str | None) -> str:
-    return services.grants.create(
+    return add_grant(
         tx,
         origin.now,
         user_id=asked["user_id"],

@@ -19,6 +19,7 @@ from provider.sign_in import sessions
 from tests.accounts.conftest import AddUser, Events, added, later
 from tests.accounts.test_api_keys import create
 from tests.accounts.test_consents import register
+from tests.granting import add_grant
 from tests.together import at_once
 
 DAY = 86400
@@ -98,7 +99,7 @@ def test_of_too_many_consents_the_oldest_is_taken_back_with_its_grants(
 
     made = [allow(number) for number in range(3)]
     with Transaction(services.engine) as tx:
-        grant = services.grants.create(
+        grant = add_grant(
             tx, origin.now, user_id=ana.id, client_row_id=client.id, session_id=None, consent_id=made[0], scope=("openid",),
             resource_uri="r", authenticated_at=origin.now, amr=("pwd",), acr="a",
         )  # fmt: skip

@@ -18,6 +18,7 @@ from provider.services import Services
 from provider.sign_in.assurance import PASSWORD, TWO_FACTOR
 from provider.sign_in.sessions import Session
 from tests.accounts.conftest import AddUser, Events, later
+from tests.granting import add_grant
 
 TABLE = UserSession.__table__
 HOUR, DAY = 3600, 86400
@@ -46,7 +47,7 @@ def grant(services: Services, tx: Transaction, origin: Origin, session: Session,
     client, _secret = services.clients.register(
         tx, origin, kind="application", name="App", token_endpoint_auth_method="none"
     )
-    return services.grants.create(
+    return add_grant(
         tx,
         origin.now,
         user_id=session.user_id,

@@ -22,6 +22,7 @@ from provider.accounts.users import (
 from provider.protocol.messages import Origin
 from provider.services import Services
 from tests.accounts.conftest import AddUser, Events, added
+from tests.granting import add_grant
 from tests.together import at_once
 
 SAME_NAMES = [
@@ -323,7 +324,7 @@ def test_grants_of_a_disabled_user_are_revoked(
         client, _secret = services.clients.register(
             tx, origin, kind="application", name="App", token_endpoint_auth_method="none"
         )
-        services.grants.create(
+        add_grant(
             tx,
             origin.now,
             user_id=ana.id,

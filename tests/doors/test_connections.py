@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from provider.doors import asynchronous
 from provider.start import connections
 from provider.start.connections import (
     HEAD_SECONDS,
@@ -135,6 +136,10 @@ def test_what_is_around_the_parts_of_a_body_is_counted(part: bytes) -> None:
         assert sent <= MAX_FRAMING_BYTES + 2 * len(part) + sent // 100
 
     in_world(story)
+
+
+def test_a_head_may_be_as_large_for_the_connection_as_for_the_door() -> None:
+    assert MAX_HEAD_BYTES == asynchronous.MAX_HEAD_BYTES
 
 
 def test_bytes_of_a_body_are_none_of_a_head() -> None:

@@ -28,6 +28,7 @@ from provider.sign_in.sessions import Session
 from tests.compiled_once import share_templates
 from tests.endpoints import asgi
 from tests.endpoints.wsgi import FORM, Answer, Fields, basic, encoded, send
+from tests.granting import add_grant
 
 START = datetime.datetime(2026, 7, 1, 12, 0, tzinfo=datetime.UTC)
 ISSUER = "http://localhost:8000/oauth"
@@ -272,7 +273,7 @@ class Provider:
     ) -> str:
         """What a person has authorized; without ``session`` nobody's session is behind it any more."""
         with self.begin() as tx:
-            return self.services.grants.create(
+            return add_grant(
                 tx,
                 self.clock.now,
                 user_id=user.id,

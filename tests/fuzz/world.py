@@ -27,6 +27,7 @@ from provider.settings import Settings
 from provider.tokens.authorization import Authorization
 from tests.compiled_once import share_templates
 from tests.endpoints import asgi
+from tests.granting import add_grant
 from tests.signing import client_key, jwks
 
 ISSUER = "http://localhost:8000/oauth"
@@ -189,7 +190,7 @@ class World:
         )
 
     def grant(self, tx: Transaction, client: str, resource: str = ISSUER) -> str:
-        return self.services.grants.create(
+        return add_grant(
             tx,
             NOW,
             user_id=self.user.id,

@@ -17,6 +17,7 @@ from provider.protocol.messages import Origin
 from provider.security.crypto import Keyring
 from provider.services import Services
 from provider.settings import load_settings
+from tests.granting import add_grant
 from tests.pages.site import START, Account, Site, Visitor
 
 HERE = {
@@ -201,7 +202,7 @@ def test_twins_are_one_and_the_last_token_is_told_on_a_server_too(mariadb_engine
             "user_id": user.id, "client_row_id": app.id, "session_id": None, "consent_id": shown.id,
             "scope": ("openid",), "resource_uri": shown.resource, "authenticated_at": used, "amr": ("pwd",), "acr": "x",
         }  # fmt: skip
-        services.grants.create(tx, used, **grant)
+        add_grant(tx, used, **grant)
         assert apps.last_used(tx, user.id, [shown]) == {(app.id, shown.resource): used}
         assert apps.whole(tx, user.id, [shown])[0].created_at == START
 

@@ -14,6 +14,7 @@ from provider.accounts.watched import ALWAYS
 from provider.audit import AuditEvent
 from provider.protocol.errors import OAuthError
 from provider.security.crypto import new_secret
+from tests.granting import add_grant
 from tests.letters import Letter, letters
 from tests.pages.conftest import SiteFactory
 from tests.pages.site import BROWSER, PASSWORD, SESSION, Account, Site, Visitor
@@ -96,7 +97,7 @@ def replayed(site: Site, ana: Account) -> None:
     """A refresh token that was used up and comes back when the time for that is over."""
     services, client = site.services, site.client("Acme Files", token_endpoint_auth_method="none")
     with Transaction(site.engine) as tx:
-        grant_id = services.grants.create(
+        grant_id = add_grant(
             tx, site.now, user_id=ana.user.id, client_row_id=client.id, session_id=None, consent_id=None, scope=("openid",),
             resource_uri="https://id.example/oauth", authenticated_at=site.now, amr=("pwd",), acr="x",
         )  # fmt: skip

@@ -7,6 +7,7 @@ import pytest
 from database.transaction import Transaction
 from provider.sign_in.attempts import CODE
 from provider.upkeep.reset_answers import ResetAnswers
+from tests.granting import add_grant
 from tests.pages.site import OURS, PASSWORD, SESSION, Account, Site, Visitor
 from tests.pages.test_passkeys import by_passkey, with_passkey
 
@@ -100,7 +101,7 @@ def grant(site: Site, account: Account, *, offline: bool) -> str:
         token = services.sessions.start(tx, site.by, account.user.id, ("pwd",))
         found = services.sessions.find(tx, site.now, token)
         assert found is not None
-        return services.grants.create(
+        return add_grant(
             tx,
             site.now,
             user_id=account.user.id,

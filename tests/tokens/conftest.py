@@ -36,6 +36,7 @@ from provider.tokens.refusals import Refusals
 from provider.tokens.signing_keys import SigningKeys
 from provider.tokens.subjects import Subjects
 from provider.tokens.verifier import TokenVerifier
+from tests.granting import add_grant
 
 ISSUER = "https://issuer.example/oauth"
 API = Resource("https://api.example/mcp", "API", ("mcp:read", "mcp:admin"), ("mcp:admin",))
@@ -161,7 +162,7 @@ def make_grant(
         "acr": "urn:mcp-core:password",
         **changes,
     }
-    return tokens.grants.create(tx, now, user_id=user.id, client_row_id=client.id, **values)
+    return add_grant(tx, now, user_id=user.id, client_row_id=client.id, **values)
 
 
 def make_known_grant(tokens: Tokens, tx: Transaction, now: datetime.datetime, user: User, client: Client) -> str:

@@ -13,6 +13,7 @@ from database.models import Consent, GrantRecord, User, UserSession
 from database.models.columns import new_id
 from database.units import Batch
 from provider.protocol.messages import Origin
+from tests.granting import add_grant
 from tests.tokens.conftest import API, Tokens, make_client, make_user
 
 CONSENT = "01900000-0000-7000-8000-00000000000c"
@@ -30,7 +31,7 @@ class Ready:
 
     def create(self, tx: Any, *, consent_id: str | None = None, **changes: Any) -> str | None:
         said = {**self.said, "consent_id": consent_id, **changes}
-        return self.tokens.grants.create_in_session(tx, self.origin.now, earlier_consent_id=consent_id, **said)
+        return self.tokens.grants.create(tx, self.origin.now, earlier_consent_id=consent_id, **said)
 
     def end(self, model: Any, key: str, **values: Any) -> None:
         self.tokens.set(model, key, **values)
@@ -89,9 +90,7 @@ def test_it_is_the_record_that_a_plain_one_would_be(
 ) -> None:
     with ready.tokens.transaction() as tx:
         found = ready.create(tx, consent_id=consent_id, claims=claims)
-        plain = ready.tokens.grants.create(
-            tx, ready.origin.now, **{**ready.said, "consent_id": consent_id, "claims": claims}
-        )
+        plain = add_grant(tx, ready.origin.now, **{**ready.said, "consent_id": consent_id, "claims": claims})
     first, second = sorted(ready.tokens.rows(GrantRecord), key=lambda row: str(row["id"]) != found)
     assert (first.pop("id"), second.pop("id")) == (found, plain)
     assert first == second
