@@ -162,6 +162,45 @@ def test_two_at_once_do_one_rotation(engine: Engine, settings: Settings, keyring
     assert under(engine) == {outcomes[0].first: len(seeds) + 6}
 
 
+@pytest.mark.parametrize("step, call", [("ids", 1), ("next_id", 1), ("next_id", 2)])
+@pytest.mark.parametrize("ended", [True, False], ids=["that ended", "that has begun"])
+def test_another_rotation_in_between_is_joined(
+    engine: Engine,
+    settings: Settings,
+    keyring: Keyring,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+    call: int,
+    ended: bool,
+) -> None:
+    """Between any two looks at the file another rotation adds its key, or is through."""
+    seeds = fill(engine, keyring, 2)
+    look, calls, theirs = getattr(RingFile, step), [0], []
+
+    class Stopped(Silent):
+        def wait(self, seconds: float, reason: str) -> None:
+            raise KeyboardInterrupt
+
+    def and_then_another(self: RingFile) -> object:
+        found = look(self)
+        calls[0] += 1
+        if calls[0] == call:
+            monkeypatch.undo()
+            if ended:
+                rotate(settings, engine)
+            else:
+                with pytest.raises(KeyboardInterrupt):
+                    rotate(settings, engine, Stopped())
+            theirs.extend(RingFile(ring_path(settings)).ids())
+        return found
+
+    monkeypatch.setattr(RingFile, step, and_then_another)
+    outcome = rotate(settings, engine)
+    assert outcome.first in theirs
+    assert outcome.first not in keyring.masters.ids
+    assert under(engine) == {outcome.first: len(seeds) + 4}
+
+
 def test_a_writer_that_comes_in_between_wins(
     engine: Engine, settings: Settings, keyring: Keyring, monkeypatch: pytest.MonkeyPatch
 ) -> None:

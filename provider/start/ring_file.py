@@ -47,8 +47,9 @@ class RingFile:
         """
         with self._locked():
             entries = self._entries(self.text())
-            if tuple(entries) != seen:
-                return self.next_id() or next(iter(entries))
+            waiting = self.next_id()
+            if waiting is not None or tuple(entries) != seen:
+                return waiting or next(iter(entries))
             (first, value), *others = entries.items()
             self._write(dict([(first, value), (key_id, (text, NEXT)), *others]))
             return key_id

@@ -97,9 +97,10 @@ class Rotation:
 
     def rotate(self, ring: RingFile, new_text: Callable[[], str], *, keep_old: bool) -> Outcome:
         """Brings everything under a new master key, or one that was begun to its end. Raises ``KeyFilesError``."""
+        seen = ring.ids()  # before anything is decided: what another rotation changes from here on is noticed
         outcome = self._finish_begun(ring)
         if outcome is None:
-            following = ring.next_id() or self._added(ring, new_text)
+            following = ring.next_id() or self._added(ring, new_text, seen)
             if following != self._masters.first.id:
                 self._voice.wait(KNOWN_AFTER_SECONDS, "until every server can read the new key")
                 ring.put_first(following)
@@ -150,8 +151,7 @@ class Rotation:
         outcome.rewrapped = found.rewrapped
         return self.rewrap(outcome)
 
-    def _added(self, ring: RingFile, new_text: Callable[[], str]) -> str:
-        seen = ring.ids()
+    def _added(self, ring: RingFile, new_text: Callable[[], str], seen: tuple[str, ...]) -> str:
         key_id = f"k{self._now().now:%Y%m%d}-{secrets.token_hex(3)}"
         following = ring.add_next(key_id, new_text(), seen=seen)
         self._look()

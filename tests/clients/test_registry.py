@@ -12,13 +12,13 @@ from sqlalchemy import Engine, insert, select, text
 from database.models import AuthorizationRequest, GrantRecord
 from database.models import Client as ClientRow
 from database.transaction import Transaction
-from provider.audit import AuditEvent, AuditRecorder
+from provider.audit import AuditEvent
 from provider.clients.registry import CACHE_SIZE, Clients
 from provider.protocol.client import Client, ClientDetails
 from provider.protocol.messages import Origin
 from provider.security.crypto import is_secret
-from provider.tokens.grant_records import GrantRecords
 from tests.clients.conftest import Events, Statements
+from tests.granting import add_grant
 
 DETAILS = ClientDetails(
     logo_uri="https://app.example/로고.png",
@@ -329,7 +329,7 @@ def test_deleting_a_client_takes_what_was_granted_to_it(
     clients: Clients, engine: Engine, app: Client, origin: Origin, owner_id: str, events: Events
 ) -> None:
     with Transaction(engine) as tx:
-        grant_id = GrantRecords(AuditRecorder()).create(
+        grant_id = add_grant(
             tx,
             origin.now,
             user_id=owner_id,

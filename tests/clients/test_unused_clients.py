@@ -19,8 +19,8 @@ from provider.clients.unused_clients import UnusedClients
 from provider.protocol.client import Client
 from provider.protocol.messages import Origin
 from provider.security.crypto import Keyring, new_secret
-from provider.tokens.grant_records import GrantRecords
 from provider.tokens.one_time import AuthorizationRequests
+from tests.granting import add_grant
 
 CALLBACK = "https://app.example/callback"
 
@@ -85,7 +85,7 @@ def test_a_client_that_was_allowed_something_stays(
 ) -> None:
     client = register()
     with Transaction(engine) as tx:
-        GrantRecords(clients._audit).create(
+        add_grant(
             tx, origin.now, user_id=owner_id, client_row_id=client.id, session_id=None, consent_id=None, scope=("openid",),
             resource_uri="r", authenticated_at=origin.now, amr=("pwd",), acr="a",
         )  # fmt: skip
