@@ -38,7 +38,7 @@ class ServerOfAnotherTree(Server):
     """Its commands are that tree's as well."""
 
     def mcp_core(self, *arguments: str, given: str | None = None) -> str:
-        command = [sys.executable, "-c", "from provider.cli import main; raise SystemExit(main())", *arguments]
+        command = [sys.executable, "-c", "from provider.cli.console import main; raise SystemExit(main())", *arguments]
         done = subprocess.run(
             command, cwd=self.home, env=self.environment, input=given, capture_output=True, text=True, check=True
         )

@@ -18,8 +18,8 @@ from sqlalchemy.exc import InvalidatePoolError
 from database.breaker import BREAKERS, Breaker
 from database.faults import NO_QUORUM, ConfigurationError, is_timeout, without_values
 from database.patience import LOCK_WAIT_SECONDS
-from database.prepared import fetch_at_once
 from database.server_connections import LOOPBACK_HOSTS, OWN_QUERY, Connector, connect_arguments, wait_for_other_nodes
+from database.statement_forms import fetch_at_once
 from database.transaction import ASKING, COMMITTED, TURNS
 from database.turns import Turns
 from database.waits import limit_answers

@@ -16,7 +16,8 @@ from sqlalchemy.sql import Executable
 from database.breaker import BREAKERS
 from database.faults import DATABASE_ERRORS, CommitUnknown, DatabaseUnavailable, is_undone
 from database.patience import LOCK_WAIT_SECONDS, Patience
-from database.prepared import Counting, Found, Prepared
+from database.prepared import Counting, Lookup, Prepared
+from database.statement_forms import Answer, Found
 from database.turns import Turns
 from database.waits import limit_answers, limit_lock_wait, restore_lock_wait
 
@@ -74,7 +75,7 @@ class Transaction:
 
     def execute(
         self, statement: Executable, parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
-    ) -> CursorResult[Any]:
+    ) -> CursorResult[*tuple[Any, ...]]:
         connection = self._opened(is_write=bool(getattr(statement, "is_dml", False)))
         self._has_written = self._has_written or not statement.is_select
         return connection.execute(statement, parameters)
@@ -110,19 +111,27 @@ class Transaction:
 
     def first(self, statement: Prepared, values: Mapping[str, Any]) -> tuple[Any, ...] | None:
         """The first row that a prepared statement finds, or None."""
-        return statement.first(self._opened(is_write=statement.is_write), values)
+        return self.ask(statement, values).first()
 
     def found(self, statement: Prepared, values: Mapping[str, Any]) -> Found | None:
         """The same row as the driver gave it, for what is made of equal rows once."""
-        return statement.found(self._opened(is_write=statement.is_write), values)
+        return self.ask(statement, values).found()
 
     def rows(self, statement: Prepared, values: Mapping[str, Any]) -> list[dict[str, Any]]:
         """All rows that a prepared statement finds, by the names of their columns."""
-        return statement.rows(self._opened(is_write=statement.is_write), values)
+        return self.ask(statement, values).rows()
 
     def row(self, statement: Prepared, values: Mapping[str, Any]) -> dict[str, Any] | None:
         """The only row that a prepared statement can find, by the names of its columns, or None."""
         return next(iter(self.rows(statement, values)), None)
+
+    def ask(self, statement: Prepared, values: Mapping[str, Any]) -> Answer:
+        """What a prepared statement finds."""
+        return statement.ask(self._opened(is_write=statement.is_write), values)
+
+    def ask_each(self, statement: Lookup, questions: Sequence[Mapping[str, Any]]) -> list[Answer]:
+        """What it finds for each of ``questions``, which differ in their key alone."""
+        return statement.ask_each(self._opened(is_write=False), questions)
 
     def _opened(self, *, is_write: bool) -> Connection:
         if self._connection is None and self._patience is not None:

@@ -16,8 +16,10 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.sql import Executable
 
 from database.faults import DATABASE_ERRORS
+from database.joint_questions import JointQuestions
 from database.patience import Patience
-from database.prepared import Counting, Found, Prepared
+from database.prepared import Counting, Lookup, Prepared
+from database.statement_forms import Answer
 from database.transaction import Transaction
 
 log = logging.getLogger("mcp_core.database")
@@ -44,9 +46,9 @@ class Unit(Transaction):
     that raises ``DoesNotFit``.
     """
 
-    def __init__(self, engine: Engine, reader: Transaction) -> None:
+    def __init__(self, engine: Engine, questions: JointQuestions) -> None:
         super().__init__(engine)
-        self._reader = reader
+        self._questions = questions
         self._notes: list[_Write] = []
         self._writes: list[_Write] = []
         self._written: set[str] = set()
@@ -55,14 +57,10 @@ class Unit(Transaction):
     def has_written(self) -> bool:
         return bool(self._writes or self._notes)
 
-    def first(self, statement: Prepared, values: Mapping[str, Any]) -> tuple[Any, ...] | None:
-        return self._reader_of(statement).first(statement, values)
-
-    def found(self, statement: Prepared, values: Mapping[str, Any]) -> Found | None:
-        return self._reader_of(statement).found(statement, values)
-
-    def rows(self, statement: Prepared, values: Mapping[str, Any]) -> list[dict[str, Any]]:
-        return self._reader_of(statement).rows(statement, values)
+    def ask(self, statement: Prepared, values: Mapping[str, Any]) -> Answer:
+        if statement.is_write or not self._written.isdisjoint(statement.tables):
+            raise DoesNotFit
+        return self._questions.ask(statement, values)
 
     def count(self, statement: Prepared, values: Mapping[str, Any]) -> int:
         self._writes.append((statement, values))
@@ -98,7 +96,10 @@ class Unit(Transaction):
         self,
         statement: Executable,  # noqa: ARG002 - what is overridden names them
         parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,  # noqa: ARG002
-    ) -> CursorResult[Any]:
+    ) -> CursorResult[*tuple[Any, ...]]:
+        raise DoesNotFit
+
+    def ask_each(self, statement: Lookup, questions: Sequence[Mapping[str, Any]]) -> NoReturn:  # noqa: ARG002
         raise DoesNotFit
 
     def count_each(self, statement: Prepared, rows: Sequence[Mapping[str, Any]]) -> NoReturn:  # noqa: ARG002
@@ -116,15 +117,11 @@ class Unit(Transaction):
     def _opened(self, *, is_write: bool) -> Connection:  # noqa: ARG002
         raise DoesNotFit
 
-    def _reader_of(self, statement: Prepared) -> Transaction:
-        if statement.is_write or not self._written.isdisjoint(statement.tables):
-            raise DoesNotFit
-        return self._reader
-
 
 class Batch:
-    """The units of one thread. They read through one connection and are committed together. On a server they wait for two
-    seconds in all, on SQLite as long as anybody, since there is one writer for everybody.
+    """The units of one thread. They read through one connection, are asked about together where they are works of
+    ``questions``, and are committed together. On a server they wait for two seconds in all, on SQLite as long as anybody,
+    since there is one writer for everybody.
 
     To be ended by ``end``, whatever became of it.
     """
@@ -132,9 +129,10 @@ class Batch:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._tx = Transaction(engine, Patience(None if engine.dialect.name == "sqlite" else BATCH_SECONDS))
+        self.questions = JointQuestions(self._tx)
 
     def unit(self) -> Unit:
-        return Unit(self._engine, self._tx)
+        return Unit(self._engine, self.questions)
 
     def commit(self, units: Sequence[Unit]) -> list[Outcome]:
         """Writes ``units`` and says what became of each, in their order.

@@ -25,7 +25,7 @@ from tests.database_servers import free_port
 from tests.waiting import HANG_SECONDS, eventually
 
 ROOT = Path(__file__).resolve().parents[1]
-_COMMAND = (sys.executable, "-c", "from provider.cli import main; raise SystemExit(main())")
+_COMMAND = (sys.executable, "-c", "from provider.cli.console import main; raise SystemExit(main())")
 
 
 def listens(port: int) -> bool:

@@ -8,14 +8,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from database.models import Client as ClientRow
 from database.models import GroupMember, Resource, UserGroup
 from database.models import User as UserRow
 from database.models.columns import new_id
-from database.prepared import Prepared
+from database.prepared import Lookup
 from database.transaction import Transaction
 from provider.accounts.administrators import GROUP_ID, NAME, LastAdministrator, active_administrators
 from provider.accounts.users import User, parse_user
@@ -39,14 +39,13 @@ _USERS = UserRow.__table__
 _CLIENTS = ClientRow.__table__
 _RESOURCES = Resource.__table__
 # One question, so that the count and the groups are of one moment. Somebody in no group is one row without a group.
-_OF_PERSON = Prepared(
-    select(_USERS.c.groups_version, _USERS.c.is_admin, _GROUPS.c.id, _GROUPS.c.name)
-    .select_from(
+_OF_PERSON = Lookup(
+    select(_USERS.c.id, _USERS.c.groups_version, _USERS.c.is_admin, _MEMBERS.c.group_id, _GROUPS.c.name).select_from(
         _USERS.outerjoin(_MEMBERS, _MEMBERS.c.user_id == _USERS.c.id).outerjoin(
             _GROUPS, _GROUPS.c.id == _MEMBERS.c.group_id
         )
-    )
-    .where(_USERS.c.id == bindparam("user_id"))
+    ),
+    by=_USERS.c.id,
 )
 _COUNT = select(func.count()).where(_MEMBERS.c.group_id == _GROUPS.c.id).scalar_subquery()
 
@@ -90,14 +89,14 @@ class Groups:
 
     def membership(self, tx: Transaction, user_id: str) -> Membership:
         """The groups that somebody is in now. Nobody's are none."""
-        rows = tx.rows(_OF_PERSON, {"user_id": user_id})
+        rows = tx.rows(_OF_PERSON, {"id": user_id})
         if not rows:
             return NOBODY
-        groups = [row for row in rows if row["id"] is not None]
+        groups = [row for row in rows if row["group_id"] is not None]
         return Membership(
             version=rows[0]["groups_version"],
             is_admin=rows[0]["is_admin"],
-            ids=frozenset(row["id"] for row in groups),
+            ids=frozenset(row["group_id"] for row in groups),
             names=tuple(sorted(row["name"] for row in groups)),
         )
 

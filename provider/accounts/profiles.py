@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from database.models import User as UserRow
 from database.models import UserPicture, UserProfile
-from database.prepared import Prepared
+from database.prepared import Lookup
 from database.transaction import Transaction
 from provider.accounts.users import User
 from provider.audit import AuditEvent, AuditRecorder
@@ -29,14 +29,13 @@ _USERS = UserRow.__table__
 _PROFILES = UserProfile.__table__
 _PICTURES = UserPicture.__table__
 PROFILE_COLUMNS = (*(_PROFILES.c[name] for name in FIELDS), _PICTURES.c.id.label("picture"))
-_FIND = Prepared(
-    select(*PROFILE_COLUMNS)
-    .select_from(
+_FIND = Lookup(
+    select(_USERS.c.id, *PROFILE_COLUMNS).select_from(
         _USERS.outerjoin(_PROFILES, _PROFILES.c.user_id == _USERS.c.id).outerjoin(
             _PICTURES, _PICTURES.c.user_id == _USERS.c.id
         )
-    )
-    .where(_USERS.c.id == bindparam("user_id"))
+    ),
+    by=_USERS.c.id,
 )
 _FIND_PICTURE = select(_PICTURES.c.content).where(_PICTURES.c.id == bindparam("picture_id"))
 
@@ -57,8 +56,8 @@ class Profiles:
 
     def get(self, tx: Transaction, user_id: str) -> Profile:
         """What a user has said, empty for one who has said nothing."""
-        row = tx.first(_FIND, {"user_id": user_id})
-        return Profile(dict.fromkeys(FIELDS), None) if row is None else self.profile_of(row)
+        row = tx.first(_FIND, {"id": user_id})
+        return Profile(dict.fromkeys(FIELDS), None) if row is None else self.profile_of(row[1:])
 
     def profile_of(self, values: Sequence[Any]) -> Profile:
         """A profile from the values of ``PROFILE_COLUMNS``."""

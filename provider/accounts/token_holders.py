@@ -10,11 +10,11 @@ from typing import Any
 from sqlalchemy import select
 
 from database.models import Client, User, UserPicture, UserProfile
-from database.prepared import Prepared
+from database.prepared import Lookup
 from database.transaction import Transaction
 from provider.accounts.profiles import PROFILE_COLUMNS, Profiles
 from provider.protocol.claims import Subject, wants_profile
-from provider.tokens.verifier import COUNTS, RECORD, RECORD_TABLES, TokenVerifier, VerifiedAccessToken
+from provider.tokens.verifier import BY, COUNTS, RECORD, RECORD_TABLES, TokenVerifier, VerifiedAccessToken
 
 _USERS = User.__table__
 _PROFILES = UserProfile.__table__
@@ -26,15 +26,16 @@ _PERSON = (
 _OF_RECORD = slice(0, len(RECORD))
 _OF_PERSON = slice(len(RECORD), len(RECORD) + len(_PERSON))
 _OF_PROFILE = slice(len(RECORD) + len(_PERSON), None)
-_WITHOUT_PROFILE = Prepared(select(*RECORD, *_PERSON).select_from(RECORD_TABLES).where(COUNTS))
-_WITH_PROFILE = Prepared(
+_WITHOUT_PROFILE = Lookup(select(*RECORD, *_PERSON).select_from(RECORD_TABLES).where(COUNTS), BY)
+_WITH_PROFILE = Lookup(
     select(*RECORD, *_PERSON, *PROFILE_COLUMNS)
     .select_from(
         RECORD_TABLES.outerjoin(_PROFILES, _PROFILES.c.user_id == _USERS.c.id).outerjoin(
             _PICTURES, _PICTURES.c.user_id == _USERS.c.id
         )
     )
-    .where(COUNTS)
+    .where(COUNTS),
+    BY,
 )
 
 
@@ -86,5 +87,5 @@ class TokenHolders:
         return TokenHolder(verified, subject, algorithm)
 
 
-def _statement_for(scope: Collection[str]) -> Prepared:
+def _statement_for(scope: Collection[str]) -> Lookup:
     return _WITH_PROFILE if wants_profile(scope) else _WITHOUT_PROFILE

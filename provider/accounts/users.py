@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from database.models import User as UserRow
 from database.models.columns import new_id
-from database.prepared import Prepared
+from database.prepared import Lookup, Prepared
 from database.transaction import Transaction
 from provider.accounts.administrators import LastAdministrator, active_administrators, enter_first_time
 from provider.accounts.login_names import (
@@ -31,7 +31,7 @@ from provider.protocol.messages import Origin
 from provider.protocol.text import is_name, one_line
 
 _TABLE = UserRow.__table__
-_FIND = Prepared(select(_TABLE).where(_TABLE.c.id == bindparam("user_id")))
+_FIND = Lookup(select(_TABLE), by=_TABLE.c.id)
 _FIND_USERNAME = Prepared(select(_TABLE.c.id).where(_TABLE.c.username_canonical == bindparam("name")))
 _SIGNED_IN = Prepared(update(UserRow).where(_TABLE.c.id == bindparam("user_id")).values(last_login_at=bindparam("now")))
 _IS_TAKEN = select(_TABLE.c.id).where(
@@ -182,7 +182,7 @@ class Users:
                 raise NameTaken(kind.value)
 
     def find(self, tx: Transaction, user_id: str) -> User | None:
-        row = tx.row(_FIND, {"user_id": user_id})
+        row = tx.row(_FIND, {"id": user_id})
         return None if row is None else parse_user(row)
 
     def get(self, tx: Transaction, user_id: str) -> User:

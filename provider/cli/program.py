@@ -12,7 +12,6 @@ import click
 
 from provider.cli.terminal import Group
 from provider.program_name import command as as_started
-from provider.start.memory import ask_for_large_pages
 
 # command: (module, what it is for)
 COMMANDS = {
@@ -90,10 +89,8 @@ def _with_commands(command: click.Command) -> Iterator[click.Command]:
         yield from _with_commands(below)
 
 
-def main() -> None:
-    """The console command."""
-    if sys.argv[1:2] == ["serve"]:
-        ask_for_large_pages()
+def run() -> None:
+    """Runs the command that the arguments name."""
     os.umask(0o077)  # a database file or key that is made here is its owner's alone
     try:
         program.help = _EXAMPLE.sub(lambda _: as_started() + " ", program.help or "")

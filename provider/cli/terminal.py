@@ -170,6 +170,7 @@ def opened() -> Iterator[Terminal]:
     from provider.services import Services
     from provider.start import key_files
     from provider.start.logs import configure_logs
+    from provider.start.memory import loaded
 
     with refusals():
         chosen = settings()
@@ -185,6 +186,7 @@ def opened() -> Iterator[Terminal]:
             keyring = key_files.load_keyring(chosen, may_create=not key_files.has_stored_secrets(engine))
             actor = f"cli:{_account()}"
             origin = Origin("", f"mcp-core ({actor})", secrets.token_hex(8), datetime.datetime.now(datetime.UTC))
+            loaded()
             with Transaction(engine) as tx:
                 yield Terminal(Services(chosen, engine, keyring), tx, origin, actor)
         finally:

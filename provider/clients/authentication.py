@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote
@@ -65,7 +64,6 @@ class ClientAuthentication:
         *,
         fresh: bool = False,
         proven: bool = False,
-        find: Callable[[str], Client | None] | None = None,
     ) -> Client:
         """The client whose credential the request carries. Nothing is read from the query string.
 
@@ -75,7 +73,6 @@ class ClientAuthentication:
 
         ``fresh`` is for endpoints that mint nothing: the mint notices a client that another process has changed in the
         last seconds, the others have to ask. ``proven`` is for endpoints that a mere ``client_id`` opens to nobody.
-        ``find`` asks the database in its own way for a client with a secret; for other proofs something may be waited for.
         """
         credential, client = self._read(request), None
         if proven and credential.method == PUBLIC:
@@ -90,7 +87,7 @@ class ClientAuthentication:
             if client is not None and _is_proven(client, credential, presented, request):
                 return client
             # Asked once, whether the client is unknown or the secret wrong: both take the same time.
-            client = find(credential.client_id) if find else self._clients.find(tx, credential.client_id, fresh=True)
+            client = self._clients.find(tx, credential.client_id, fresh=True)
             if _is_proven(client, credential, presented, request) and client is not None:
                 return client
         self._count_failure(tx, request, credential)

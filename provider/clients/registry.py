@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, delete, insert, select, update
+from sqlalchemy import ColumnElement, delete, insert, select, update
 
 from database.models import Client as ClientRow
 from database.models.columns import new_id
-from database.prepared import Found, Prepared
+from database.prepared import Lookup
 from database.reading import Listed
 from database.transaction import Transaction
 from provider.audit import AuditEvent, AuditRecorder
@@ -32,8 +32,8 @@ CACHE_SIZE = 1024
 # Blanks are out, which MySQL would ignore at the end (PAD SPACE).
 _CLIENT_ID = re.compile(r"[\x21-\x7E]{1,512}")
 _TABLE = ClientRow.__table__
-_FIND = Prepared(select(_TABLE).where(_TABLE.c.client_id == bindparam("client_id")))
-_GET = Prepared(select(_TABLE).where(_TABLE.c.id == bindparam("row_id")))
+_FIND = Lookup(select(_TABLE), by=_TABLE.c.client_id)
+_GET = Lookup(select(_TABLE), by=_TABLE.c.id)
 
 
 class Clients:
@@ -56,22 +56,17 @@ class Clients:
         known = None if fresh else self.cached(tx, client_id)
         if known is not None:
             return known
-        return self.find_by(tx, client_id, lambda: tx.found(_FIND, {"client_id": client_id}))
-
-    def find_by(
-        self, tx: Transaction, client_id: str, ask: Callable[[], Found | None], columns: slice = slice(None)
-    ) -> Client | None:
-        """The client of a public ``client_id`` whose row is among what ``ask`` finds, in ``columns``."""
         if not _CLIENT_ID.fullmatch(client_id):
             return None
-        return self._cache.fill(tx, client_id, lambda: self._parsed.client(ask(), columns))
+        named = {"client_id": client_id}
+        return self._cache.fill(tx, client_id, lambda: self._parsed.client(tx.found(_FIND, named)))
 
     def cached(self, tx: Transaction, client_id: str) -> Client | None:
         """The client if it was read a moment ago; asks nobody."""
         return self._cache.get(tx, client_id)
 
     def get_by_row(self, tx: Transaction, row_id: str) -> Client | None:
-        row = tx.row(_GET, {"row_id": row_id})
+        row = tx.row(_GET, {"id": row_id})
         return None if row is None else parse_client(row)
 
     def list(self, tx: Transaction, *, owner_user_id: str | None = None, kind: str | None = None) -> list[Client]:

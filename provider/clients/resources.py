@@ -6,12 +6,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from database.models import Resource as ResourceRow
 from database.models.columns import new_id
-from database.prepared import Prepared
+from database.prepared import Lookup, Prepared
 from database.transaction import Transaction
 from provider.audit import AuditEvent, AuditRecorder
 from provider.clients.cache import ShortCache
@@ -28,7 +28,7 @@ from provider.tokens.token_records import living_tokens_for
 CACHE_SECONDS = 5
 _CATALOGUE = "all"
 _TABLE = ResourceRow.__table__
-_FIND = Prepared(select(_TABLE).where(_TABLE.c.uri == bindparam("uri")))
+_FIND = Lookup(select(_TABLE), by=_TABLE.c.uri)
 _ALL = Prepared(select(_TABLE).order_by(_TABLE.c.uri))
 
 

@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import select, true
 
 from database.models import Client as ClientRow
-from database.prepared import Found
 from database.reading import Listed, row_of
+from database.statement_forms import Found
 from provider.clients.metadata import ClientMetadata
 from provider.protocol.client import PUBLIC, Client, ClientDetails
 
@@ -48,15 +48,15 @@ class ParsedClients:
         self._known: dict[str, tuple[tuple[Any, ...], Client]] = {}
         self._lock = threading.Lock()
 
-    def client(self, found: Found | None, columns: slice) -> Client | None:
-        """The client of a row whose ``columns`` are those of the table, in its order."""
+    def client(self, found: Found | None) -> Client | None:
+        """The client of a row whose columns are those of the table, in its order."""
         if found is None:
             return None
-        raw = found.raw[columns]
+        raw = found.raw
         known = self._known.get(raw[_ID])
         if known is not None and known[0] == raw:
             return known[1]
-        client = parse_client(dict(zip(_NAMES, found.values(columns), strict=True)))
+        client = parse_client(dict(zip(_NAMES, found.values(), strict=True)))
         with self._lock:
             if len(self._known) >= self._size:
                 del self._known[next(iter(self._known))]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import logging
 import re
-import secrets
 from collections.abc import Callable, Mapping
 
 from sqlalchemy import Connection, Engine
@@ -13,6 +12,7 @@ from sqlalchemy import Connection, Engine
 from database.transaction import Transaction
 from database.units import Unit
 from provider.doors.endpoint import Endpoint, answer_to_method
+from provider.doors.request_ids import new_request_id
 from provider.doors.sources import source_address
 from provider.doors.transactions import run_in_transaction
 from provider.protocol.errors import OAuthError
@@ -79,7 +79,7 @@ class Doorway:
             headers=headers,
             body=body,
             source=self.source_of(address, headers.get("x-forwarded-for", "")),
-            request_id=secrets.token_hex(8),
+            request_id=new_request_id(),
             received_at=self.clock(),
         )
 

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -55,11 +56,11 @@ class _Written:
     response: ProtocolResponse
 
 
+@dataclass(eq=False, slots=True)
 class _NoWait:
     """The place of whoever works here: it is not to be lent, since who waits here keeps a whole batch waiting."""
 
-    def __init__(self) -> None:
-        self.source = ""
+    source: str
 
     def leave(self) -> None:
         raise DoesNotFit
@@ -131,23 +132,32 @@ class Gathering:
         loop = first.answer.get_loop()
         answered: list[tuple[_Call, _Result]] = []
         written: list[_Written] = []
+        begun = 0
         until = time.monotonic() + MOST_SECONDS
         call: _Call | None = first
-        place = _NoWait()
-        with places.held(place):
-            while call is not None:
-                place.source, unit = call.source, batch.unit()
-                result = _answer(call, unit, batch)
-                if isinstance(result, ProtocolResponse) and unit.has_written:
-                    written.append(_Written(call, unit, result))
-                else:
-                    unit.was_committed()
-                    answered.append((call, result))
-                has_room = len(written) < MOST_UNITS and time.monotonic() < until
-                call = self._next() if has_room else None
+        while call is not None or batch.questions.are_waited_for:
+            if call is None:
+                batch.questions.go_on()
+            else:
+                batch.questions.begin(partial(_do, call, batch, answered, written))
+                begun += 1
+            has_room = begun - len(answered) < MOST_UNITS and time.monotonic() < until
+            call = self._next() if has_room else None
         _tell(loop, answered)
         if written:
             _tell(loop, _results(batch, written))
+
+
+def _do(call: _Call, batch: Batch, answered: list[tuple[_Call, _Result]], written: list[_Written]) -> None:
+    """Works on a call. Either it is answered, or its answer waits for the commit."""
+    unit = batch.unit()
+    with places.held(_NoWait(call.source)):
+        result = _answer(call, unit, batch)
+    if isinstance(result, ProtocolResponse) and unit.has_written:
+        written.append(_Written(call, unit, result))
+    else:
+        unit.was_committed()
+        answered.append((call, result))
 
 
 def _answer(call: _Call, unit: Unit, batch: Batch) -> _Result:

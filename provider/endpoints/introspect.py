@@ -7,7 +7,6 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from database.transaction import Transaction
-from provider.clients.inquiries import Inquiry
 from provider.doors.endpoint import Endpoint
 from provider.oauth_server import OAuthServer
 from provider.program_name import command
@@ -27,15 +26,12 @@ def mount(server: OAuthServer) -> Sequence[Endpoint]:
 
     def introspect(request: ProtocolRequest, tx: Transaction) -> ProtocolResponse:
         """Says what a token is, to the client that holds it or whose API it is for. Everybody else learns nothing."""
-        asked = next(iter(request.form.all("token")), "")
-        inquiry = Inquiry(services.clients, services.token_verifier, tx, asked, request.received_at)
-        authenticate = services.client_authentication.authenticate
-        client = authenticate(tx, request, fresh=True, proven=True, find=inquiry.asking)
+        client = services.client_authentication.authenticate(tx, request, fresh=True, proven=True)
         token = request.form.get("token")
         request.form.get("token_type_hint")
         if token is None:
             raise OAuthError.invalid_request("The parameter token is missing.")
-        found = inquiry.token()
+        found = services.token_verifier.verify_access_token(tx, token, request.received_at)
         if found is None:
             return ProtocolResponse.json(_refresh_token(request, tx, client, token))
         if found.client_row_id != client.id and not _is_api(tx, client, found.audience):

@@ -8,8 +8,8 @@ another WSGI server) nobody holds a place and nothing happens.
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import Protocol
 
 
@@ -25,40 +25,37 @@ class Place(Protocol):
         """Is back. Waits for nobody: whoever came in meanwhile stays."""
 
 
-class _Held(threading.local):
-    place: Place | None = None
-
-
-_HELD = _Held()
+# Of this thread, or of this work where several take turns in a thread (``database.joint_questions``).
+_HELD: ContextVar[Place | None] = ContextVar("held", default=None)
 
 
 @contextlib.contextmanager
 def held(place: Place) -> Iterator[None]:
-    """This thread works for ``place``."""
-    _HELD.place = place
+    """What is done in the block is done for ``place``."""
+    before = _HELD.set(place)
     try:
         yield
     finally:
-        _HELD.place = None
+        _HELD.reset(before)
 
 
 @contextlib.contextmanager
 def lent() -> Iterator[None]:
     """While the block waits for what is not the lane's, its place is another's."""
-    place = _HELD.place
+    place = _HELD.get()
     if place is None:
         yield
         return
-    _HELD.place = None  # a wait within a wait has nothing more to lend
+    lent_by = _HELD.set(None)  # a wait within a wait has nothing more to lend
     place.leave()
     try:
         yield
     finally:
         place.enter()
-        _HELD.place = place
+        _HELD.reset(lent_by)
 
 
 def source_at_work() -> str:
-    """Whose request this thread works for, empty where nobody knows."""
-    place = _HELD.place
+    """Whose request is worked for here, empty where nobody knows."""
+    place = _HELD.get()
     return "" if place is None else place.source

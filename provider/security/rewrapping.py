@@ -121,7 +121,7 @@ class Rewrapping:
         key = column.table.c[column.key]
         statement = select(key, func.length(column.column)).where(condition, key > after)
         total = 0
-        for row_id, length in tx.execute(statement.order_by(key).limit(BATCH_ROWS)).all():  # type: ignore[misc]
+        for row_id, length in tx.execute(statement.order_by(key).limit(BATCH_ROWS)).all():
             total += length
             if total > BATCH_BYTES and total != length:
                 return

@@ -12,7 +12,7 @@ from sqlalchemy import Integer, bindparam, delete, select, true, update
 from database.models import User as UserRow
 from database.models import UserSession
 from database.models.columns import new_id
-from database.prepared import Prepared, addition
+from database.prepared import Lookup, Prepared, addition
 from database.transaction import Transaction
 from provider.accounts.users import User, parse_user
 from provider.audit import AuditEvent, AuditRecorder, printable
@@ -26,16 +26,11 @@ TOUCH_SECONDS = 60
 MAX_LIVE = 50
 _TABLE = UserSession.__table__
 _USERS = UserRow.__table__
-_FIND = Prepared(
+_FIND = Lookup(
     select(_TABLE, *(_USERS.c[name].label(f"user_{name}") for name in User.__slots__ if name != "id"))
     .join(_USERS, _USERS.c.id == _TABLE.c.user_id)
-    .where(
-        _TABLE.c.session_token == bindparam("token_hash"),
-        _TABLE.c.ended_at.is_(None),
-        _TABLE.c.expires_at > bindparam("now"),
-        _TABLE.c.last_seen_at > bindparam("idle_since"),
-        _USERS.c.is_active == true(),
-    )
+    .where(_TABLE.c.ended_at.is_(None), _USERS.c.is_active == true()),
+    by=_TABLE.c.session_token,
 )
 _ADD = addition(
     _TABLE,
@@ -133,11 +128,12 @@ class Sessions:
         """The live session of a cookie with its active user, None otherwise. Notes the activity to the minute."""
         if not is_secret("session", token):
             return None
-        known = {"token_hash": self._hash(token), "now": now, "idle_since": now - self._idle}
-        row = tx.row(_FIND, known)
+        row = tx.row(_FIND, {"session_token": self._hash(token)})
         if row is None:
             return None
         session = _parse(row)
+        if session.expires_at <= now or session.last_seen_at <= now - self._idle:
+            return None
         if now - session.last_seen_at >= datetime.timedelta(seconds=TOUCH_SECONDS):
             tx.note(_TOUCH, {"row_id": session.id, "now": now})
         return session, parse_user({**row, "user_id": session.user_id}, "user_")

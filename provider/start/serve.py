@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime
 import functools
-import gc
 import importlib
 import ipaddress
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from urllib.parse import urlsplit
 from provider.program_name import command
 from provider.settings import Settings
 from provider.start.logs import configure_logs
-from provider.start.memory import give_large_blocks_back
+from provider.start.memory import give_large_blocks_back, loaded
 from provider.start.server import bind, listen, raise_open_files, serve, serve_in_workers
 
 MODULE = "provider.application"
@@ -140,13 +139,12 @@ def run(settings: Settings, where: Listening) -> None:
         serve(listen(where.host, where.port), load())
     else:
         importlib.import_module(MODULE)
-        gc.freeze()
+        loaded()
         serve_in_workers(listen(where.host, where.port), load, where.workers)
 
 
 def load_door(threads: int) -> Callable[..., Any]:
-    """The front door. All that is loaded by then is kept out of garbage collection."""
+    """The front door."""
     door: Callable[..., Any] = importlib.import_module(MODULE).create_door(threads)
-    gc.collect()
-    gc.freeze()
+    loaded()
     return door

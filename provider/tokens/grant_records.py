@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, bindparam, delete, exists, func, insert, l
 from database.models import AuthorizationCode, Consent, IssuedToken, RefreshToken, User, UserSession
 from database.models import GrantRecord as GrantRow
 from database.models.columns import new_id
-from database.prepared import Prepared
+from database.prepared import Lookup, Prepared
 from database.transaction import Transaction
 from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.claims_request import ClaimsRequest
@@ -31,7 +31,7 @@ GRANT_COLUMNS = (
     *(_TABLE.c.resource, _TABLE.c.authenticated_at, _TABLE.c.amr, _TABLE.c.acr, _TABLE.c.created_at),
     *(_TABLE.c.revoked_at, _TABLE.c.claims),
 )
-_FIND = Prepared(select(*GRANT_COLUMNS).where(_TABLE.c.id == bindparam("grant_id")))
+_FIND = Lookup(select(*GRANT_COLUMNS), by=_TABLE.c.id)
 _COLUMNS = (
     *("id", "user_id", "client_id", "session_id", "consent_id", "scope", "resource", "authenticated_at"),
     *("amr", "acr", "created_at", "claims"),
@@ -138,7 +138,7 @@ class GrantRecords:
         return grant_id if tx.count(_ADD, {**row, **known}) == 1 else None
 
     def find(self, tx: Transaction, grant_id: str) -> GrantRecord | None:
-        row = tx.first(_FIND, {"grant_id": grant_id})
+        row = tx.first(_FIND, {"id": grant_id})
         return None if row is None else grant_of(row)
 
     def revoke(self, tx: Transaction, origin: Origin, grant_id: str, reason: str) -> bool:

@@ -14,7 +14,7 @@ from sqlalchemy import bindparam, delete, select, update
 
 from database.models import AuthorizationCode, AuthorizationRequest
 from database.models import GrantRecord as GrantRow
-from database.prepared import Prepared, addition
+from database.prepared import Lookup, Prepared, addition
 from database.transaction import Transaction
 from provider.audit import AuditEvent
 from provider.protocol.errors import OAuthError
@@ -32,10 +32,9 @@ _STORED_CODE = (
     *(_CODES.c.code_hash, _CODES.c.redirect_uri, _CODES.c.code_challenge, _CODES.c.nonce),
     *(_CODES.c.expires_at, _CODES.c.used_at),
 )
-_FIND_CODE = Prepared(
-    select(*_STORED_CODE, *GRANT_COLUMNS)
-    .select_from(_CODES.join(_GRANTS, _GRANTS.c.id == _CODES.c.grant_id))
-    .where(_CODES.c.code_hash == bindparam("code_hash"))
+_FIND_CODE = Lookup(
+    select(*_STORED_CODE, *GRANT_COLUMNS).select_from(_CODES.join(_GRANTS, _GRANTS.c.id == _CODES.c.grant_id)),
+    by=_CODES.c.code_hash,
 )
 _CLAIM_CODE = first_use(AuthorizationCode, "code_hash")
 _ADD_CODE = addition(

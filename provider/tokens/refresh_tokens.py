@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, delete, select, update
 
 from database.models import GrantRecord as GrantRow
 from database.models import RefreshToken
-from database.prepared import Prepared, addition
+from database.prepared import Lookup, addition
 from database.transaction import Transaction
 from provider.audit import AuditEvent
 from provider.protocol.errors import OAuthError
@@ -22,10 +22,9 @@ from provider.tokens.refusals import Refusals
 _TABLE = RefreshToken.__table__
 _GRANTS = GrantRow.__table__
 _STORED = (_TABLE.c.token_hash, _TABLE.c.generation, _TABLE.c.expires_at, _TABLE.c.family_expires_at, _TABLE.c.used_at)
-_FIND = Prepared(
-    select(*_STORED, *GRANT_COLUMNS)
-    .select_from(_TABLE.join(_GRANTS, _GRANTS.c.id == _TABLE.c.grant_id))
-    .where(_TABLE.c.token_hash == bindparam("token_hash"))
+_FIND = Lookup(
+    select(*_STORED, *GRANT_COLUMNS).select_from(_TABLE.join(_GRANTS, _GRANTS.c.id == _TABLE.c.grant_id)),
+    by=_TABLE.c.token_hash,
 )
 _USE = select(_TABLE.c.used_at).where(_TABLE.c.token_hash == bindparam("token_hash"))
 _CLAIM = first_use(RefreshToken, "token_hash")

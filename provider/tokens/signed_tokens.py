@@ -81,14 +81,6 @@ class SignedTokens:
         latest = now.timestamp() + self._skew
         return said if all(type(moment) is int and moment <= latest for moment in begins) else None
 
-    def claimed(self, token: str, name: str) -> object:
-        """What a token says under ``name``, whoever has signed it. None where it says nothing that can be read."""
-        if len(token) > MAX_TOKEN_CHARACTERS or not token.isascii():
-            return None
-        said = self._remembered.get(hashlib.sha256(token.encode()).digest())
-        claims = _object(token.partition(".")[2].partition(".")[0]) if said is None else said.claims
-        return None if claims is None else claims.get(name)
-
     def _parsed(
         self,
         tx: Transaction,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,8 +10,8 @@ from typing import Any
 from sqlalchemy import and_, bindparam, delete, select, true, update
 
 from database.models import Client, GrantRecord, IssuedToken, Resource, User
-from database.models.columns import UTCDateTime
-from database.prepared import Found, Prepared
+from database.prepared import Lookup
+from database.statement_forms import Found
 from database.transaction import Transaction
 from provider.audit import AuditEvent, AuditRecorder
 from provider.protocol.claims_request import ClaimsRequest
@@ -35,12 +34,14 @@ _CLIENTS = Client.__table__
 _USERS = User.__table__
 _RESOURCES = Resource.__table__
 _OWNERS = User.__table__.alias("owners")
-# What is asked of a token, for whoever asks for more in the same statement: the columns, where they are, and when it counts.
+# What is asked of a token, for whoever asks for more in the same statement: the columns, where they are, when it counts
+# (but for what the clock says), and by what it is looked up.
 RECORD = (
     *(_TOKENS.c.jti, _TOKENS.c.grant_id, _TOKENS.c.user_id, _TOKENS.c.subject, _TOKENS.c.scope),
     *(_TOKENS.c.audience, _TOKENS.c.issued_at, _TOKENS.c.expires_at, _TOKENS.c.groups_digest),
     *(_GRANTS.c.claims, _GRANTS.c.authenticated_at, _GRANTS.c.acr, _GRANTS.c.amr, _GRANTS.c.session_id),
     *(_CLIENTS.c.id.label("client_row_id"), _CLIENTS.c.client_id, _CLIENTS.c.owner_user_id),
+    _CLIENTS.c.expires_at.label("client_ends_at"),
     *(_USERS.c.username, _RESOURCES.c.token_typ),
 )
 RECORD_TABLES = (
@@ -51,19 +52,17 @@ RECORD_TABLES = (
     .outerjoin(_RESOURCES, _RESOURCES.c.uri == _TOKENS.c.audience)
 )
 COUNTS = and_(
-    _TOKENS.c.jti == bindparam("jti"),
     _TOKENS.c.revoked_at.is_(None),
     _TOKENS.c.client_epoch == _CLIENTS.c.epoch,
     (_TOKENS.c.audience == bindparam("issuer")) | (_RESOURCES.c.created_at <= _TOKENS.c.issued_at),
     _CLIENTS.c.is_active == true(),
     _CLIENTS.c.revoked_at.is_(None),
-    _CLIENTS.c.expires_at.is_(None) | (_CLIENTS.c.expires_at > bindparam("now", type_=UTCDateTime)),
     _TOKENS.c.grant_id.is_(None) | (_GRANTS.c.id.is_not(None) & _GRANTS.c.revoked_at.is_(None)),
     _TOKENS.c.user_id.is_(None) | (_USERS.c.is_active == true()),
     _CLIENTS.c.owner_user_id.is_(None) | (_OWNERS.c.is_active == true()),
 )
-_ID = re.compile(r"[0-9a-f-]{36}")
-_ALIVE = Prepared(select(*RECORD).select_from(RECORD_TABLES).where(COUNTS))
+BY = _TOKENS.c.jti
+_ALIVE = Lookup(select(*RECORD).select_from(RECORD_TABLES).where(COUNTS), BY)
 _NAMES = tuple(column.key for column in RECORD)
 
 
@@ -77,6 +76,7 @@ class VerifiedAccessToken:
     grant_id: str | None
     user_id: str | None
     username: str | None
+    client_ends_at: datetime.datetime | None = None
     requested_claims: ClaimsRequest = field(default_factory=ClaimsRequest)
 
     @property
@@ -111,7 +111,7 @@ class TokenVerifier:
         tx: Transaction,
         token: str,
         now: datetime.datetime,
-        statement_for: Callable[[Collection[str]], Prepared],
+        statement_for: Callable[[Collection[str]], Lookup],
         columns: slice,
     ) -> tuple[VerifiedAccessToken, Found] | None:
         """The same with a row that holds more than the record, which is in ``columns``.
@@ -122,27 +122,9 @@ class TokenVerifier:
         if said is None:
             return None
         statement = statement_for(str(said.claims.get("scope")).split())
-        found = tx.found(statement, self.asks_for(str(said.claims["jti"]), now))
-        verified = None if found is None else _judged(said, found, columns)
+        found = tx.found(statement, {BY.key: str(said.claims["jti"]), "issuer": self._issuer})
+        verified = None if found is None else _judged(said, found, columns, now)
         return None if verified is None or found is None else (verified, found)
-
-    def judged(
-        self, tx: Transaction, token: str, now: datetime.datetime, found: Found, columns: slice
-    ) -> VerifiedAccessToken | None:
-        """The same for whoever has asked for the record already: in ``columns``, which are NULL where there is none."""
-        said = self._read(tx, token, now)
-        if said is None or found.raw[columns.start] is None:
-            return None
-        return _judged(said, found, columns)
-
-    def claimed_jti(self, token: str) -> str | None:
-        """The id of the record to ask for, whoever has signed the token."""
-        jti = self._tokens.claimed(token, "jti")
-        return jti if isinstance(jti, str) and _ID.fullmatch(jti) else None
-
-    def asks_for(self, jti: str | None, now: datetime.datetime) -> Mapping[str, Any]:
-        """The parameters of ``COUNTS``."""
-        return {"jti": jti, "now": now, "issuer": self._issuer}
 
     def verify_id_token_hint(self, tx: Transaction, token: str, now: datetime.datetime) -> Mapping[str, Any] | None:
         """Claims of an ID token of ours, which may have expired (OpenID Connect RP-Initiated Logout §2). None otherwise.
@@ -194,37 +176,46 @@ class TokenVerifier:
         return said if type(expires_at) is int and now.timestamp() < expires_at else None
 
 
-def _judged(said: SignedToken, found: Found, columns: slice) -> VerifiedAccessToken | None:
+def _judged(said: SignedToken, found: Found, columns: slice, now: datetime.datetime) -> VerifiedAccessToken | None:
     """What counts of a token whose record is in ``columns``: all of it, or nothing.
 
-    Without the comparison, whoever has a signing key could widen a small token of their own; and where an API has access
-    tokens of type ``JWT``, it is the record that tells them from all else of that type. A record that is equal to the one
-    that was compared before is not compared again.
+    A record that is equal to the one that was compared before is not compared again.
     """
     raw = found.raw[columns]
     known = said.known
     if known is not None and known[0] == raw:
-        verified: VerifiedAccessToken = known[1]
-        return verified
+        verified: VerifiedAccessToken | None = known[1]
+    else:
+        verified = _compared(said, dict(zip(_NAMES, found.values(columns), strict=True)))
+        said.known = None if verified is None else (raw, verified)
+    if verified is None or (verified.client_ends_at is not None and verified.client_ends_at <= now):
+        return None
+    return verified
+
+
+def _compared(said: SignedToken, row: Mapping[str, Any]) -> VerifiedAccessToken | None:
+    """What a token says, if it says what its record does.
+
+    Otherwise whoever has a signing key could widen a small token of their own; and where an API has access tokens of type
+    ``JWT``, it is the record that tells them from all else of that type.
+    """
     claims = said.claims
-    row = dict(zip(_NAMES, found.values(columns), strict=True))
     if said.typ not in (RFC9068_TYPE, row["token_typ"]):
         return None
     if any(claims.get(name) != value for name, value in _recorded_claims(row).items()):
         return None
     if row["groups_digest"] != (groups_digest(claims["groups"]) if "groups" in claims else None):
         return None
-    verified = VerifiedAccessToken(
+    return VerifiedAccessToken(
         claims={name: claims[name] for name in _KNOWN_CLAIMS if name in claims},
         jti=row["jti"],
         client_row_id=row["client_row_id"],
         grant_id=row["grant_id"],
         user_id=row["user_id"],
         username=row["username"],
+        client_ends_at=row["client_ends_at"],
         requested_claims=ClaimsRequest.from_dict(row["claims"]),
     )
-    said.known = (raw, verified)
-    return verified
 
 
 def _recorded_claims(row: Mapping[Any, Any]) -> dict[str, Any]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
-
 from flask import Flask, g, request
 from flask.typing import ResponseReturnValue
 from flask_babel import Babel
 
 from database.transaction import Transaction
 from provider.doors.doorway import Doorway
+from provider.doors.request_ids import new_request_id
 from provider.program_name import command_on_a_page
 from provider.protocol.messages import USER_AGENT_BYTES, Origin
 from provider.protocol.sizes import cut
@@ -49,7 +48,7 @@ def install(app: Flask, services: Services, server: object, doorway: Doorway) ->
         g.origin = Origin(
             source=doorway.source_of(request.remote_addr or "", request.headers.get("X-Forwarded-For", "")),
             user_agent=cut(request.headers.get("User-Agent", ""), USER_AGENT_BYTES),
-            request_id=secrets.token_hex(8),
+            request_id=new_request_id(),
             now=doorway.clock(),
         )
 

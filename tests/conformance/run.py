@@ -147,7 +147,7 @@ def _see_through(suite: Suite, module_id: str, name: str, provider: dict[str, An
 
 def _rotate_keys(provider: dict[str, Any], authority: Path) -> None:
     """What the operator does while the module waits. A running server notices it within half a minute."""
-    code = "from provider.cli import main; raise SystemExit(main())"
+    code = "from provider.cli.console import main; raise SystemExit(main())"
     environment = {**os.environ, **provider["environment"], "PYTHONPATH": str(ROOT)}
     before = _key_ids(provider["issuer"], authority)
     subprocess.run([sys.executable, "-c", code, "keys", "rotate", "--now"], env=environment, check=True, timeout=60)

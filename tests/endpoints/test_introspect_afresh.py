@@ -120,7 +120,7 @@ def test_what_another_process_has_ended_has_ended_here(nodes: Nodes, end: str) -
         assert nodes.asked(node, nodes.app) == for_app
 
 
-def test_it_is_the_same_question_whoever_asks_about_whatever(nodes: Nodes) -> None:
+def test_who_asks_is_looked_for_first_and_by_the_same_question(nodes: Nodes) -> None:
     unknown = KnownClient(dataclasses.replace(nodes.api.client, client_id="app_unknown"), nodes.api.secret)
     wrong = KnownClient(nodes.api.client, new_secret("cs"))
     seen: list[list[str]] = []
@@ -129,7 +129,7 @@ def test_it_is_the_same_question_whoever_asks_about_whatever(nodes: Nodes) -> No
             nodes.asked(nodes.one, by, token)
         seen.append(asked)
     assert [asked[0] for asked in seen] == [seen[0][0]] * 4
-    assert [len(asked) for asked in seen[:2]] == [1, 1]
+    assert [len(asked) for asked in seen[:2]] == [2, 1], "what nobody has signed is looked for by nobody"
     assert seen[2] == seen[3]
 
 

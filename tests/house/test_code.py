@@ -67,6 +67,30 @@ def test_a_package_has_a_caption_and_little_else(path: Path) -> None:
     assert all(isinstance(node, ast.Expr | ast.Import | ast.ImportFrom | ast.Assign) for node in module.body)
 
 
+def _asking_with_a_lock(source: str) -> list[int]:
+    """The lines where a lock is taken for a block in which a transaction is called, or given to somebody who may do so."""
+    return [
+        node.lineno
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.With) and any("lock" in ast.unparse(item.context_expr).lower() for item in node.items)
+        for below in ast.walk(ast.Module(node.body, []))
+        if isinstance(below, ast.Call) and re.search(r"\btx\b", ast.unparse(below))
+        if not ast.unparse(below.func).endswith(".add")
+    ]
+
+
+@pytest.mark.parametrize("path", [path for path in PYTHON if "provider" in path.parts], ids=name)
+def test_nobody_asks_the_database_with_a_lock(path: Path) -> None:
+    """Works that take turns in a thread share it: who waits with a lock for an answer stops who wants it (decision 40)."""
+    assert _asking_with_a_lock(path.read_text("utf-8")) == []
+
+
+def test_who_asks_with_a_lock_is_found() -> None:
+    assert _asking_with_a_lock("with self._lock:\n    if known:\n        rows = tx.rows(FIND, {})") == [1]
+    assert _asking_with_a_lock("with lock:\n    self._load(tx)") == [1]
+    assert _asking_with_a_lock("rows = tx.rows(FIND, {})\nwith self._lock:\n    self._rows = rows") == []
+
+
 def test_every_folder_of_code_is_a_package_with_a_caption() -> None:
     """But ``app``, which is a namespace on purpose: other services have an ``app`` of their own."""
     folders = {path.parent for path in PYTHON} - {ROOT / "app"}

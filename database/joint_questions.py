@@ -1,0 +1,92 @@
+"""What works of one thread look up, asked together: one statement for all who ask the same about different rows.
+
+A work that looks something up stands still until the others have come as far, too. Works are greenlets: what they call
+does not know of it. None may stand still with a lock that another one wants.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+from greenlet import getcurrent, greenlet
+
+from database.prepared import Lookup, Prepared
+from database.statement_forms import Answer
+
+
+class Reader(Protocol):
+    def ask(self, statement: Prepared, values: Mapping[str, Any]) -> Answer: ...
+
+    def ask_each(self, statement: Lookup, questions: list[Mapping[str, Any]]) -> list[Answer]: ...
+
+
+@dataclass(eq=False, slots=True)
+class _Question:
+    values: Mapping[str, Any]
+    work: greenlet
+
+
+class _Idle(threading.local):
+    """Greenlets of this thread whose work has ended: a new one costs ten times as much as to use one again."""
+
+    def __init__(self) -> None:
+        self.greenlets: list[greenlet] = []
+
+
+_IDLE = _Idle()
+
+
+def _work_after_work(outside: greenlet, work: Callable[[], object] | None) -> None:
+    here = getcurrent()
+    while work is not None:
+        work()
+        work = None  # nothing of it is kept for as long as there is no other
+        _IDLE.greenlets.append(here)
+        work = outside.switch()
+
+
+class JointQuestions:
+    """``reader`` asks them. Whoever makes this is outside of all works, and begins them and lets them go on."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._outside = getcurrent()
+        self._waiting: dict[tuple[Lookup, tuple[object, ...]], list[_Question]] = {}
+
+    @property
+    def are_waited_for(self) -> bool:
+        return bool(self._waiting)
+
+    def begin(self, work: Callable[[], object]) -> None:
+        """Runs ``work`` as far as it comes without an answer. What it raises is raised here."""
+        idle = _IDLE.greenlets
+        worker = idle.pop() if idle else greenlet(partial(_work_after_work, self._outside), self._outside)
+        worker.gr_context = None  # variables of its own, as it would have in a thread of its own
+        worker.switch(work)
+
+    def go_on(self) -> None:
+        """Asks what is waited for, and runs each work as far as it comes then."""
+        waiting, self._waiting = self._waiting, {}
+        for (statement, _), questions in waiting.items():
+            try:
+                answers = self._reader.ask_each(statement, [question.values for question in questions])
+            except Exception as fault:
+                for question in questions:
+                    question.work.throw(fault)
+            else:
+                for question, answer in zip(questions, answers, strict=True):
+                    question.work.switch(answer)
+
+    def ask(self, statement: Prepared, values: Mapping[str, Any]) -> Answer:
+        """The answer, for a work when it is its turn again. What is no ``Lookup`` is asked at once."""
+        work = getcurrent()
+        if work is self._outside or not isinstance(statement, Lookup):
+            return self._reader.ask(statement, values)
+        same = (statement, tuple([value for name, value in values.items() if name != statement.key]))
+        self._waiting.setdefault(same, []).append(_Question(values, work))
+        answer: Answer = self._outside.switch()
+        return answer
