@@ -134,7 +134,7 @@ def report(asked: argparse.Namespace, server: Server, url: str, store: Any) -> N
     with Storm(CLIENTS, askers.step):
         for number in range(asked.times + asked.kill_database):
             before = len(askers.given)
-            eventually(lambda before=before: len(askers.given) > before + CLIENTS)
+            eventually(lambda before=before: len(askers.given) > before + CLIENTS)  # type: ignore[misc]
             time.sleep(first + (last - first) * number / (asked.times + asked.kill_database))
             if number < asked.times:
                 server.kill()

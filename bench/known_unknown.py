@@ -64,9 +64,9 @@ class Visitor:
 
     def sign_out(self) -> None:
         """Forgets the session, and stays the browser that it is."""
-        for cookie in list(self._session.cookies):
-            if "session" in cookie.name:
-                self._session.cookies.clear(cookie.domain, cookie.path, cookie.name)
+        for name in self._session.cookies.get_dict():
+            if "session" in name:
+                del self._session.cookies[name]
 
 
 def sign_in(server: Server) -> Callable[[str], float]:

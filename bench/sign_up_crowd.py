@@ -63,9 +63,9 @@ class Browser:
             )
         except requests.RequestException:
             return 0
-        for cookie in list(self._session.cookies):
-            if "session" in cookie.name:
-                self._session.cookies.clear(cookie.domain, cookie.path, cookie.name)
+        for name in self._session.cookies.get_dict():
+            if "session" in name:
+                del self._session.cookies[name]
         return answer.status_code
 
 

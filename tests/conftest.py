@@ -185,6 +185,7 @@ def standing_clocks() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for kept in (ShortCache, ClientKeys):
             patch.setattr(kept.__init__, "__defaults__", (_standing,))
+        assert Outbound.__init__.__kwdefaults__ is not None
         patch.setitem(Outbound.__init__.__kwdefaults__, "clock", _standing)
         yield
 

@@ -49,7 +49,7 @@ def needs_of(wheel: Path, extra: str = "") -> list[str]:
     """What a wheel says that it needs."""
     inside = zipfile.Path(wheel)
     (said,) = (path for path in inside.iterdir() if path.name.endswith(".dist-info"))
-    return [str(need) for need in _wanted(PathDistribution(said), {extra})]  # type: ignore[arg-type]
+    return [str(need) for need in _wanted(PathDistribution(said), {extra})]
 
 
 def make_environment(folder: Path, needs: Iterable[str]) -> Path:

@@ -51,7 +51,7 @@ def sent_to(engine: Engine) -> Iterator[list[str]]:
                 connection.set_trace_callback(None)
         return
 
-    send = pymysql.connections.Connection._execute_command
+    send = pymysql.connections.Connection._execute_command  # type: ignore[attr-defined]
 
     def note(connection: Any, command: int, sql: str | bytes) -> None:
         if command == COMMAND.COM_QUERY:

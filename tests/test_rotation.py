@@ -175,7 +175,8 @@ def test_another_rotation_in_between_is_joined(
 ) -> None:
     """Between any two looks at the file another rotation adds its key, or is through."""
     seeds = fill(engine, keyring, 2)
-    look, calls, theirs = getattr(RingFile, step), [0], []
+    look, calls = getattr(RingFile, step), [0]
+    theirs: list[str] = []
 
     class Stopped(Silent):
         def wait(self, seconds: float, reason: str) -> None:

@@ -156,7 +156,11 @@ def test_a_table_with_very_much_in_it_keeps_no_other_waiting(
     turns: list[str] = []
 
     def endless(name: str, count: int) -> Callable[..., int]:
-        return lambda _tx, _now, _limit: turns.append(name) or count
+        def purge(*_asked: object) -> int:
+            turns.append(name)
+            return count
+
+        return purge
 
     def known(_services: Services) -> Any:
         return {"endless": endless("endless", BATCH), "small": endless("small", 1)}
@@ -332,6 +336,6 @@ def a_row(table: Table, moment: datetime.datetime) -> dict[str, Any]:
         elif column.name == "expires_at" or (not column.nullable and isinstance(column.type, UTCDateTime)):
             values[column.name] = moment
         elif not column.nullable:
-            kinds = ((Boolean, True), (Integer, 1), (JSON, {}))
+            kinds: tuple[tuple[type, Any], ...] = ((Boolean, True), (Integer, 1), (JSON, {}))
             values[column.name] = next((value for kind, value in kinds if isinstance(column.type, kind)), "x")
     return values

@@ -19,7 +19,9 @@ HANG_SECONDS = 120
 Result = TypeVar("Result")
 
 
-def eventually(holds: Callable[[], Result], otherwise: str | Callable[[], str] = "it does not come about") -> Result:
+def eventually(
+    holds: Callable[[], Result | None], otherwise: str | Callable[[], str] = "it does not come about"
+) -> Result:
     """What ``holds`` returns as soon as that is true. An ``AssertionError`` in it ends the wait at once."""
     deadline = time.monotonic() + HANG_SECONDS
     while not (result := holds()):

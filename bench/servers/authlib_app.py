@@ -32,14 +32,14 @@ from flask import Flask, jsonify, redirect, request, session, url_for
 from flask_sqlalchemy import SQLAlchemy
 from joserfc.jwk import ECKey, RSAKey
 from sqlalchemy import ForeignKey, Integer, String
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from bench.servers.measured import NAME_OF_PERSON, PASSWORD, REDIRECT
 
 SECRET = "a-secret-of-the-benchmark-and-of-nothing-else"
 ISSUER = os.environ["BENCH_ISSUER"]
 ALGORITHMS = {"https://rs256.example/api": "RS256"}  # ES256 for any other resource, and for none
-KEYS = {
+KEYS: dict[str, ECKey | RSAKey] = {
     "ES256": ECKey.generate_key("P-256", {"kid": "bench-ES256", "use": "sig", "alg": "ES256"}),
     "RS256": RSAKey.generate_key(2048, {"kid": "bench-RS256", "use": "sig", "alg": "RS256"}),
 }
@@ -54,7 +54,7 @@ application.config |= {
 db = SQLAlchemy(application)
 
 
-class User(db.Model):  # type: ignore[name-defined,misc]
+class User(db.Model):  # type: ignore[name-defined]
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
     username: Mapped[str] = mapped_column(String(64), unique=True)
     password_hash: Mapped[str] = mapped_column(String(128))
@@ -63,19 +63,19 @@ class User(db.Model):  # type: ignore[name-defined,misc]
         return self.id
 
 
-class Client(db.Model, OAuth2ClientMixin):  # type: ignore[name-defined,misc]
+class Client(db.Model, OAuth2ClientMixin):  # type: ignore[name-defined]
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
 
 
-class Code(db.Model, OAuth2AuthorizationCodeMixin):  # type: ignore[name-defined,misc]
+class Code(db.Model, OAuth2AuthorizationCodeMixin):  # type: ignore[name-defined]
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("user.id"))
 
 
-class Token(db.Model, OAuth2TokenMixin):  # type: ignore[name-defined,misc]
+class Token(db.Model, OAuth2TokenMixin):  # type: ignore[name-defined]
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
     user_id: Mapped[int | None] = mapped_column(ForeignKey("user.id"))
-    user = db.relationship(User)
+    user: Mapped[User | None] = relationship(User)
 
 
 class Generator(JWTBearerTokenGenerator):

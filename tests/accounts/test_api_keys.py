@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, delete, select, update
 
 from database.models import Client as ClientRow
 from database.models import User as UserRow
@@ -207,7 +207,7 @@ def test_a_key_goes_when_the_row_of_its_owner_goes(
     key, _secret = create(services, origin, ana)
     token = mint(services, origin, key, apis[API], "mcp:read")
     with Transaction(engine) as tx:
-        tx.execute(UserRow.__table__.delete())
+        tx.execute(delete(UserRow))
     assert not lives(services, origin, token)
     with pytest.raises(AuthorizationGone):
         mint(services, origin, key, apis[API], "mcp:read")

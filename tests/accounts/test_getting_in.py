@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from functools import partial
 from typing import Any
 
 import pytest
@@ -138,7 +139,7 @@ def test_a_link_that_is_used_while_its_account_is_swept_is_one_or_the_other(
             on_server.engine,
             [
                 confirm(on_server, over, token),
-                lambda tx, over=over: on_server.confirmations.purge_unconfirmed(tx, over.now),
+                partial(on_server.confirmations.purge_unconfirmed, now=over.now),
             ],
         )
         with Transaction(on_server.engine) as tx:

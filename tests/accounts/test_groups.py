@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from database.models import GroupMember
 from database.models import User as UserRow
@@ -46,7 +47,7 @@ def test_membership_says_the_names_sorted_and_counts_each_change(
             membership = services.groups.membership(tx, ana.id)
         versions.append(membership.version)
         if group is alpha and change == services.groups.add:
-            assert (membership.names, membership.ids) == (("Alpha", "zebra"), {zebra.id, alpha.id})
+            assert (membership.names, membership.ids) == (("Alpha", "zebra"), frozenset({zebra.id, alpha.id}))
     assert versions == sorted(set(versions)), "each change is another count"
     assert names_of(services, ana) == ()
     actions = [event["action"] for event in events() if event["action"].startswith("group.")]
@@ -121,9 +122,9 @@ def test_a_longer_name_has_to_fit_into_the_tokens_of_all_members(
 def test_of_two_groups_that_are_given_one_name_at_once_one_gets_it(on_server: Services, origin: Origin) -> None:
     groups = [made(on_server, origin, name) for name in ("first", "second")]
     answers = at_once(
-        on_server.engine, [lambda tx, it=it: on_server.groups.rename(tx, origin, it, "same") for it in groups]
+        on_server.engine, [partial(on_server.groups.rename, origin=origin, group=it, name="same") for it in groups]
     )
-    assert sorted(type(answer) for answer in answers if isinstance(answer, Exception)) == [GroupExists]
+    assert [type(answer) for answer in answers if isinstance(answer, Exception)] == [GroupExists]
     with Transaction(on_server.engine) as tx:
         found = on_server.groups.list(tx)
     assert len(found) == 2
@@ -221,7 +222,7 @@ def test_people_who_leave_the_table_leave_their_groups(services: Services, origi
     group = made(services, origin)
     with Transaction(services.engine) as tx:
         services.groups.add(tx, origin, group, ana)
-        tx.execute(UserRow.__table__.delete().where(UserRow.__table__.c.id == ana.id))
+        tx.execute(delete(UserRow).where(UserRow.id == ana.id))
         assert tx.execute(select(GroupMember.__table__)).all() == []
 
 

@@ -19,7 +19,7 @@ from provider.accounts.users import NameTaken
 from provider.protocol.messages import Origin
 from provider.services import Services
 from tests.accounts.conftest import AddUser, added
-from tests.together import at_once
+from tests.together import Call, at_once
 
 ALIKE = [
     ("ana", "аna"),  # Cyrillic а
@@ -125,12 +125,12 @@ def test_of_two_users_whose_names_look_alike_the_second_is_refused(add_user: Add
 def test_of_six_that_look_alike_and_come_at_once_one_gets_in(on_server: Services, origin: Origin) -> None:
     names = ["scope", "ѕсоре", "ѕcope", "sсope", "scоpe", "scopе"]
 
-    def make(number: int, name: str) -> object:
+    def make(number: int, name: str) -> Call:
         return lambda tx: on_server.users.create(
             tx, origin, username=name, email=f"u{number}@example.com", password_hash=None
         )
 
-    answers = at_once(on_server.engine, [make(*it) for it in enumerate(names)])  # type: ignore[arg-type]
+    answers = at_once(on_server.engine, [make(*it) for it in enumerate(names)])
     assert sorted(type(answer).__name__ for answer in answers) == ["NameTaken"] * 5 + ["User"]
 
 
@@ -144,7 +144,7 @@ def test_names_from_before_are_filled_in_and_two_that_look_alike_both_stay(servi
         assert services.username_skeletons.fill(tx, origin.now, 2) == 2
         assert services.username_skeletons.fill(tx, origin.now, 2) == 1
         assert services.username_skeletons.fill(tx, origin.now, 2) == 0
-        found = dict(tx.execute(select(UserRow.username, UserRow.username_skeleton)).all())  # type: ignore[arg-type]
+        found = dict(tx.execute(select(UserRow.username, UserRow.username_skeleton)).all())
     assert found["ana"] == look_alike_key("ana")
     assert found["cyrus"] == look_alike_key("cyrus")
     assert found["аna"] != found["ana"], "the newer one stands in nobody's way"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from database.models import EmailVerificationToken, PasswordResetToken
+from database.models import metadata
 from database.transaction import Transaction
 from provider.accounts.mailed_links import LinkOver, MailedLinks
 from provider.accounts.users import User
@@ -19,7 +19,7 @@ SECONDS = 1800
 
 
 def resets(services: Services) -> MailedLinks:
-    return MailedLinks(services.keyring, PasswordResetToken.__table__, "reset", SECONDS)
+    return MailedLinks(services.keyring, metadata.tables["password_reset_tokens"], "reset", SECONDS)
 
 
 def issued(services: Services, origin: Origin, user: User) -> str:
@@ -68,7 +68,8 @@ def test_voiding_ends_those_of_one_user(services: Services, origin: Origin, ana:
 
 
 def test_a_table_may_call_the_moment_of_use_otherwise(services: Services, origin: Origin, ana: User) -> None:
-    links = MailedLinks(services.keyring, EmailVerificationToken.__table__, "verify", SECONDS, used="verified_at")
+    table = metadata.tables["email_verification_tokens"]
+    links = MailedLinks(services.keyring, table, "verify", SECONDS, used="verified_at")
     with Transaction(services.engine) as tx:
         token = links.issue(tx, origin, ana.id, email="new@example.com")
         assert links.use(tx, origin.now, token)["email"] == "new@example.com"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pyotp
@@ -216,9 +217,7 @@ def test_two_enrolments_that_are_confirmed_at_once_leave_one_secret(
     answers = at_once(
         on_server.engine,
         [
-            lambda tx, session=session, generator=generator: on_server.totp.confirm(
-                tx, origin, session, ana, generator.at(origin.now)
-            )
+            partial(on_server.totp.confirm, origin=origin, session=session, user=ana, code=generator.at(origin.now))
             for session, generator in sessions
         ],
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -134,9 +135,13 @@ def test_a_name_that_is_given_up_and_taken_at_once_stays_with_its_owner(
         answers = at_once(
             on_server.engine,
             [
-                lambda tx, owner=owner, number=number: on_server.renaming.rename(tx, origin, owner, f"renamed{number}"),
-                lambda tx, number=number: on_server.users.create(
-                    tx, origin, username=f"owner{number}", email=f"thief{number}@example.com", password_hash=None
+                partial(on_server.renaming.rename, origin=origin, user=owner, username=f"renamed{number}"),
+                partial(
+                    on_server.users.create,
+                    origin=origin,
+                    username=f"owner{number}",
+                    email=f"thief{number}@example.com",
+                    password_hash=None,
                 ),
             ],
             tries=6,

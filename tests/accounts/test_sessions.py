@@ -329,5 +329,5 @@ def test_a_cookie_is_found_by_its_stored_hash_alone(
     services: Services, engine: Engine, origin: Origin, ana: User, token: str, find: Find
 ) -> None:
     with Transaction(engine) as tx:
-        tx.execute(update(TABLE).values(session_token="0" * 64))
+        tx.execute(update(UserSession).values(session_token="0" * 64))
     assert find(token) is None

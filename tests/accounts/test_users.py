@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import unicodedata
+from functools import partial
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import Engine, event, select
+from sqlalchemy import Engine, event, select, update
 
 from database.models import GrantRecord, UserSession
 from database.models import User as UserRow
 from database.transaction import Transaction
+from provider.accounts.administrators import LastAdministrator
 from provider.accounts.login_names import InvalidName, canonical_email, canonical_username
-from provider.accounts.users import (
-    LastAdministrator,
-    NameTaken,
-    User,
-)
+from provider.accounts.users import NameTaken, User
 from provider.protocol.messages import Origin
 from provider.services import Services
 from tests.accounts.conftest import AddUser, Events, added
@@ -241,7 +239,7 @@ def test_a_disabled_users_session_is_dead_even_if_it_was_not_ended(
 ) -> None:
     with Transaction(engine) as tx:
         token = services.sessions.start(tx, origin, ana.id, ("pwd",))
-        tx.execute(UserRow.__table__.update().values(is_active=False))
+        tx.execute(update(UserRow).values(is_active=False))
         assert services.sessions.find(tx, origin.now, token) is None
 
 
@@ -282,7 +280,7 @@ def test_two_who_ask_for_one_name_at_once_get_one_user(services: Services, origi
             tx, origin, username="ana", email=f"{number}@example.com", password_hash=None, actor=None
         )
 
-    answers = at_once(services.engine, [lambda tx, number=number: create(tx, number) for number in range(6)])
+    answers = at_once(services.engine, [partial(create, number=number) for number in range(6)])
     assert [isinstance(answer, User) for answer in answers].count(True) == 1
     assert {type(answer) for answer in answers} == {User, NameTaken}
 

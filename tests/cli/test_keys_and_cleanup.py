@@ -164,8 +164,8 @@ def filled(terminal: Terminal, now: datetime.datetime) -> None:
         for name, days, told_days in (("v", None, None), ("reminded", 13.5, None), ("erased", 20, 2)):
             names = {"api_key": None, **dict.fromkeys(("id", "username", "username_canonical"), name)}
             names |= {"email": name, "email_canonical": name}
-            ago = {days: now - datetime.timedelta(days=days) for days in (days, told_days) if days is not None}
-            closed = {"closed_at": ago.get(days), "closing_told_at": ago.get(told_days)}
+            over = {"closed_at": days, "closing_told_at": told_days}
+            closed = {name: None if ago is None else now - datetime.timedelta(days=ago) for name, ago in over.items()}
             connection.execute(insert(User), {**user, **flags, **common, **names, **closed})
         for name in (first_id(now - datetime.timedelta(days=401)), first_id(now)):
             record = {"id": f"{name}-7000-8000-000000000000", "created_at": now}
@@ -249,7 +249,7 @@ def filled(terminal: Terminal, now: datetime.datetime) -> None:
 
 def _required(model: Any) -> dict[str, Any]:
     """Some value for each column that must have one."""
-    values = (
+    values: tuple[tuple[type, Any], ...] = (
         (UTCDateTime, datetime.datetime(2026, 7, 1, tzinfo=datetime.UTC)),
         (Boolean, False),
         (Integer, 1),

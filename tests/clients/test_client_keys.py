@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -122,7 +122,12 @@ def test_of_a_clients_own_keys_only_those_are_read_that_may_have_signed(
     """Reading an RSA key costs more than checking a signature, and anybody can register ten of them."""
     read: list[Any] = []
     parse_one = client_keys._parse_one
-    monkeypatch.setattr(client_keys, "_parse_one", lambda item: read.append(item["kid"]) or parse_one(item))
+
+    def note_and_parse(item: Mapping[str, Any]) -> Any:
+        read.append(item["kid"])
+        return parse_one(item)
+
+    monkeypatch.setattr(client_keys, "_parse_one", note_and_parse)
     own = known_client(jwks=jwks(*(client_key("RS256", f"r{number}") for number in range(9)), client_key(kid="e")))
     assert finder.find("r3", "RS256", client=own) == ["r3"]
     assert read == ["r3"]

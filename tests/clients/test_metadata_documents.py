@@ -280,7 +280,7 @@ def cut_short(handler: BaseHTTPRequestHandler) -> None:
 def test_what_cannot_be_read_is_no_client(
     site: Site, sqlite_engine: Engine, origin: Origin, said: Callable[[bytes], Any]
 ) -> None:
-    document: bytes = site.server.answers[PATH][2]  # type: ignore[index,assignment]
+    document: bytes = site.server.answers[PATH][2]  # type: ignore[index]
     site.server.answers["/moved.json"] = (200, JSON, document)
     site.server.answers[PATH] = said(document)
     site.refusal(sqlite_engine, origin)
@@ -289,7 +289,7 @@ def test_what_cannot_be_read_is_no_client(
 
 
 def test_a_document_may_be_exactly_as_large_as_allowed(site: Site, sqlite_engine: Engine, origin: Origin) -> None:
-    document: bytes = site.server.answers[PATH][2]  # type: ignore[index,assignment]
+    document: bytes = site.server.answers[PATH][2]  # type: ignore[index]
     padded = document + b" " * (MAX_BYTES - len(document))
     site.server.answers[PATH] = (200, {"Content-Type": "application/cimd+json; charset=utf-8"}, padded)
     assert site.find(sqlite_engine, origin).name == "Editor"
@@ -366,7 +366,7 @@ def test_what_a_document_cannot_give_itself_is_left_out(site: Site, sqlite_engin
 
 def test_the_plural_methods_of_chatgpt_make_tokens_rotate(site: Site, sqlite_engine: Engine, origin: Origin) -> None:
     methods = ["none", "private_key_jwt"]
-    said = {
+    said: dict[str, Any] = {
         "token_endpoint_auth_method": "private_key_jwt",
         "token_endpoint_auth_methods_supported": methods,
         "jwks": KEYS,
@@ -511,7 +511,7 @@ def test_who_waits_for_a_document_holds_no_connection(site: Site, sqlite_engine:
         seen.extend([thread.is_alive(), waiting.is_open])
         answer(handler, 200, JSON, body)
 
-    body: bytes = site.server.answers[PATH][2]  # type: ignore[index,assignment]
+    body: bytes = site.server.answers[PATH][2]  # type: ignore[index]
     site.server.answers[PATH] = look
     site.find(sqlite_engine, origin)
     assert seen == [True, False]

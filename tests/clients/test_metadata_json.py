@@ -177,11 +177,12 @@ NO_LISTS = (
     ["각" * (MAX_ITEM_BYTES // 3 + 1)],
     ["a\x1bb"],
 )
+NO_FLAGS: tuple[Any, ...] = ("true", 1, 0, [True], {})
 WRONG = [
     *((name, value) for name in TEXTS for value in NO_TEXTS),
     *((name, value) for name in LISTS for value in NO_LISTS),
     *((name, [f"https://app.example/{number}" for number in range(MAX_ITEMS + 1)]) for name in LISTS),
-    *((name, value) for name in FLAGS for value in ("true", 1, 0, [True], {})),
+    *((name, value) for name in FLAGS for value in NO_FLAGS),
     *(("jwks", value) for value in ("x", 1, [KEYS], True)),
     *(("default_max_age", value) for value in ("1", 1.5, True, [1])),
     ("response_types", ["token"]), ("response_types", ["code id_token"]), ("grant_types", ["implicit"]),

@@ -161,7 +161,7 @@ def test_of_two_registrations_at_once_one_wins(
     with Transaction(mariadb_engine) as tx:
         add(resources, tx, origin)
     with Transaction(mariadb_engine) as tx:
-        other_process._known = lambda _tx: Catalogue(other_process.default(), ())  # type: ignore[method-assign]
+        other_process._known = lambda tx: Catalogue(other_process.default(), ())  # type: ignore[method-assign]
         with pytest.raises(ResourceExists):
             add(other_process, tx, origin)
         assert len(resources.list(tx)) == 1

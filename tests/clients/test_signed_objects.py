@@ -135,7 +135,7 @@ def test_members_that_are_of_no_use_are_ignored(read: Read, member: dict[str, An
     assert read(client_key().sign(CLAIMS, **member), client_key()) == CLAIMS
 
 
-TYPES = [
+TYPES: list[tuple[Any, bool]] = [
     (None, True), ("JWT", True), ("jwt", True), ("own+jwt", True), ("OWN+JWT", True), ("application/own+jwt", True),
     ("at+jwt", False), ("logout+jwt", False), ("dpop+jwt", False), ("other+jwt", False), ("", False), (5, False),
     (["JWT"], False), ({}, False), ("application/application/jwt", False), ("jwt ", False),

@@ -153,9 +153,9 @@ def test_of_too_many_the_newest_stay_and_none_goes_at_once(
     with Transaction(engine) as tx:
         for number in range(8):
             born = dataclasses.replace(origin, now=origin.now + datetime.timedelta(seconds=number))
-            options = {"client_id": f"https://app.example/{number}"} if kind == "metadata_document" else {}
+            url = f"https://app.example/{number}" if kind == "metadata_document" else None
             client, _ = clients.register(
-                tx, born, kind=kind, name="App", token_endpoint_auth_method="none", is_vouched=False, **options
+                tx, born, kind=kind, name="App", token_endpoint_auth_method="none", is_vouched=False, client_id=url
             )
             made.append(client.id)
     now = origin.now + datetime.timedelta(seconds=7) + age

@@ -17,7 +17,7 @@ from tests.serving import ROOT
 from tests.waiting import HANG_SECONDS
 
 CONFIGURATION = 'issuer = "{issuer}"\nkey_id = "{key_id}"\nkey_secret = "{secret}"\n'
-NO_KEY = {"MCP_CORE_ISSUER": None, "MCP_CORE_KEY_ID": None, "MCP_CORE_KEY_SECRET": None}
+NO_KEY: dict[str, str | None] = {"MCP_CORE_ISSUER": None, "MCP_CORE_KEY_ID": None, "MCP_CORE_KEY_SECRET": None}
 
 
 def written(cloud: Cloud, path: Path, mode: int = 0o600, **changes: str) -> Path:

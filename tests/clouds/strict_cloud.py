@@ -61,8 +61,8 @@ class StrictCloud:
         except Refused as refused:
             status, said = refused.status, refused.said
         except Distrust as distrust:
-            refused = self.refused(_filled(self.refusals[distrust.fault], distrust.claims))
-            status, said = refused.status, refused.said
+            refusal = self.refused(_filled(self.refusals[distrust.fault], distrust.claims))
+            status, said = refusal.status, refusal.said
         body = (said if isinstance(said, str) else json.dumps(said)).encode()
         handler.send_response(status)
         handler.send_header("Content-Type", self.content_type)

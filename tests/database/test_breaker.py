@@ -165,7 +165,12 @@ def test_health_is_what_was_last_seen_and_old_sights_are_renewed_in_the_backgrou
     server.mood = ConnectionRefusedError()
     assert server.breaker.answers(), "nothing is waited for"
     seen: list[bool] = []
-    server.at_each_pause = lambda: (seen.append(server.breaker.answers()), server._give_up())  # type: ignore[func-returns-value]
+
+    def note_and_give_up() -> None:
+        seen.append(server.breaker.answers())
+        server._give_up()
+
+    server.at_each_pause = note_and_give_up
     server.look()
     assert set(seen) == {False}
     assert server.breaker.answers()

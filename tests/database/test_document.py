@@ -98,7 +98,7 @@ def test_an_encoder_that_a_service_has_chosen_for_rows_is_kept(
 
     from app.database import get_db_session
 
-    monkeypatch.setitem(encoders.ENCODERS_BY_TYPE, Row, list)
+    monkeypatch.setitem(encoders.ENCODERS_BY_TYPE, Row, list)  # type: ignore[misc]
     generator = get_db_session()
     next(generator)
     generator.close()

@@ -83,7 +83,7 @@ def house(engine: Engine, tmp_path: Path, origin: Origin) -> House:
 
 def cloud_secrets(services: Services, origin: Origin, user_id: str) -> dict[str, str]:
     """Every field of every way to connect a cloud that is a secret."""
-    found = {}
+    found: dict[str, str] = {}
     for provider, mode in EVERY_WAY:
         account = connected(services, origin, user_id, f"{provider}-{mode}", provider, mode)
         values = services.cloud_accounts.opened(account)

@@ -29,7 +29,7 @@ ALONE = Prepared(select(_TABLE.c.count).where(_TABLE.c.bucket == bindparam("buck
 def tx(engine: Engine) -> Iterator[Transaction]:
     with Transaction(engine) as made:
         rows = [{"bucket": f"b{number}", "count": number, "expires_at": MOMENT} for number in range(20)]
-        made.execute(insert(_TABLE), rows)
+        made.execute(insert(RateCounter), rows)
     made = Transaction(engine)
     yield made
     made.rollback()
@@ -137,7 +137,7 @@ def test_outside_of_works_nobody_waits(tx: Transaction) -> None:
 def test_every_row_of_a_key_is_found(engine: Engine) -> None:
     numbers = Lookup(select(_TABLE.c.expires_at, _TABLE.c.count, _TABLE.c.bucket.label("key")), by=_TABLE.c.bucket)
     with Transaction(engine) as tx:
-        tx.execute(insert(_TABLE), [{"bucket": name, "count": 1, "expires_at": MOMENT} for name in ("a", "b")])
+        tx.execute(insert(RateCounter), [{"bucket": name, "count": 1, "expires_at": MOMENT} for name in ("a", "b")])
         answers = tx.ask_each(numbers, [{"bucket": "b"}, {"bucket": "c"}, {"bucket": "a"}, {"bucket": "b"}])
         said = {"expires_at": MOMENT, "count": 1}
         found = [answer.rows() for answer in answers]

@@ -8,12 +8,12 @@ import pytest
 from sqlalchemy import Engine, bindparam, column, create_engine, delete, event, insert, literal, select, update
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from database.models import RateCounter
+from database.models import metadata
 from database.models.columns import UTCDateTime
 from database.prepared import Prepared
 from database.transaction import TURNS, Transaction
 
-_TABLE = RateCounter.__table__
+_TABLE = metadata.tables["rate_counters"]
 MOMENT = datetime.datetime(2026, 7, 1, 12, 0, 0, 250_000, tzinfo=datetime.UTC)
 ADD = Prepared(insert(_TABLE).values({column.name: bindparam(column.name, type_=column.type) for column in _TABLE.c}))
 FIND = Prepared(select(_TABLE, literal("fixed")).where(_TABLE.c.bucket == bindparam("wanted")))

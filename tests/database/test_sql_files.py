@@ -50,7 +50,7 @@ def test_what_a_statement_makes_is_recognised() -> None:
     assert created_index("CREATE UNIQUE INDEX ix ON things (id)") == ("ix", "things")
     assert added_column("ALTER TABLE things ADD COLUMN size INTEGER") == ("things", "size")
     for other in ("SELECT 1", "DROP TABLE things", "ALTER TABLE things DROP COLUMN size"):
-        assert created_table(other) is created_index(other) is added_column(other) is None
+        assert [made(other) for made in (created_table, created_index, added_column)] == [None] * 3
 
 
 def folder_with(path: Path, *names: str) -> Path:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, insert, select
+from sqlalchemy import Engine, delete, insert, select
 from sqlalchemy.exc import OperationalError
 
 from database.connection import create_engine_for
@@ -78,7 +78,7 @@ def test_a_second_writer_begins_when_the_first_has_ended(sqlite_engine: Engine) 
         assert done.wait(HANG_SECONDS)
         thread.join(HANG_SECONDS)
         with Transaction(sqlite_engine) as tx:
-            tx.execute(RateCounter.__table__.delete())
+            tx.execute(delete(RateCounter))
 
 
 def test_readers_wait_for_nobody(sqlite_engine: Engine) -> None:

@@ -11,15 +11,14 @@ from sqlalchemy import Engine, bindparam, insert, literal, select, text, update
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from database.faults import CommitUnknown
-from database.models import RateCounter
-from database.models import ReplayGuard as GuardRow
+from database.models import metadata
 from database.models.columns import UTCDateTime
 from database.prepared import Prepared
 from database.transaction import Transaction
 from database.units import Batch, DoesNotFit, Unit
 from tests.statements import sent_to
 
-_COUNTERS, _GUARDS = RateCounter.__table__, GuardRow.__table__
+_COUNTERS, _GUARDS = metadata.tables["rate_counters"], metadata.tables["replay_guard"]
 MOMENT = datetime.datetime(2026, 7, 1, 12, 0, tzinfo=datetime.UTC)
 
 
@@ -170,6 +169,11 @@ def test_a_unit_reads_what_is_committed(batch: Batch) -> None:
     assert not unit.has_written
 
 
+def note_and_list(unit: Unit) -> None:
+    unit.note(ADD, counter("new"))
+    unit.rows(ALL, {})
+
+
 WANTED: dict[str, Callable[[Unit], object]] = {
     "another statement": lambda unit: unit.execute(select(_COUNTERS)),
     "many rows": lambda unit: unit.count_each(ADD, []),
@@ -178,7 +182,7 @@ WANTED: dict[str, Callable[[Unit], object]] = {
     "a commit": lambda unit: unit.commit(),
     "the row of a write": lambda unit: unit.first(CLAIM, {"wanted": "free"}),
     "to read where it has written": lambda unit: (unit.count(ADD, counter("new")), unit.first(FIND, {"wanted": "x"})),
-    "to list where it has noted": lambda unit: (unit.note(ADD, counter("new")), unit.rows(ALL, {})),
+    "to list where it has noted": note_and_list,
 }
 
 

@@ -16,6 +16,7 @@ from provider.deliveries import letters as letters_module
 from provider.deliveries.letters import Letter, Letters, NoSuchLetter
 from provider.deliveries.mail_addresses import BadAddress, Sender, envelope_address
 from provider.deliveries.messages import MOST_BYTES, TooLong, compose
+from provider.program_files import templates_folder
 
 ORIGIN = "https://id.example"
 WRITTEN = datetime.datetime(2026, 7, 1, 12, 0, tzinfo=datetime.UTC)
@@ -148,7 +149,7 @@ def write(monkeypatch: Any, tmp_path: Any, source: str, language: str = "en", **
     """A letter of our own making."""
     folder = tmp_path / "mail"
     folder.mkdir(exist_ok=True)
-    kept = letters_module.templates_folder() / "mail" / "layout.html"
+    kept = templates_folder() / "mail" / "layout.html"
     (folder / "layout.html").write_text(kept.read_text("utf-8"), "utf-8")
     (folder / "ours.txt").write_text(source, "utf-8")
     monkeypatch.setattr(letters_module, "templates_folder", lambda: tmp_path)

@@ -23,8 +23,8 @@ MESSAGE = b"Subject: x\r\n\r\nFirst\r\n.\r\n..last\r\n"
 PASSWORD = "s:e/c@r?e#t %"
 
 
-def to(server: MailServer, authority: Path | None = None, **options: float) -> Smtp:
-    return Smtp(Address.from_url(server.url), helo="id.example", ca_file=authority or server.authority, **options)
+def to(server: MailServer, authority: Path | None = None) -> Smtp:
+    return Smtp(Address.from_url(server.url), helo="id.example", ca_file=authority or server.authority)
 
 
 def failure(smtp: Smtp, recipient: str = ANA, message: bytes = MESSAGE) -> NotSent:

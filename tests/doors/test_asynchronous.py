@@ -200,6 +200,10 @@ def test_any_path_gets_an_answer(door: AsynchronousDoor, raw: bytes, status: int
     assert answer.status in (status, 404, 303)
 
 
+async def _stays() -> None:
+    await asyncio.Event().wait()
+
+
 class Full:
     """All places of both lanes taken, from one source, and the line of that source as well."""
 
@@ -214,7 +218,7 @@ class Full:
         for lane in (self._door._machines, self._door._pages):
             for source in ("one", "two"):
                 self._asked += [
-                    asyncio.ensure_future(lane.run(source, lambda: self._open.wait(HANG_SECONDS), asyncio.Event().wait))
+                    asyncio.ensure_future(lane.run(source, lambda: self._open.wait(HANG_SECONDS), _stays))
                     for _ in range(lane._places)
                 ]
         for source in ("one", "two"):

@@ -91,7 +91,8 @@ def test_what_ends_in_the_moment_of_the_commit_gives_no_code_and_harms_no_other(
 ) -> None:
     harmed, other = visitor(provider, app, "ada"), visitor(provider, app, "bob")
     user_id = next(row["user_id"] for row in provider.rows(GrantRecord))
-    codes, did = len(provider.rows(AuthorizationCode)), []
+    codes = len(provider.rows(AuthorizationCode))
+    did: list[str] = []
 
     def end_once() -> None:
         if not did:

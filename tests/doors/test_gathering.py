@@ -234,7 +234,8 @@ ENDS = {
 def test_what_ends_in_the_moment_of_the_commit_gives_no_token_and_harms_no_other(
     provider: Provider, together: Together, what: str, harmed: tuple[str, ...]
 ) -> None:
-    moment, ended = Moment(provider), []
+    moment = Moment(provider)
+    ended: list[str] = []
 
     def end_once() -> None:
         if not ended:

@@ -6,12 +6,14 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
 
 from provider.doors import lanes
-from provider.doors.lanes import ClientLeft, Lane, LaneFull
+from provider.doors.lanes import ClientLeft, Lane
+from provider.doors.line import LaneFull
 from provider.security import places
 
 HANG_SECONDS = 30
@@ -200,7 +202,7 @@ def test_a_place_that_is_lent_lets_the_next_one_in_and_its_holder_comes_back_wit
         assert await slow == "back"  # although the place is taken
         assert gate.order == ["other"]
         gate.open()
-        assert await asyncio.gather(other, third) == ["other", "third"]
+        assert list(await asyncio.gather(other, third)) == ["other", "third"]
         await asyncio.gather(*(lane.run("again", lambda: None, _stays) for _ in range(4)))  # the counts are right
 
     asyncio.run(story())
@@ -234,7 +236,7 @@ def test_many_calls_from_many_sources_are_all_answered(crew: ThreadPoolExecutor)
 
     async def story() -> list[int]:
         return await asyncio.gather(
-            *(lane.run(f"source {number % 5}", lambda number=number: work(number), _stays) for number in range(300))
+            *(lane.run(f"source {number % 5}", partial(work, number), _stays) for number in range(300))
         )
 
     assert asyncio.run(story()) == list(range(300))

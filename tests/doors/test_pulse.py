@@ -62,11 +62,9 @@ def until(pulse: Pulse, *, is_up: bool) -> None:
 
 
 def test_the_first_beat_is_over_when_the_server_starts(pulse: Pulse) -> None:
-    assert not pulse.is_up
-    assert not pulse.is_running
+    assert (pulse.is_up, pulse.is_running) == (False, False)
     pulse.start()
-    assert pulse.is_up
-    assert pulse.is_running
+    assert (pulse.is_up, pulse.is_running) == (True, True)
 
 
 def test_a_database_that_fails_is_down_and_up_again_by_itself(

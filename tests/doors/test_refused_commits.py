@@ -123,13 +123,18 @@ def test_a_node_without_quorum_is_a_dead_connection(provider: Provider, node_wit
 
 def test_a_node_without_quorum_is_down_for_health_checks(provider: Provider, node_without_quorum: list[int]) -> None:
     dialect = provider.engine.dialect
-    arguments, named = dialect.create_connect_args(provider.engine.url)
-    named["password"] = str(named["password"]).encode()
+    arguments, said = dialect.create_connect_args(provider.engine.url)
+    named = {**said, "password": str(said["password"]).encode()}
     moods: list[str] = []
+
+    def note_and_recover(_seconds: float) -> None:
+        moods.append(breaker.state)
+        node_without_quorum[0] = 0
+
     breaker = Breaker(
         lambda: Connector(may_be_plain=True).ask(dialect, arguments, named),
         clock=iter(range(0, 1_000, 10)).__next__,
-        pause=lambda _seconds: (moods.append(breaker.state), node_without_quorum.__setitem__(0, 0)),  # type: ignore[func-returns-value]
+        pause=note_and_recover,
         start=lambda work: work(),
     )
     node_without_quorum[0] = 1

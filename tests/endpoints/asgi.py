@@ -10,7 +10,7 @@ import functools
 import threading
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeGuard
 
 from provider.doors.asynchronous import AsynchronousDoor
 from tests.endpoints.wsgi import Answer
@@ -107,7 +107,7 @@ class Unanswered(Exception):
     """The door said nothing: whoever asked has left."""
 
 
-def _is_number(text: str | None) -> bool:
+def _is_number(text: str | None) -> TypeGuard[str]:
     return text is not None and text.isascii() and text.isdigit() and len(text) < 19
 
 

@@ -39,8 +39,8 @@ class Browser:
                 self.cookies[name] = value
         return answer
 
-    def get(self, path: str, **headers: str) -> Answer:
-        return self.send("GET", path, **headers)
+    def get(self, path: str, **options: Any) -> Answer:
+        return self.send("GET", path, **options)
 
     def post(self, path: str, fields: Mapping[str, str], **options: Any) -> Answer:
         return self.send("POST", path, body=encoded(fields), Content_Type=FORM, **options)

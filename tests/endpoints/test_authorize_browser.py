@@ -61,7 +61,7 @@ AHEAD = [
 @pytest.mark.parametrize("method, headers", AHEAD)
 @pytest.mark.parametrize("who", ["signed in", "signed out"])
 def test_looking_ahead_makes_no_code_and_stores_nothing(
-    browser: Browser, ada: User, trusted: KnownClient, method: str, headers: dict[str, str], who: str
+    browser: Browser, ada: User, trusted: KnownClient, method: str, headers: dict[str, Any], who: str
 ) -> None:
     if who == "signed in":
         browser.sign_in(ada)
@@ -74,7 +74,7 @@ def test_looking_ahead_makes_no_code_and_stores_nothing(
 
 @pytest.mark.parametrize("method, headers", AHEAD)
 def test_looking_ahead_uses_no_waiting_request_up(
-    browser: Browser, ada: User, trusted: KnownClient, method: str, headers: dict[str, str]
+    browser: Browser, ada: User, trusted: KnownClient, method: str, headers: dict[str, Any]
 ) -> None:
     resumed = browser.authorize(trusted, method="POST", **TOO_LONG_FOR_A_QUERY).location
     browser.sign_in(ada)
@@ -86,7 +86,7 @@ def test_looking_ahead_uses_no_waiting_request_up(
 
 @pytest.mark.parametrize("method, headers", AHEAD)
 def test_looking_ahead_uses_no_error_up_either(
-    browser: Browser, trusted: KnownClient, method: str, headers: dict[str, str]
+    browser: Browser, trusted: KnownClient, method: str, headers: dict[str, Any]
 ) -> None:
     resumed = browser.authorize(trusted, method="POST", prompt="none", **TOO_LONG_FOR_A_QUERY).location
     browser.send(method, resumed, **headers)

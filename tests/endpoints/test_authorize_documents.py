@@ -17,11 +17,11 @@ from tests.https_server import HttpsServer
 
 __all__ = ["application", "document_server"]
 
-CLAUDE_CODE = {
+CLAUDE_CODE: dict[str, Any] = {
     "client_name": "Claude Code",
     "redirect_uris": ["http://localhost/callback", "http://127.0.0.1/callback"],
 }
-VS_CODE = {
+VS_CODE: dict[str, Any] = {
     "client_name": "Visual Studio Code",
     "redirect_uris": [
         *("https://vscode.dev/redirect", "https://insiders.vscode.dev/redirect"),

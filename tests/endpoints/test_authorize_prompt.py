@@ -158,7 +158,7 @@ def test_a_hint_at_somebody_else_gets_no_answer_for_the_person_who_is_signed_in(
     bob = browser.provider.user("bob")
     hint = hint_for(browser, bob, trusted)
     browser.sign_in(ada)
-    wishes = {"id_token_hint": hint, "max_age": max_age}
+    wishes: dict[str, Any] = {"id_token_hint": hint, "max_age": max_age}
     assert error_of(browser.authorize(trusted, prompt="none", **wishes)) == "login_required"
     page = page_of(browser.authorize(trusted, **wishes), "/login")
     browser.provider.clock.advance(5)

@@ -94,7 +94,7 @@ def test_pkce_is_asked_of_every_kind_of_client_unless_an_operator_switched_it_of
     browser: Browser, method: str
 ) -> None:
     browser.sign_in(browser.provider.user())
-    without = {"code_challenge": None, "code_challenge_method": None}
+    without: dict[str, Any] = {"code_challenge": None, "code_challenge_method": None}
     assert error_of(browser.authorize(browser.provider.client(method, is_trusted=True), **without)) == "invalid_request"
     relaxed = browser.provider.client(method, is_trusted=True, require_pkce=False)
     answer = browser.authorize(relaxed, **without)
@@ -116,7 +116,8 @@ READ = [
 def test_a_parameter_that_comes_twice_is_refused(anybody: Browser, name: str) -> None:
     client = anybody.provider.client(is_trusted=True)
     known = dict(request_of(client)).get(name, "x")
-    answer = anybody.authorize(client, **{name: [known, known]})
+    twice: dict[str, Any] = {name: [known, known]}
+    answer = anybody.authorize(client, **twice)
     assert error_of(answer) == "invalid_request"
     assert fields_of(answer)["state"] == STATE
 

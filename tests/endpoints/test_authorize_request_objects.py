@@ -131,7 +131,7 @@ def test_nothing_outside_of_it_counts(browser: Browser, provider: Provider, name
     client = signing(provider)
     provider.clock.advance(60)
     sent = {"state": None, "nonce": None} if name in ("state", "nonce") else {}
-    answer = by_value(browser, client, request_object(provider, client, **sent), **{name: OUTSIDE[name]})
+    answer = by_value(browser, client, request_object(provider, client, KEY, **sent), **{name: OUTSIDE[name]})
     tokens = provider.redeem(client, code_of(answer, state=None if sent else STATE)).json
     assert tokens["scope"] == "openid profile"
     assert "nonce" not in claims_of(tokens["id_token"])
@@ -141,7 +141,7 @@ def test_what_is_missing_in_it_is_not_taken_from_outside(browser: Browser, provi
     client = signing(provider)
     whole = dict(request_of(client))
     for name, error in (("code_challenge", "invalid_request"), ("response_type", "invalid_request")):
-        signed = request_object(provider, client, **{name: None})
+        signed = request_object(provider, client, KEY, **{name: None})
         assert error_of(by_value(browser, client, signed, **{name: whole[name]})) == error
     signed = request_object(provider, client, redirect_uri=None)
     refusal_of(by_value(browser, client, signed, redirect_uri=REDIRECT_URI))

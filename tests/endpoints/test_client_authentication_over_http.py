@@ -22,7 +22,7 @@ REFUSED = {"error": "invalid_client", "error_description": "Client authenticatio
 
 
 def call(provider: Provider, endpoint: str, fields: object = (), headers: dict[str, str] | None = None) -> Answer:
-    pairs = [*GRANT.items(), ("token", "unknown"), *(fields.items() if isinstance(fields, dict) else fields)]  # type: ignore[call-overload, misc]
+    pairs = [*GRANT.items(), ("token", "unknown"), *(fields.items() if isinstance(fields, dict) else fields)]  # type: ignore[misc]
     return provider.post(f"{provider.path}/{endpoint}", pairs, headers)
 
 

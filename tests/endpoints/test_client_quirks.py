@@ -312,7 +312,6 @@ def test_chatgpt_signs_or_as_its_document_offers_proves_nothing(
     app.browser.sign_in(provider.user())
     key = RSAKey.generate_key(2048, {"kid": "k1", "use": "sig", "alg": "RS256"})
     jwks_uri = app.server.say_json("/oauth/jwks.json", {"keys": [key.as_dict(private=False)]})
-    plural = {"token_endpoint_auth_methods_supported": ["none", "private_key_jwt"]} if has_plural else {}
     app.say(
         client_name="ChatGPT",
         redirect_uris=[redirect_uri],
@@ -321,7 +320,7 @@ def test_chatgpt_signs_or_as_its_document_offers_proves_nothing(
         token_endpoint_auth_method="private_key_jwt",
         token_endpoint_auth_signing_alg="RS256",
         jwks_uri=jwks_uri,
-        **plural,
+        token_endpoint_auth_methods_supported=["none", "private_key_jwt"] if has_plural else ...,
     )
     page = page_of(app.authorize(redirect_uri=redirect_uri, scope=None, resource=API), "/consent")
     code = code_of(app.browser.allow(page), redirect_uri)

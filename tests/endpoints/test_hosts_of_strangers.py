@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine
@@ -73,7 +74,7 @@ def test_a_trusted_host_is_asked_for_vouched_clients_alone(
     policy: dict[str, str],
     is_vouched: bool,
 ) -> None:
-    trust = {"outbound_allowed_hosts": server.host, "outbound_ca_file": server.authority}
+    trust: dict[str, Any] = {"outbound_allowed_hosts": server.host, "outbound_ca_file": server.authority}
     way(make_provider(sqlite_engine, **trust, **policy), server.url + PATH, is_vouched)
     assert server.count(PATH) == int(is_vouched)
 

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from database.models import GrantRecord, User
+from provider.protocol.scopes import CLOUD_CREDENTIALS
 from provider.security.outbound import Answered
 from provider.vault.account import CloudAccount
 from tests.endpoints.provider import Provider, claims_of
-from tests.endpoints.test_cloud_accounts import ASKED, CLOUD_CREDENTIALS, PATH, cloud_key, key_token
+from tests.endpoints.test_cloud_accounts import ASKED, PATH, cloud_key, key_token
 from tests.endpoints.test_self_service import Api, problem_of, token_of
 from tests.vault.cloud_world import CloudWorld
 

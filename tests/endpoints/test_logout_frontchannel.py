@@ -81,8 +81,8 @@ def test_the_page_leads_on_by_itself_and_by_a_link(browser: Browser, provider: P
 
 def test_only_the_applications_origins_may_be_framed(browser: Browser, provider: Provider, ada: User) -> None:
     hint = hint_of(browser, ada, application(provider))
-    for frame in ("https://other.example/out", "https://other.example/out2"):
-        browser.authorize(application(provider, frame))
+    for uri in ("https://other.example/out", "https://other.example/out2"):
+        browser.authorize(application(provider, uri))
     answer = logout(browser, id_token_hint=hint)
     policy = dict(item.partition(" ")[::2] for item in (answer.header("Content-Security-Policy") or "").split("; "))
     assert policy["frame-src"] == "https://app.example.com:8443 https://other.example"

@@ -12,7 +12,7 @@ from tests.endpoints.browsing import Browser, code_of, error_of
 from tests.endpoints.provider import REDIRECT_URI, VERIFIER, KnownClient, Provider, ProviderFactory, claims_of
 from tests.endpoints.registering import register
 
-NO_CHALLENGE = {"code_challenge": None, "code_challenge_method": None}
+NO_CHALLENGE: dict[str, Any] = {"code_challenge": None, "code_challenge_method": None}
 
 
 @pytest.fixture

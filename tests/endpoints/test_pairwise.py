@@ -190,7 +190,7 @@ def test_a_client_never_gets_two_identifiers_of_a_person_from_one_decision(
     browser: Browser, provider: Provider, ada: User, was: str, _is: str, changes: dict[str, Any]
 ) -> None:
     """Neither by its codes, refresh tokens and access tokens, nor by a silent request, nor when the session ends."""
-    logout = {"backchannel_logout_uri": "https://app.example.com/logout"}
+    logout: dict[str, Any] = {"backchannel_logout_uri": "https://app.example.com/logout"}
     client = provider.client(details=ClientDetails(subject_type=was, **logout))
     session_id = browser.sign_in(ada)
     code = code_of(browser.allow(page_of(browser.authorize(client, scope="openid offline_access"), "/consent")))

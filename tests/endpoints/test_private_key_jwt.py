@@ -175,7 +175,7 @@ def test_no_assertion_gets_into_the_records(provider: Provider) -> None:
 def test_text_that_no_database_takes_is_refused_and_breaks_nothing(provider: Provider) -> None:
     client = signing_client(provider)
     for claims in ({"sub": "\ud800"}, {"sub": "a\x00b"}, {"sub": "x" * 4000}, {"sub": "한국어"}, {"jti": "\udfff"}):
-        fields = with_assertion(assertion(provider, client, **claims))
+        fields = with_assertion(assertion(provider, client, KEY, **claims))
         assert call(provider, "token", client, fields).error == (401, "invalid_client"), claims
 
 

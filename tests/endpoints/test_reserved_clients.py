@@ -187,9 +187,9 @@ def test_a_membership_that_ended_since_it_was_read_makes_no_token(provider: Prov
     issue = provider.services.token_issuer.issue_access_token
     gone: list[AuthorizationGone] = []
 
-    def watched(*arguments: Any) -> Any:
+    def watched(tx: Any, authorization: Any, now: Any) -> Any:
         try:
-            return issue(*arguments)
+            return issue(tx, authorization, now)
         except AuthorizationGone as error:
             gone.append(error)
             raise

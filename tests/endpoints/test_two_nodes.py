@@ -122,7 +122,7 @@ def test_one_pushed_request_is_used_at_one_node(
             found = pushed.find(tx, now, client.client.id, uri)
         assert found is not None
         cluster[1].catch_up()
-        used = at_once(engines, [lambda tx, handle=found.handle_hash: pushed.consume(tx, now, handle)] * 4)
+        used = at_once(engines, [partial(pushed.consume, now=now, handle_hash=found.handle_hash)] * 4)
         assert sorted(used) == [False, False, False, True]
 
 

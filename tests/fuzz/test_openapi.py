@@ -65,7 +65,7 @@ def document() -> dict[str, Any]:
 
 @api.parametrize()
 @hostile.bounded(25)
-def test_the_application_answers_as_documented(case: schemathesis.Case) -> None:
+def test_the_application_answers_as_documented(case: schemathesis.Case[Any]) -> None:
     case.call_and_validate(checks=CHECKS)
 
 

@@ -46,7 +46,7 @@ def stop_watches(source: str) -> Iterator[str]:
         elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             found = [node.attr] if node.attr in STOP_WATCHES.get(node.value.id, ()) else []
         else:
-            found = []
+            continue
         yield from (f"{node.lineno}: {name}" for name in found)
 
 

@@ -52,9 +52,9 @@ def rows_of(heading: str, mode: str) -> list[list[str]]:
 def test_the_page_has_every_field(name: str) -> None:
     cloud = PROVIDERS[name]
     for mode in ("secret", "keyless"):
-        typed = cloud.fields(mode)  # type: ignore[arg-type]
+        typed = cloud.fields(mode)
         expected = []
-        for field in cloud.kept_fields(mode) if typed else ():  # type: ignore[arg-type]
+        for field in cloud.kept_fields(mode) if typed else ():
             marks = ["secret" if field.is_secret else "sealed" if field.is_sealed else ""]
             if field not in tuple(typed):
                 marks = ["follows"]

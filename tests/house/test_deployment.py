@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Terminal, bare_terminal, logs_as_before
+from tests.cli.conftest import Terminal, bare_terminal
 from tests.environments import ROOT, build, copy_sources
 
-__all__ = ["bare_terminal", "logs_as_before"]
+__all__ = ["bare_terminal"]
 
 FOLDER = ROOT / "docs/deployment"
 

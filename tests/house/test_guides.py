@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from provider.clients.presets import PRESETS
-from tests.cli.conftest import Terminal, bare_terminal, logs_as_before, terminal
+from tests.cli.conftest import Terminal, bare_terminal, terminal
 from tests.house.test_printed_examples import blocks, commands, run
 
-__all__ = ["bare_terminal", "logs_as_before", "terminal"]
+__all__ = ["bare_terminal", "terminal"]
 
 GUIDES = Path(__file__).resolve().parents[2] / "docs" / "guides"
 NAMES = [preset.name for preset in PRESETS]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import shlex
@@ -16,13 +17,13 @@ import pytest
 import requests
 from fastapi.testclient import TestClient
 
-from tests.cli.conftest import PASSWORD, Terminal, bare_terminal, logs_as_before, terminal
+from tests.cli.conftest import PASSWORD, Terminal, bare_terminal, terminal
 from tests.database_servers import free_port
 from tests.mail_servers import MailServer
 from tests.serving import ROOT, Server, serving
 from tests.waiting import HANG_SECONDS, eventually
 
-__all__ = ["bare_terminal", "logs_as_before", "terminal"]
+__all__ = ["bare_terminal", "terminal"]
 
 ISSUER = "http://localhost:8000/oauth"
 NOTES = "https://notes.example/api"
@@ -213,7 +214,7 @@ def test_curl_gets_a_token_and_introspects_it_as_printed(server: Server, key: di
             cwd=tmp_path,
         ).stdout
 
-    answer = requests.models.complexjson.loads(shell(ask, KEY_ID=key["key_id"], KEY_SECRET=key["key_secret"]))
+    answer = json.loads(shell(ask, KEY_ID=key["key_id"], KEY_SECRET=key["key_secret"]))
     assert (answer["token_type"], answer["expires_in"]) == ("Bearer", 600)
     client = server.mcp_core_json("client", "create", "--name", "Notes service", "--grant", "client_credentials")
     server.mcp_core("resource", "set", NOTES, "--introspection-client", client["client_id"])

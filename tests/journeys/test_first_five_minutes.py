@@ -196,7 +196,7 @@ def test_an_example_runs_line_by_line(checkout: Checkout, browser: Browser, tmp_
             log = tmp_path / "log"
             more = {"AUDIENCE": checkout.on_our_ports("http://localhost:9500/api")} if port == 9501 else {}
             process = checkout.leave_running(exported + pasted, log, PORT=str(at), **more)
-            eventually(lambda at=at, process=process: answers_at_all(at) or process.poll() is not None, log.read_text)
+            eventually(lambda at=at, process=process: answers_at_all(at) or process.poll() is not None, log.read_text)  # type: ignore[misc]
             assert process.poll() is None, log.read_text("utf-8")
         elif line.endswith("/client.py"):
             said = sign_in_by_client(checkout, browser, pasted, tmp_path)

@@ -8,6 +8,7 @@ import tarfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pytest
 import requests
@@ -28,7 +29,8 @@ def package_of(sources: Path, folder: Path) -> Path:
     sdist = build(sources, "sdist", folder / "sdist")
     with tarfile.open(sdist) as archive:
         # Debian 12 has a Python before that argument.
-        archive.extractall(folder / "unpacked", **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
+        safely: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+        archive.extractall(folder / "unpacked", **safely)
     (unpacked,) = (folder / "unpacked").iterdir()
     return build(unpacked, "wheel", folder / "wheel")
 

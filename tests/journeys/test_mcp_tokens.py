@@ -96,7 +96,7 @@ def test_two_processes_that_share_a_refresh_token_both_survive(
 ) -> None:
     """Both refresh the same token at the same moment. Both go on, and the family lives."""
     assert program.storage.client is not None
-    given = {
+    given: dict[str, Any] = {
         "client": program.storage.client.model_dump(mode="json"),
         "tokens": program.storage.tokens[-1].model_dump(),
         "url": f"{world.api}/notes",

@@ -145,7 +145,9 @@ def test_a_neighbours_cookie_of_any_letters_hides_no_session(server: Server, ana
 @pytest.mark.slow
 def test_a_server_that_is_told_to_stop_answers_what_it_has_accepted(tmp_path: Path) -> None:
     """Connections that come later are refused; none is closed without an answer."""
-    running, cut, answered = Server(tmp_path), [], []
+    running = Server(tmp_path)
+    cut: list[bytes] = []
+    answered: list[bytes] = []
 
     def ask_again_and_again(path: str) -> None:
         request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()

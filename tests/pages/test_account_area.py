@@ -198,11 +198,10 @@ def test_twins_are_one_and_the_last_token_is_told_on_a_server_too(mariadb_engine
         (shown,) = services.consents.list(tx, user.id)
         assert apps.last_used(tx, user.id, [shown]) == {}
         used = changed + datetime.timedelta(days=2)
-        grant = {
-            "user_id": user.id, "client_row_id": app.id, "session_id": None, "consent_id": shown.id,
-            "scope": ("openid",), "resource_uri": shown.resource, "authenticated_at": used, "amr": ("pwd",), "acr": "x",
-        }  # fmt: skip
-        add_grant(tx, used, **grant)
+        add_grant(
+            tx, used, user_id=user.id, client_row_id=app.id, session_id=None, consent_id=shown.id,
+            scope=("openid",), resource_uri=shown.resource, authenticated_at=used, amr=("pwd",), acr="x",
+        )  # fmt: skip
         assert apps.last_used(tx, user.id, [shown]) == {(app.id, shown.resource): used}
         assert apps.whole(tx, user.id, [shown])[0].created_at == START
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from database.transaction import Transaction
-from provider.accounts.users import NameTaken
+from provider.accounts.users import NameTaken, User
 from tests.pages.site import PASSWORD, Account, Site, Visitor
 
 PAGE = "/account/username"
@@ -49,7 +49,7 @@ def test_it_needs_a_recent_sign_in(site: Site, ana: Account) -> None:
 def test_what_is_no_user_name_is_told_at_its_field(site: Site, ana: Account, typed: str) -> None:
     visitor = renamed(site, ana, typed)
     assert visitor.page.status == 400
-    assert visitor.document.by_id("username-mistake")
+    assert visitor.document.by_id("username-mistake").text
     assert signs_in(site, "ana")
 
 
@@ -70,7 +70,7 @@ def test_the_next_change_has_to_wait_but_another_spelling_has_not(site: Site, an
     assert renamed(site, renamed_account, "hanna").page.status == 303
 
 
-def user_of(site: Site, account: Account):
+def user_of(site: Site, account: Account) -> User:
     with Transaction(site.engine) as tx:
         return site.services.users.get(tx, account.user.id)
 

@@ -13,7 +13,8 @@ from sqlalchemy import Engine, func, insert, select
 
 from database.models import metadata
 from database.transaction import Transaction
-from provider.accounts.users import LastAdministrator, User
+from provider.accounts.administrators import LastAdministrator
+from provider.accounts.users import User
 from provider.security.crypto import Keyring
 from provider.sign_in.closing import AlreadyClosed
 from tests.letters import letters

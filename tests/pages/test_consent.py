@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -74,7 +75,7 @@ def test_the_page_says_all_that_a_person_needs_to_decide(site: Site, ana: Accoun
     ],
 )
 def test_unreviewed_and_local_applications_come_with_a_warning(
-    site: Site, ana: Account, options: dict[str, object], warning: str | None
+    site: Site, ana: Account, options: dict[str, Any], warning: str | None
 ) -> None:
     visitor = asked(site, ana, site.client(**options))
     shown = [text for text in (UNREVIEWED, ON_THIS_DEVICE) if text in visitor.page.text]

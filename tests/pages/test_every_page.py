@@ -36,7 +36,8 @@ def language(request: pytest.FixtureRequest) -> str:
 def visits(
     language: str, tmp_path_factory: pytest.TempPathFactory, migrated_sqlite_file: Path, keyring: Keyring
 ) -> Iterator[list[Visit]]:
-    folder, sites = tmp_path_factory.mktemp("walk"), []
+    folder = tmp_path_factory.mktemp("walk")
+    sites: list[Site] = []
 
     def make(**settings: Any) -> Site:
         sites.append(Site(folder / str(len(sites)), migrated_sqlite_file, keyring, **settings))

@@ -59,7 +59,7 @@ def test_a_password_is_changed_by_somebody_who_knows_it_and_other_devices_are_si
     ):
         page = visitor.post(PAGE, fields)
         assert page.status == 400
-        assert visitor.document.by_id(field)
+        assert visitor.document.by_id(field).text
     assert signs_in(site, ana, PASSWORD), "nothing of that has changed anything"
     visitor.post(PAGE, {"present": PASSWORD, "password": NEW})
     assert visitor.page.status == 303, visitor.page.text
@@ -225,12 +225,12 @@ def test_a_reset_takes_the_second_factor_before_the_password_changes(site: Site,
     forget(site, "bora")
     link = link_of(site)
     before = site.rows("users")
-    assert visitor.get(link).form("code", "password")
+    assert visitor.get(link).form("code", "password").method == "post"
     assert visitor.post(link, {"password": NEW}).status == 400
-    assert visitor.document.by_id("code-mistake")
+    assert visitor.document.by_id("code-mistake").text
     assert visitor.post(link, {"password": NEW, "code": "000000"}).status == 400
     assert visitor.post(link, {"password": "short", "code": site.fresh_code(bora)}).status == 400
-    assert visitor.document.by_id("password-mistake")
+    assert visitor.document.by_id("password-mistake").text
     assert site.rows("users") == before, "a weak password uses no code up"
     visitor.post(link, {"password": NEW, "code": site.code(bora)})
     assert visitor.to == "/login"
@@ -260,7 +260,7 @@ def test_who_has_just_signed_in_with_a_passkey_needs_no_code(site: Site, ana: Ac
     visitor, device = with_passkey(site, ana)
     forget(site, "ana")
     link, elsewhere = link_of(site), Visitor(site)
-    assert elsewhere.get(link).form("code", "password")
+    assert elsewhere.get(link).form("code", "password").method == "post"
     assert elsewhere.post(link, {"password": NEW}).status == 400
     erin = Visitor(site)
     erin.sign_in(site.account("erin", second_factor=True))
@@ -283,7 +283,7 @@ def test_a_passkey_takes_the_place_of_the_code_behind_the_link(site: Site, ana: 
     visitor.get(link)
     again = device.get(visitor.asked())
     assert visitor.post(link, {"credential": again}).status == 400
-    assert visitor.document.by_id("password-mistake"), "and the answer is not used up by that"
+    assert visitor.document.by_id("password-mistake").text, "and the answer is not used up by that"
     device.verifies = False
     unverified = device.get(visitor.asked())
     device.verifies = True

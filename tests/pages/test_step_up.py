@@ -124,7 +124,7 @@ def test_an_out_of_date_consent_is_the_page_again_and_no_consent(site: Site, ana
         page = visitor.post(consent, {"decision": decision}, token="0" * 64)
         assert page.status == 200
         assert "This page was out of date, and nothing was done." in page.text
-        assert page.form("shown")
+        assert page.form("shown").method == "post"
     assert site.rows() == before
     visitor.post(consent, {"decision": "allow"})
     visitor.follow()

@@ -64,7 +64,12 @@ def test_a_public_address_is_public(address: str) -> None:
 )  # fmt: skip
 def test_an_address_of_another_form_is_never_resolved(url: str) -> None:
     asked: list[str] = []
-    door = Outbound(resolver=lambda host, _port: asked.append(host) or ["8.8.8.8"])  # type: ignore[func-returns-value]
+
+    def resolve(host: str, _port: int) -> list[str]:
+        asked.append(host)
+        return ["8.8.8.8"]
+
+    door = Outbound(resolver=resolve)
     with pytest.raises(FetchFailed):
         door.get_json(url, OURS, max_bytes=100)
     assert asked == []

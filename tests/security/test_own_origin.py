@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from provider.security.own_origin import FetchFailed, fetch_json
+from provider.security.exchange import FetchFailed
+from provider.security.own_origin import fetch_json
 from tests.database_servers import free_port, make_certificates
 from tests.waiting import HANG_SECONDS
 
@@ -184,6 +185,11 @@ def stay(connection: socket.socket) -> None:
         raise ConnectionAbortedError
 
 
+def begin_and_stay(connection: socket.socket) -> None:
+    connection.sendall(b"HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n1")
+    stay(connection)
+
+
 def drip(text: bytes) -> Answer:
     def answer(connection: socket.socket) -> None:
         for position in range(len(text)):
@@ -203,10 +209,7 @@ def drip(text: bytes) -> Answer:
             connection.sendall(b"HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n"),
             drip(b"1" * 30)(connection),
         ),
-        lambda connection: (
-            connection.sendall(b"HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n1"),
-            stay(connection),
-        ),
+        begin_and_stay,
     ],
     ids=["silent", "slow head", "slow body", "slow body until the end", "stops in the body"],
 )

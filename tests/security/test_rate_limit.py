@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 from sqlalchemy import Engine, func, select
@@ -149,7 +150,7 @@ def test_many_who_begin_a_window_at_once_are_all_counted(
 ) -> None:
     limit = Limit("parallel", callers - 1, 60)
     for number in range(8):
-        answers = at_once(engine, [lambda tx, key=f"key {number}": limiter.hit(tx, limit, key, now)] * callers, tries=1)
+        answers = at_once(engine, [partial(limiter.hit, limit=limit, key=f"key {number}", now=now)] * callers, tries=1)
         assert [answer for answer in answers if isinstance(answer, Exception)] == [], "nobody is in another's way"
         assert [answer is None for answer in answers].count(True) == callers - 1
     with engine.connect() as connection:
@@ -164,7 +165,7 @@ def test_many_who_count_two_keys_in_their_own_order_are_all_counted(
         limiter.hit(tx, THREE, second, now)
 
     pairs = [("source", "ana"), ("ana", "source")] * 3
-    answers = at_once(engine, [lambda tx, pair=pair: both(tx, *pair) for pair in pairs], tries=10)
+    answers = at_once(engine, [partial(both, first=first, second=second) for first, second in pairs], tries=10)
     assert answers == [None] * 6
     with engine.connect() as connection:
         assert connection.execute(select(TABLE.c.count)).scalars().all() == [6, 6]

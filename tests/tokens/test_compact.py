@@ -14,7 +14,7 @@ from provider.tokens.compact import CompactSigner
 from provider.tokens.key_pairs import REGISTRY, generate_key
 
 ALGORITHMS = ("RS256", "ES256", "EdDSA")
-CLAIMS = {
+CLAIMS: dict[str, Any] = {
     "iss": "https://issuer.example",
     "name": 'Adå \u2028 "<&>',
     "list": ["a", 1],

@@ -216,7 +216,7 @@ def test_a_token_that_says_something_else_than_its_record_is_refused(
     assert verify(world, origin, resigned(world, origin, token)) is not None
     for change in changes:
         made = {name: named.get(value, value) if isinstance(value, str) else value for name, value in change.items()}
-        assert verify(world, origin, resigned(world, origin, token, **made)) is None, change
+        assert verify(world, origin, resigned(world, origin, token, None, **made)) is None, change
 
 
 def issue_to_a_key(world: World, origin: Origin) -> str:

@@ -96,7 +96,7 @@ def test_a_revocation_ends_what_it_names_and_nothing_else(
             "consent": (user, client, {"consent_id": CONSENT}),
             "other user's consent": (other, second, {"consent_id": CONSENT}),
         }
-        ids = {name: make_grant(tokens, tx, origin.now, *who, **more) for name, (*who, more) in made.items()}  # type: ignore[misc, arg-type]
+        ids = {name: make_grant(tokens, tx, origin.now, *who, **more) for name, (*who, more) in made.items()}  # type: ignore[arg-type]
     names = {**ids, "user": user.id, "client": client.id}
     with tokens.transaction() as tx:
         assert int(revoke(tokens, tx, origin, names)) == len(ended)

@@ -6,6 +6,7 @@ import datetime
 from typing import Any
 
 import pytest
+from sqlalchemy import insert
 
 from database.models import Client as ClientRow
 from database.models import LogoutNotice, UserSession
@@ -124,7 +125,7 @@ def _session(world: World, origin: Origin, session_id: str = SESSION) -> None:
         "expires_at": later(origin, 86400).now,
     }
     with world.tokens.transaction() as tx:
-        tx.execute(UserSession.__table__.insert(), row)
+        tx.execute(insert(UserSession), row)
 
 
 def test_a_session_that_ends_twice_is_told_of_once(world: World, origin: Origin) -> None:

@@ -123,7 +123,7 @@ def test_private_keys_are_encrypted_and_open_only_in_their_own_row(
     tokens = Tokens(engine, keyring, ("ES256", "EdDSA"))
     ensured(tokens, origin)
     with tokens.transaction() as tx:
-        parts = [key.key.as_dict(private=True)["d"] for key in tokens.keys.list(tx, origin.now)]
+        parts = [str(key.key.as_dict(private=True)["d"]) for key in tokens.keys.list(tx, origin.now)]
     rows = tokens.rows(KeyRow)
     assert not any(part in str(value) for part in parts for row in rows for value in row.values())
     moved = [row["private_key_encrypted"] for row in reversed(rows)]

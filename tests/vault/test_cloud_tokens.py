@@ -49,7 +49,7 @@ def test_it_says_who_asks_for_which_cloud_and_nothing_else(world: CloudWorld, wa
 
 def test_it_is_recorded_with_what_it_rests_on(world: CloudWorld) -> None:
     asker, by, grant_id = world.application()
-    tokens = {claims_of(world.mint(asker))["jti"]: (by.client.id, grant_id)}
+    tokens: dict[str, tuple[str, str | None]] = {claims_of(world.mint(asker))["jti"]: (by.client.id, grant_id)}
     asker, key = world.key()
     tokens[claims_of(world.mint(asker))["jti"]] = (key.client.id, None)
     tokens[claims_of(world.mint(world.page()))["jti"]] = (OUR_PAGES, None)
@@ -199,7 +199,7 @@ def test_an_audience_of_ours_or_of_another_cloud_is_neither_connected_nor_minted
 ) -> None:
     monkeypatch.setitem(EXCHANGES, "other", AnyAudience())
     provider, services = sqlite_world.provider, sqlite_world.provider.services
-    account = sqlite_world.connect("any", provider="other", **fields_of("other", "keyless"))
+    account = sqlite_world.connect("any", None, "other", **fields_of("other", "keyless"))
     provider.resource()
     provider.resource("urn:example:api", name="Other")
     said = {**account.options, "audience": provider.client().client_id if audience == "the client" else audience}

@@ -370,7 +370,7 @@ def each_field() -> list[Any]:
         pytest.param(field, id=f"{cloud.name}.{mode}.{field.name}")
         for cloud in PROVIDERS.values()
         for mode in ("secret", "keyless")
-        for field in cloud.kept_fields(mode)  # type: ignore[arg-type]
+        for field in cloud.kept_fields(mode)
     ]
 
 
@@ -388,7 +388,7 @@ def test_a_field_is_sound(field: CloudField) -> None:
 def test_no_two_fields_of_an_account_share_a_name_or_a_column() -> None:
     for cloud in PROVIDERS.values():
         for mode in ("secret", "keyless"):
-            fields = cloud.kept_fields(mode)  # type: ignore[arg-type]
+            fields = cloud.kept_fields(mode)
             columns = [field.column for field in fields if field.column]
             assert len({field.name for field in fields}) == len(fields)
             assert len(set(columns)) == len(columns)

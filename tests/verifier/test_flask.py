@@ -86,7 +86,12 @@ def test_the_metadata_is_served(client: FlaskClient, real: Real) -> None:
 def test_an_outage_is_no_fault_of_the_token(real: Real) -> None:
     app = Flask("notes")
     with Verifier("http://127.0.0.1:9", API) as verifier:
-        app.get("/read")(install(app, verifier)("notes:read")(lambda: "never"))
+
+        @app.get("/read")
+        @install(app, verifier)("notes:read")
+        def never() -> str:
+            return "never"
+
         answer = app.test_client().get("/read", headers=bearer(real.token()))
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "10")
         assert "WWW-Authenticate" not in answer.headers

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,7 +16,7 @@ PATH = "/oauth/introspect"
 
 
 @pytest.fixture
-def asking(make_verifier: MakeVerifier) -> Iterator[Verifier]:
+def asking(make_verifier: MakeVerifier) -> Verifier:
     return make_verifier(introspection=Introspection("notes:api", "s%cret/+", cache_seconds=5, cache_entries=2))
 
 
