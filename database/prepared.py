@@ -16,6 +16,8 @@ from sqlalchemy.sql.visitors import iterate
 
 from database.statement_forms import Answer, Form, Row
 
+_Statement = Insert | Update | Delete | Select[Any]
+
 
 class Prepared:
     """One statement with ``bindparam`` in it. All of them are given at each run, as Python values.
@@ -24,13 +26,10 @@ class Prepared:
     does what so many runs do whose rows differ: its parameters have the number of the run behind their names.
     """
 
-    def __init__(
-        self, statement: Insert | Update | Delete | Select[Any], *, many: Callable[[int], Update] | None = None
-    ) -> None:
+    def __init__(self, statement: _Statement, *, many: Callable[[int], Update] | None = None) -> None:
         self._statement = statement
         self._many = many
-        self._forms_of_many: dict[tuple[str, int], Form] = {}
-        self._forms: dict[str, Form] = {}
+        self._forms: dict[tuple[str, bool, int], Form] = {}
         self.is_write = statement.is_dml
         self.tables = frozenset(_tables(statement))
 
@@ -69,16 +68,14 @@ class Prepared:
         return Answer(form, form.ask(connection, values))
 
     def _form(self, connection: Connection) -> Form:
-        form = self._forms.get(connection.dialect.name)
-        if form is None:
-            form = self._forms[connection.dialect.name] = Form(self._statement, connection.dialect)
-        return form
+        return self._form_of_many(connection, 1, lambda _one: self._statement)
 
-    def _form_of_many(self, connection: Connection, count: int, many: Callable[[int], Update | Select[Any]]) -> Form:
-        known = (connection.dialect.name, count)
-        form = self._forms_of_many.get(known)
+    def _form_of_many(self, connection: Connection, count: int, many: Callable[[int], _Statement]) -> Form:
+        dialect = connection.dialect
+        known = (dialect.name, bool(getattr(dialect, "is_mariadb", False)), count)  # two dialects of one name
+        form = self._forms.get(known)
         if form is None:
-            form = self._forms_of_many[known] = Form(many(count), connection.dialect)
+            form = self._forms[known] = Form(many(count), dialect)
         return form
 
 
@@ -135,7 +132,7 @@ class Counting(NamedTuple):
         )
 
 
-def _tables(statement: Insert | Update | Delete | Select[Any]) -> Iterator[str]:
+def _tables(statement: _Statement) -> Iterator[str]:
     """The one that a statement writes, or all that it reads."""
     for element in (statement.table,) if not isinstance(statement, Select) else iterate(statement):
         if isinstance(element, Table):

@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, delete, select, update
 
 from database.models import GrantRecord as GrantRow
 from database.models import RefreshToken
-from database.prepared import Lookup, addition
+from database.prepared import Lookup, Prepared, addition
 from database.transaction import Transaction
 from provider.audit import AuditEvent
 from provider.protocol.errors import OAuthError
@@ -29,8 +29,10 @@ _FIND = Lookup(
 _USE = select(_TABLE.c.used_at).where(_TABLE.c.token_hash == bindparam("token_hash"))
 _CLAIM = first_use(RefreshToken, "token_hash")
 _ADD = addition(_TABLE, "token_hash", "grant_id", "generation", "created_at", "expires_at", "family_expires_at")
-_EXTEND = (
-    update(RefreshToken).where(_TABLE.c.token_hash == bindparam("extended_hash")).values(expires_at=bindparam("until"))
+_EXTEND = Prepared(
+    update(RefreshToken)
+    .where(_TABLE.c.token_hash == bindparam("extended_hash"))
+    .values(expires_at=bindparam("until", type_=_TABLE.c.expires_at.type))
 )
 
 
@@ -103,7 +105,7 @@ class RefreshTokens:
             raise OAuthError.invalid_grant("The refresh token has expired.")
         if not rotate and stored.used_at is None:
             until = min(origin.now + self._idle, stored.family_expires_at)
-            tx.execute(_EXTEND, {"extended_hash": stored.token_hash, "until": until})
+            tx.note(_EXTEND, {"extended_hash": stored.token_hash, "until": until})
             return token
         successor = self._keyring.derive_secret("rt", "refresh successor", token)
         if tx.count(_CLAIM, {"claimed_hash": stored.token_hash, "now": origin.now}) == 1:

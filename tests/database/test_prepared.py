@@ -6,6 +6,7 @@ import datetime
 
 import pytest
 from sqlalchemy import Engine, bindparam, column, create_engine, delete, event, insert, literal, select, update
+from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from database.models import metadata
@@ -121,3 +122,15 @@ def test_what_reading_raises_is_an_error_of_the_database(engine: Engine) -> None
         with pytest.raises(OperationalError):
             tx.rows(wrong, {"wanted": "b"})
         assert tx.first(FIND, {"wanted": "b"}) is not None
+
+
+@pytest.mark.parametrize("order", [("mysql", "mariadb"), ("mariadb", "mysql")])
+def test_each_server_gets_the_words_that_it_knows(request: pytest.FixtureRequest, order: tuple[str, str]) -> None:
+    """SQLAlchemy's dialects of both have one name, and spell what to do with a row that is there differently."""
+    added = mysql.insert(_TABLE).values({column.name: bindparam(column.name, type_=column.type) for column in _TABLE.c})
+    counted = Prepared(added.on_duplicate_key_update(count=_TABLE.c.count + added.inserted.count))
+    for kind in order:
+        with Transaction(request.getfixturevalue(f"{kind}_engine")) as tx:
+            for total in (1, 2):
+                tx.count(counted, ROW)
+                assert tx.first(FIND, {"wanted": "b"}) == ("b", total, MOMENT, "fixed")

@@ -9,6 +9,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -27,7 +28,7 @@ from provider.protocol.messages import ProtocolResponse
 from provider.security import places
 from tests.doors.test_database_faults import is_unavailable
 from tests.endpoints import asgi
-from tests.endpoints.provider import API, KnownClient, Provider, ProviderFactory
+from tests.endpoints.provider import API, KnownClient, Provider, ProviderFactory, claims_of
 from tests.endpoints.test_private_key_jwt import KEY, assertion, signing_client
 from tests.endpoints.wsgi import Answer
 from tests.signing import with_assertion
@@ -143,6 +144,27 @@ def redemption(provider: Provider, client: KnownClient) -> Ask:
 def refresh(provider: Provider, client: KnownClient) -> Ask:
     token = provider.tokens(person(provider), client)["refresh_token"]
     return lambda: provider.refresh(client, token)
+
+
+def test_what_many_look_up_is_asked_once(provider: Provider, together: Together) -> None:
+    """And each gets its own: of another client, another person, another token."""
+    clients = [provider.client("client_secret_basic") for _ in range(5)]
+    tokens = [provider.tokens(person(provider), client) for client in clients]
+    machines = [provider.machine() for _ in range(4)]
+    ours = [provider.token(machine, GRANT).json["access_token"] for machine in machines]
+    calls = [partial(provider.refresh, client, of["refresh_token"]) for client, of in zip(clients, tokens, strict=True)]
+    calls += [partial(provider.introspect, machine, token) for machine, token in zip(machines, ours, strict=True)]
+    calls += [partial(provider.introspect, machines[0], token) for token in ("nonsense", ours[1])]
+    with sent_to(provider.engine) as sent:
+        answers = together(calls)
+    assert [answer.status for answer in answers] == [200] * 11
+    assert [answer.json.get("client_id") for answer in answers[5:9]] == [machine.client_id for machine in machines]
+    assert [answer.json["active"] for answer in answers[5:]] == [True] * 4 + [False] * 2
+    said = [claims_of(answer.json["id_token"])["sub"] for answer in answers[:5]]
+    assert said == [claims_of(of["id_token"])["sub"] for of in tokens]
+    assert len(set(said)) == 5
+    for table in ("oauth_clients", "issued_tokens", "refresh_tokens", "users"):
+        assert len([one for one in sent if one.startswith("SELECT") and f"FROM {table}" in one]) <= 1, table
 
 
 def test_one_code_several_times_in_a_batch_counts_once_and_ends_its_family(
