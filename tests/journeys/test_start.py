@@ -20,8 +20,8 @@ REQUESTS = 200
 # uvicorn loads watchfiles, and that anyio, where tests have brought them along.
 LOADED_AT_START = {
     "annotated_types", "anyio", "argon2", "authlib", "babel", "blinker", "cffi", "click", "cryptography", "dotenv", "flask",
-    "flask_babel", "flask_sqlalchemy", "httptools", "itsdangerous", "jinja2", "joserfc", "markupsafe", "pydantic",
-    "pydantic_core", "pymysql", "pyotp", "pytz", "segno", "sqlalchemy", "typing_extensions", "typing_inspection",
+    "flask_babel", "flask_sqlalchemy", "greenlet", "httptools", "itsdangerous", "jinja2", "joserfc", "markupsafe",
+    "pydantic", "pydantic_core", "pymysql", "pyotp", "pytz", "segno", "sqlalchemy", "typing_extensions", "typing_inspection",
     "uvicorn", "uvloop", "watchfiles", "werkzeug",
 }  # fmt: skip
 _LOAD = """
