@@ -10,18 +10,13 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from greenlet import getcurrent, greenlet
 
 from database.prepared import Lookup, Prepared
 from database.statement_forms import Answer
-
-
-class Reader(Protocol):
-    def ask(self, statement: Prepared, values: Mapping[str, Any]) -> Answer: ...
-
-    def ask_each(self, statement: Lookup, questions: list[Mapping[str, Any]]) -> list[Answer]: ...
+from database.transaction import Transaction
 
 
 @dataclass(eq=False, slots=True)
@@ -52,7 +47,7 @@ def _work_after_work(outside: greenlet, work: Callable[[], object] | None) -> No
 class JointQuestions:
     """``reader`` asks them. Whoever makes this is outside of all works, and begins them and lets them go on."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Transaction) -> None:
         self._reader = reader
         self._outside = getcurrent()
         self._waiting: dict[tuple[Lookup, tuple[object, ...]], list[_Question]] = {}

@@ -37,7 +37,7 @@ class Prepared:
         """Runs it once with each of ``rows`` and returns how many rows it wrote in all."""
         form = self._form(connection)
         if self._many is not None and form.is_of_server and len(rows) > 1:
-            form = self._form_of_many(connection, len(rows), self._many)
+            form = self._form(connection, len(rows))
             numbered = {f"{name}_{number}": value for number, row in enumerate(rows) for name, value in row.items()}
             return connection.exec_driver_sql(form.text, form.parameters(numbered)).rowcount
         if form.may_be_joined and len(rows) > 1:
@@ -67,16 +67,16 @@ class Prepared:
         form = self._form(connection)
         return Answer(form, form.ask(connection, values))
 
-    def _form(self, connection: Connection) -> Form:
-        return self._form_of_many(connection, 1, lambda _one: self._statement)
-
-    def _form_of_many(self, connection: Connection, count: int, many: Callable[[int], _Statement]) -> Form:
+    def _form(self, connection: Connection, count: int = 1) -> Form:
         dialect = connection.dialect
         known = (dialect.name, bool(getattr(dialect, "is_mariadb", False)), count)  # two dialects of one name
         form = self._forms.get(known)
         if form is None:
-            form = self._forms[known] = Form(many(count), dialect)
+            form = self._forms[known] = Form(self._statement_for(count), dialect)
         return form
+
+    def _statement_for(self, count: int) -> _Statement:
+        return self._statement if count == 1 or self._many is None else self._many(count)
 
 
 class Lookup(Prepared):
@@ -86,7 +86,7 @@ class Lookup(Prepared):
     """
 
     def __init__(self, statement: Select[Any], by: ColumnElement[str]) -> None:
-        self._unlimited = statement
+        self._of_all = statement
         self._by = by
         self.key = str(by.key)
         self._column = [getattr(column, "element", column) is by for column in statement.selected_columns].index(True)
@@ -98,15 +98,17 @@ class Lookup(Prepared):
         if len(keys) == 1:
             return [self.ask(connection, questions[0])] * len(questions)
         places = 1 << (len(keys) - 1).bit_length()  # a text for each power of two, and not for each number
-        form = self._form_of_many(connection, places, self._of_several)
+        form = self._form(connection, places)
         given = {f"{self.key}_{place}": keys[place % len(keys)] for place in range(places)}
         found: dict[str, list[Row]] = {}
         for row in form.ask(connection, {**questions[0], **given}):
             found.setdefault(row[self._column], []).append(row)
         return [Answer(form, found.get(question[self.key], ())) for question in questions]
 
-    def _of_several(self, places: int) -> Select[Any]:
-        return self._unlimited.where(self._by.in_([bindparam(f"{self.key}_{place}") for place in range(places)]))
+    def _statement_for(self, count: int) -> _Statement:
+        if count == 1:
+            return self._statement
+        return self._of_all.where(self._by.in_([bindparam(f"{self.key}_{place}") for place in range(count)]))
 
 
 def addition(table: FromClause, *columns: str) -> Prepared:

@@ -40,10 +40,10 @@ class DoesNotFit(Exception):
 class Unit(Transaction):
     """One request's transaction, before it has happened.
 
-    What is read is read at once. A prepared write waits for the batch, and is taken for granted: one row. When that does not
-    come true nothing of the unit is kept, and whoever made it runs again in a ``Transaction``, where every answer is the
-    database's. So does what a unit cannot do at all (other statements, a commit of its own, reading where it has written):
-    that raises ``DoesNotFit``.
+    What is looked up is asked together with what others look up (``JointQuestions``). A prepared write waits for the
+    batch, and is taken for granted: one row. When that does not come true nothing of the unit is kept, and whoever made it
+    runs again in a ``Transaction``, where every answer is the database's. So does what a unit cannot do at all (other
+    statements, a commit of its own, reading where it has written): that raises ``DoesNotFit``.
     """
 
     def __init__(self, engine: Engine, questions: JointQuestions) -> None:
@@ -119,9 +119,9 @@ class Unit(Transaction):
 
 
 class Batch:
-    """The units of one thread. They read through one connection, are asked about together where they are works of
-    ``questions``, and are committed together. On a server they wait for two seconds in all, on SQLite as long as anybody,
-    since there is one writer for everybody.
+    """The units of one thread. They read through one connection and are committed together. On a server they wait for two
+    seconds in all, on SQLite as long as anybody, since there is one writer for everybody. Whoever works with a unit is a
+    work of ``questions``, or asks alone.
 
     To be ended by ``end``, whatever became of it.
     """

@@ -7,6 +7,7 @@ finished, that nothing was asked of the database, that as much was computed for 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import signal
 import time
@@ -63,3 +64,8 @@ def no_hang() -> Iterator[None]:
 def far_deadline() -> float:
     """A moment of ``time.monotonic`` for what is told when to give up."""
     return time.monotonic() + HANG_SECONDS
+
+
+async def stays() -> None:
+    """Somebody who asked and does not leave."""
+    await asyncio.Event().wait()

@@ -14,7 +14,7 @@ from database.prepared import Lookup
 from database.transaction import Transaction
 from provider.accounts.profiles import PROFILE_COLUMNS, Profiles
 from provider.protocol.claims import Subject, wants_profile
-from provider.tokens.verifier import BY, COUNTS, RECORD, RECORD_TABLES, TokenVerifier, VerifiedAccessToken
+from provider.tokens.verifier import COUNTS, RECORD, RECORD_KEY, RECORD_TABLES, TokenVerifier, VerifiedAccessToken
 
 _USERS = User.__table__
 _PROFILES = UserProfile.__table__
@@ -26,7 +26,7 @@ _PERSON = (
 _OF_RECORD = slice(0, len(RECORD))
 _OF_PERSON = slice(len(RECORD), len(RECORD) + len(_PERSON))
 _OF_PROFILE = slice(len(RECORD) + len(_PERSON), None)
-_WITHOUT_PROFILE = Lookup(select(*RECORD, *_PERSON).select_from(RECORD_TABLES).where(COUNTS), BY)
+_WITHOUT_PROFILE = Lookup(select(*RECORD, *_PERSON).select_from(RECORD_TABLES).where(COUNTS), RECORD_KEY)
 _WITH_PROFILE = Lookup(
     select(*RECORD, *_PERSON, *PROFILE_COLUMNS)
     .select_from(
@@ -35,7 +35,7 @@ _WITH_PROFILE = Lookup(
         )
     )
     .where(COUNTS),
-    BY,
+    RECORD_KEY,
 )
 
 

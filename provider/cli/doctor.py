@@ -162,6 +162,7 @@ def _keys(settings: Settings, engine: Engine) -> Iterator[Finding]:
     from provider.services import Services
     from provider.start import key_files
     from provider.start.key_texts import KeyFilesError
+    from provider.start.memory import loaded
     from provider.start.ring_report import ring_remarks, ring_report
 
     if not key_files.keys_exist(settings) and not key_files.has_stored_secrets(engine):
@@ -173,6 +174,7 @@ def _keys(settings: Settings, engine: Engine) -> Iterator[Finding]:
         yield Finding("keys", "fail", str(error))
         return
     services = Services(settings, engine, keyring)
+    loaded()
     now = datetime.datetime.now(datetime.UTC)
     with Transaction(engine) as tx:
         try:

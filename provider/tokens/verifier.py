@@ -61,8 +61,8 @@ COUNTS = and_(
     _TOKENS.c.user_id.is_(None) | (_USERS.c.is_active == true()),
     _CLIENTS.c.owner_user_id.is_(None) | (_OWNERS.c.is_active == true()),
 )
-BY = _TOKENS.c.jti
-_ALIVE = Lookup(select(*RECORD).select_from(RECORD_TABLES).where(COUNTS), BY)
+RECORD_KEY = _TOKENS.c.jti
+_ALIVE = Lookup(select(*RECORD).select_from(RECORD_TABLES).where(COUNTS), RECORD_KEY)
 _NAMES = tuple(column.key for column in RECORD)
 
 
@@ -76,7 +76,7 @@ class VerifiedAccessToken:
     grant_id: str | None
     user_id: str | None
     username: str | None
-    client_ends_at: datetime.datetime | None = None
+    client_ends_at: datetime.datetime | None
     requested_claims: ClaimsRequest = field(default_factory=ClaimsRequest)
 
     @property
@@ -122,7 +122,7 @@ class TokenVerifier:
         if said is None:
             return None
         statement = statement_for(str(said.claims.get("scope")).split())
-        found = tx.found(statement, {BY.key: str(said.claims["jti"]), "issuer": self._issuer})
+        found = tx.found(statement, {RECORD_KEY.key: str(said.claims["jti"]), "issuer": self._issuer})
         verified = None if found is None else _judged(said, found, columns, now)
         return None if verified is None or found is None else (verified, found)
 

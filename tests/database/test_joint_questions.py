@@ -148,24 +148,12 @@ class Fault(Exception):
     pass
 
 
-class Broken:
-    """Answers a name, and not the other."""
+def test_a_fault_is_raised_in_those_who_asked_that(tx: Transaction, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_asked: object) -> list[Answer]:
+        raise Fault
 
-    def __init__(self, tx: Transaction, broken: Lookup) -> None:
-        self._tx = tx
-        self._broken = broken
-
-    def ask(self, statement: Prepared, values: Mapping[str, Any]) -> Answer:
-        return self._tx.ask(statement, values)
-
-    def ask_each(self, statement: Lookup, questions: list[Mapping[str, Any]]) -> list[Answer]:
-        if statement is self._broken:
-            raise Fault
-        return self._tx.ask_each(statement, questions)
-
-
-def test_a_fault_is_raised_in_those_who_asked_that(tx: Transaction) -> None:
-    questions = JointQuestions(Broken(tx, MORE_THAN))
+    monkeypatch.setattr(MORE_THAN, "ask_each", fail)
+    questions = JointQuestions(tx)
     told: list[object] = []
 
     def work(statement: Lookup, **values: object) -> Callable[[], None]:

@@ -19,6 +19,7 @@ from provider.protocol.messages import ProtocolResponse
 from tests.endpoints import asgi
 from tests.endpoints.provider import Provider, ProviderFactory
 from tests.endpoints.wsgi import FORM, Answer
+from tests.waiting import stays
 
 GRANT = b"grant_type=client_credentials"
 HANG_SECONDS = 30
@@ -200,10 +201,6 @@ def test_any_path_gets_an_answer(door: AsynchronousDoor, raw: bytes, status: int
     assert answer.status in (status, 404, 303)
 
 
-async def _stays() -> None:
-    await asyncio.Event().wait()
-
-
 class Full:
     """All places of both lanes taken, from one source, and the line of that source as well."""
 
@@ -218,7 +215,7 @@ class Full:
         for lane in (self._door._machines, self._door._pages):
             for source in ("one", "two"):
                 self._asked += [
-                    asyncio.ensure_future(lane.run(source, lambda: self._open.wait(HANG_SECONDS), _stays))
+                    asyncio.ensure_future(lane.run(source, lambda: self._open.wait(HANG_SECONDS), stays))
                     for _ in range(lane._places)
                 ]
         for source in ("one", "two"):

@@ -15,6 +15,7 @@ from provider.doors import lanes
 from provider.doors.lanes import ClientLeft, Lane
 from provider.doors.line import LaneFull
 from provider.security import places
+from tests.waiting import stays
 
 HANG_SECONDS = 30
 
@@ -50,10 +51,6 @@ class Gate:
         self._open.set()
 
 
-async def _stays() -> None:
-    await asyncio.Event().wait()
-
-
 async def _leaves() -> None:
     return
 
@@ -64,7 +61,7 @@ async def _settled() -> None:
         await asyncio.sleep(0)
 
 
-def _ask(lane: Lane, source: str, work: Callable[[], Any], leaves: Any = _stays) -> asyncio.Task[Any]:
+def _ask(lane: Lane, source: str, work: Callable[[], Any], leaves: Any = stays) -> asyncio.Task[Any]:
     return asyncio.ensure_future(lane.run(source, work, leaves))
 
 
@@ -72,10 +69,10 @@ def test_what_work_returns_and_raises_reaches_whoever_asked(crew: ThreadPoolExec
     lane = Lane(crew, places=2, line=2)
 
     async def story() -> None:
-        assert await lane.run("a", lambda: 41 + 1, _stays) == 42
+        assert await lane.run("a", lambda: 41 + 1, stays) == 42
         with pytest.raises(ZeroDivisionError):
-            await lane.run("a", lambda: 1 // 0, _stays)
-        assert await lane.run("a", threading.get_ident, _stays) != threading.get_ident()
+            await lane.run("a", lambda: 1 // 0, stays)
+        assert await lane.run("a", threading.get_ident, stays) != threading.get_ident()
 
     asyncio.run(story())
 
@@ -87,7 +84,7 @@ def test_no_more_work_at_once_than_there_are_places_and_nobody_waits_beyond_the_
         asked = [_ask(lane, f"source {number}", gate.work(str(number))) for number in range(5)]
         await gate.until_begun(2)
         with pytest.raises(LaneFull) as full:
-            await lane.run("source 9", gate.work("too many"), _stays)
+            await lane.run("source 9", gate.work("too many"), stays)
         assert not full.value.is_own_share
         assert gate.order == ["0", "1"]
         gate.open()
@@ -120,7 +117,7 @@ def test_one_source_fills_half_of_the_line_and_is_told_that_it_is_its_own_doing(
         asked = [_ask(lane, "greedy", gate.work("greedy")) for _ in range(3)]
         await gate.until_begun(1)
         with pytest.raises(LaneFull) as full:
-            await lane.run("greedy", gate.work("greedy"), _stays)
+            await lane.run("greedy", gate.work("greedy"), stays)
         assert full.value.is_own_share
         asked.append(_ask(lane, "modest", gate.work("modest")))
         await _settled()
@@ -171,7 +168,7 @@ def test_nobody_waits_in_line_for_ever(crew: ThreadPoolExecutor, monkeypatch: py
         first = _ask(lane, "a", gate.work("first"))
         await gate.until_begun(1)
         with pytest.raises(LaneFull):
-            await lane.run("b", gate.work("too late"), _stays)
+            await lane.run("b", gate.work("too late"), stays)
         gate.open()
         await first
         assert gate.order == ["first"]
@@ -203,7 +200,7 @@ def test_a_place_that_is_lent_lets_the_next_one_in_and_its_holder_comes_back_wit
         assert gate.order == ["other"]
         gate.open()
         assert list(await asyncio.gather(other, third)) == ["other", "third"]
-        await asyncio.gather(*(lane.run("again", lambda: None, _stays) for _ in range(4)))  # the counts are right
+        await asyncio.gather(*(lane.run("again", lambda: None, stays) for _ in range(4)))  # the counts are right
 
     asyncio.run(story())
     assert sources == ["slow", "", "slow"]
@@ -236,7 +233,7 @@ def test_many_calls_from_many_sources_are_all_answered(crew: ThreadPoolExecutor)
 
     async def story() -> list[int]:
         return await asyncio.gather(
-            *(lane.run(f"source {number % 5}", partial(work, number), _stays) for number in range(300))
+            *(lane.run(f"source {number % 5}", partial(work, number), stays) for number in range(300))
         )
 
     assert asyncio.run(story()) == list(range(300))

@@ -20,6 +20,7 @@ def test_none_is_given_twice() -> None:
 
 
 def test_forked_workers_give_others() -> None:
+    assert new_request_id(), "some are made already"
     with ProcessPoolExecutor(2, multiprocessing.get_context("fork")) as workers:
         first, second = workers.map(_some, [50, 50])
     assert len({*first, *second, *_some(50)}) == 150

@@ -1,4 +1,4 @@
-"""Introspection says what holds now: who asks and what the token rests on are one question, and neither is remembered."""
+"""Introspection says what holds now: who asks and what the token rests on are looked up, and neither is remembered."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import requests
 
 from tests.browser import Browser
@@ -52,6 +53,43 @@ def test_a_start_loads_only_what_every_request_may_need(tmp_path: Path) -> None:
     loaded = {name for name in done.stdout.split() if not name.startswith(("_", "coverage"))}
     assert loaded <= LOADED_AT_START
     assert {"flask", "sqlalchemy", "uvicorn"} <= loaded, "it was a start"
+
+
+_COLLECT = """
+import datetime, gc
+from provider.start.memory import load_without_collecting
+load_without_collecting()
+assert not gc.isenabled()
+from provider.cli.terminal import opened
+from provider.settings import load_settings
+from provider.start.serve import load_door, prepare
+prepare(load_settings(), datetime.datetime.now(datetime.UTC), lambda line: None)
+gc.unfreeze()
+try:
+    {}
+except SystemExit:
+    pass
+print("collects", gc.isenabled(), "keeps", gc.get_freeze_count() > 100_000)
+"""
+LOADED = {
+    "a server": "load_door(1)",
+    "a command": "with opened(): assert gc.isenabled()",
+    "the doctor": "from provider.cli.program import program; program(['doctor'], prog_name='mcp-core')",
+}
+
+
+@pytest.mark.parametrize("load", LOADED.values(), ids=LOADED)
+def test_garbage_is_looked_for_once_everything_is_loaded(tmp_path: Path, load: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _COLLECT.replace("{}", load)],
+        cwd=tmp_path,
+        env=Server(tmp_path).environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=HANG_SECONDS,
+    )
+    assert done.stdout.splitlines()[-1] == "collects True keeps True"
 
 
 def test_the_server_is_light_and_its_printed_link_works(tmp_path: Path) -> None:
