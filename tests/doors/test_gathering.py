@@ -13,11 +13,12 @@ from functools import partial
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, text, update
+from sqlalchemy import Engine, select, text, update
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from database.faults import CommitUnknown, DatabaseUnavailable
-from database.models import GrantRecord, IssuedToken, RefreshToken, User
+from database.models import GrantRecord, IssuedToken, RateCounter, RefreshToken, User
+from database.prepared import Lookup
 from database.transaction import Transaction
 from database.units import Batch, Outcome, Unit
 from provider.application import asynchronous_door_of
@@ -116,6 +117,14 @@ def test_more_than_a_batch_may_have_are_several(provider: Provider, together: To
     monkeypatch.setattr(gathering, "MOST_UNITS", 2)
     assert {answer.status for answer in together([of_machine(provider)] * 5)} == {200}
     assert together.sizes == [2, 2, 1]
+
+
+def test_no_batch_goes_on_gathering_for_longer_than_it_may(
+    provider: Provider, together: Together, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(gathering, "MOST_SECONDS", 0)
+    assert {answer.status for answer in together([of_machine(provider)] * 3)} == {200}
+    assert together.sizes == [1, 1, 1]
 
 
 def test_nobody_is_answered_before_the_commit(provider: Provider, together: Together) -> None:
@@ -369,10 +378,12 @@ def asked(made: Gathering, source: str, work: Callable[[Unit], ProtocolResponse]
 
 def test_whatever_a_call_raises_or_fails_with_is_left_to_a_lane(sqlite_engine: Engine) -> None:
     made = Gathering(sqlite_engine, threads=1)
+    waited: list[str] = []
 
     def waits_elsewhere(_unit: Unit) -> ProtocolResponse:
         with places.lent():
-            raise AssertionError("a whole batch would wait")
+            waited.append("a whole batch")
+        return ProtocolResponse(200)
 
     def fails(_unit: Unit) -> ProtocolResponse:
         raise ZeroDivisionError
@@ -382,6 +393,26 @@ def test_whatever_a_call_raises_or_fails_with_is_left_to_a_lane(sqlite_engine: E
     answer = asked(made, "a", lambda _unit: ProtocolResponse(401)).result(HANG_SECONDS)
     assert answer is not None
     assert answer.status == 401
+    assert waited == []
+
+
+def test_each_works_for_its_own_source_also_when_others_had_a_turn(sqlite_engine: Engine) -> None:
+    made = Gathering(sqlite_engine, threads=1)
+    may_ask, seen = threading.Event(), []
+    find = Lookup(select(RateCounter.__table__), by=RateCounter.__table__.c.bucket)
+
+    def work(unit: Unit) -> ProtocolResponse:
+        assert may_ask.wait(HANG_SECONDS)
+        before = places.source_at_work()
+        unit.first(find, {"bucket": before})
+        seen.append((before, places.source_at_work()))
+        return ProtocolResponse(204)
+
+    calls = [asked(made, source, work) for source in ("a", "b", "c")]
+    eventually(lambda: made.waiting == 2)
+    may_ask.set()
+    assert [call.result(HANG_SECONDS) is None for call in calls] == [False] * 3
+    assert sorted(seen) == [("a", "a"), ("b", "b"), ("c", "c")]
 
 
 def test_sources_take_turns_and_who_finds_no_place_is_refused(
