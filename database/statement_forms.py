@@ -53,9 +53,9 @@ class Form:
         self.may_be_joined = self.is_of_server and isinstance(statement, Insert) and statement.select is not None
         self._joined: dict[int, str] = {}
         self._fixed = {name: value for name, value in compiled.params.items() if not binds[name].required}
+        self._places = compiled.positiontup or ()
         self._parameters: list[tuple[str, _Converter]] = [
-            (name, binds[name].type.dialect_impl(dialect).bind_processor(dialect))
-            for name in (compiled.positiontup if compiled.positiontup is not None else binds)
+            (name, bind.type.dialect_impl(dialect).bind_processor(dialect)) for name, bind in binds.items()
         ]
         columns = statement.selected_columns if isinstance(statement, Select) else ()
         self.names = statement.selected_columns.keys() if isinstance(statement, Select) else []
@@ -66,9 +66,8 @@ class Form:
     def parameters(self, values: Mapping[str, Any]) -> tuple[Any, ...] | dict[str, Any]:
         """Raises ``KeyError`` when one is missing: none is ever left to the driver."""
         given = {**self._fixed, **values} if self._fixed else values
-        if self._is_numbered:
-            return tuple([given[name] if to is None else to(given[name]) for name, to in self._parameters])
-        return {name: given[name] if to is None else to(given[name]) for name, to in self._parameters}
+        named = {name: given[name] if to is None else to(given[name]) for name, to in self._parameters}
+        return tuple([named[name] for name in self._places]) if self._is_numbered else named
 
     def joined(self, rows: Sequence[Mapping[str, Any]]) -> tuple[str, dict[str, Any]]:
         """One statement that does what a run with each of ``rows`` does: ``INSERT … SELECT … UNION ALL SELECT …``."""

@@ -133,6 +133,9 @@ class Transaction:
         """What it finds for each of ``questions``, which differ in their key alone."""
         return statement.ask_each(self._opened(is_write=False), questions)
 
+    def keep_in_step(self) -> None:
+        """Called between two steps of a request: whoever is answered together with it comes as far, before it goes on."""
+
     def _opened(self, *, is_write: bool) -> Connection:
         if self._connection is None and self._patience is not None:
             self._patience.begin()

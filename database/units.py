@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.sql import Executable
 
 from database.faults import DATABASE_ERRORS
-from database.joint_questions import JointQuestions
+from database.joint_works import JointWorks
 from database.patience import Patience
 from database.prepared import Counting, Lookup, Prepared
 from database.statement_forms import Answer
@@ -40,15 +40,15 @@ class DoesNotFit(Exception):
 class Unit(Transaction):
     """One request's transaction, before it has happened.
 
-    What is looked up is asked together with what others look up (``JointQuestions``). A prepared write waits for the
+    What is looked up is asked together with what others look up (``JointWorks``). A prepared write waits for the
     batch, and is taken for granted: one row. When that does not come true nothing of the unit is kept, and whoever made it
     runs again in a ``Transaction``, where every answer is the database's. So does what a unit cannot do at all (other
     statements, a commit of its own, reading where it has written): that raises ``DoesNotFit``.
     """
 
-    def __init__(self, engine: Engine, questions: JointQuestions) -> None:
+    def __init__(self, engine: Engine, works: JointWorks) -> None:
         super().__init__(engine)
-        self._questions = questions
+        self._works = works
         self._notes: list[_Write] = []
         self._writes: list[_Write] = []
         self._written: set[str] = set()
@@ -60,7 +60,10 @@ class Unit(Transaction):
     def ask(self, statement: Prepared, values: Mapping[str, Any]) -> Answer:
         if statement.is_write or not self._written.isdisjoint(statement.tables):
             raise DoesNotFit
-        return self._questions.ask(statement, values)
+        return self._works.ask(statement, values)
+
+    def keep_in_step(self) -> None:
+        self._works.keep_in_step()
 
     def count(self, statement: Prepared, values: Mapping[str, Any]) -> int:
         self._writes.append((statement, values))
@@ -121,7 +124,7 @@ class Unit(Transaction):
 class Batch:
     """The units of one thread. They read through one connection and are committed together. On a server they wait for two
     seconds in all, on SQLite as long as anybody, since there is one writer for everybody. Whoever works with a unit is a
-    work of ``questions``, or asks alone.
+    work of ``works``, or asks alone.
 
     To be ended by ``end``, whatever became of it.
     """
@@ -129,10 +132,10 @@ class Batch:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._tx = Transaction(engine, Patience(None if engine.dialect.name == "sqlite" else BATCH_SECONDS))
-        self.questions = JointQuestions(self._tx)
+        self.works = JointWorks(self._tx)
 
     def unit(self) -> Unit:
-        return Unit(self._engine, self.questions)
+        return Unit(self._engine, self.works)
 
     def commit(self, units: Sequence[Unit]) -> list[Outcome]:
         """Writes ``units`` and says what became of each, in their order.

@@ -88,7 +88,9 @@ class OAuthServer(AuthorizationServer):  # type: ignore[misc]
 
     def authenticate_client(self, request: TokenRequest, _methods: Any, endpoint: str = "token") -> Client:  # noqa: ARG002
         """The registered method decides, not the list that a grant of Authlib's has."""
-        return self.services.client_authentication.authenticate(request.tx, request.message)
+        client = self.services.client_authentication.authenticate(request.tx, request.message)
+        request.tx.keep_in_step()
+        return client
 
     def send_signal(self, name: str, *args: Any, **kwargs: Any) -> None:
         """Nobody listens."""

@@ -18,6 +18,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeEngine
 
 SERVERS = ("mysql", "mariadb")
+_CHARACTERS_OF_TIME = 26  # without its zone, which is always UTC
 
 
 class Exact(TypeDecorator[str]):
@@ -52,7 +53,7 @@ def exact_text(length: int) -> Exact:
 
 def _written(value: datetime.datetime | None) -> str | None:
     """``2026-11-24 09:30:01.000000``, as every server reads it. Others take ten times as long for the same text."""
-    return None if value is None else value.isoformat(" ", "microseconds")
+    return None if value is None else value.isoformat(" ", "microseconds")[:_CHARACTERS_OF_TIME]
 
 
 class _ServerTime(mysql.DATETIME):
@@ -81,8 +82,7 @@ class UTCDateTime(TypeDecorator[datetime.datetime]):
             return None
         if value.tzinfo is None:
             raise ValueError("a time without a zone cannot be stored")
-        moment = value if value.tzinfo is datetime.UTC else value.astimezone(datetime.UTC)
-        return moment.replace(tzinfo=None)
+        return value if value.tzinfo is datetime.UTC else value.astimezone(datetime.UTC)
 
     def process_result_value(self, value: datetime.datetime | None, dialect: Dialect) -> datetime.datetime | None:  # noqa: ARG002
         return None if value is None else value.replace(tzinfo=datetime.UTC)

@@ -97,7 +97,7 @@ class Gathering:
             begins = self._working < self._threads
             self._working += begins
         if begins:
-            self._crew.submit(self._work)
+            loop.call_soon(self._crew.submit, self._work)  # once all that the loop has just read is in line
         timer = loop.call_later(PATIENCE_SECONDS, self._give_up, call)
         try:
             return await call.answer
@@ -135,11 +135,11 @@ class Gathering:
         begun = 0
         until = time.monotonic() + MOST_SECONDS
         call: _Call | None = first
-        while call is not None or batch.questions.are_waited_for:
+        while call is not None or batch.works.are_unfinished:
             if call is None:
-                batch.questions.go_on()
+                batch.works.go_on()
             else:
-                batch.questions.begin(partial(_do, call, batch, answered, written))
+                batch.works.begin(partial(_do, call, batch, answered, written))
                 begun += 1
             has_room = begun - len(answered) < MOST_UNITS and time.monotonic() < until
             call = self._next() if has_room else None

@@ -23,7 +23,7 @@ class Keyring:
         if len(hashing_key) < KEY_BYTES:
             raise ValueError(f"a hashing key has at least {KEY_BYTES} bytes")
         self._hashing_key = hashing_key
-        self._derived: dict[str, bytes] = {}
+        self._begun: dict[str, hmac.HMAC] = {}
         self.masters = MasterKeys(encryption_keys)
 
     def keyed_hash(self, purpose: str, value: str) -> str:
@@ -51,11 +51,14 @@ class Keyring:
         return envelope.resealed(self.masters, ciphertext, context)
 
     def _digest(self, purpose: str, value: str) -> bytes:
-        return hmac.digest(self._key_for(purpose), value.encode(), "sha256")
+        hashing = self._begun_for(purpose).copy()
+        hashing.update(value.encode())
+        return hashing.digest()
 
-    def _key_for(self, purpose: str) -> bytes:
-        key = self._derived.get(purpose)
-        if key is None:
+    def _begun_for(self, purpose: str) -> hmac.HMAC:
+        """With the key in it, once for all: to put it in costs as much as the rest of a hash."""
+        begun = self._begun.get(purpose)
+        if begun is None:
             key = HKDF(SHA256(), KEY_BYTES, None, b"mcp-core hashing " + purpose.encode()).derive(self._hashing_key)
-            self._derived[purpose] = key
-        return key
+            begun = self._begun[purpose] = hmac.new(key, digestmod="sha256")
+        return begun

@@ -25,7 +25,7 @@ class Place(Protocol):
         """Is back. Waits for nobody: whoever came in meanwhile stays."""
 
 
-# Of this thread, or of this work where several take turns in a thread (``database.joint_questions``).
+# Of this thread, or of this work where several take turns in a thread (``database.joint_works``).
 _HELD: ContextVar[Place | None] = ContextVar("held", default=None)
 
 

@@ -189,7 +189,11 @@ class TokenIssuer:
         return claims
 
     def _sign(self, tx: Transaction, algorithm: str, kind: str, claims: dict[str, Any], now: datetime.datetime) -> str:
-        return self._signing_keys.current(tx, algorithm, now).signer.token(kind, claims)
+        signer = self._signing_keys.current(tx, algorithm, now).signer
+        tx.keep_in_step()
+        token = signer.token(kind, claims)
+        tx.keep_in_step()
+        return token
 
 
 def _groups_to_name(authorization: Authorization) -> list[str] | None:

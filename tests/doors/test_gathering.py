@@ -17,6 +17,7 @@ from sqlalchemy import Engine, select, text, update
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from database.faults import CommitUnknown, DatabaseUnavailable
+from database.joint_works import JointWorks
 from database.models import GrantRecord, IssuedToken, RateCounter, RefreshToken, User
 from database.prepared import Lookup
 from database.transaction import Transaction
@@ -27,6 +28,8 @@ from provider.doors.gathering import Gathering
 from provider.doors.line import LaneFull
 from provider.protocol.messages import ProtocolResponse
 from provider.security import places
+from provider.tokens import issuer, token_records
+from provider.tokens.compact import CompactSigner
 from tests.doors.test_database_faults import is_unavailable
 from tests.endpoints import asgi
 from tests.endpoints.provider import API, KnownClient, Provider, ProviderFactory, claims_of
@@ -111,6 +114,43 @@ def test_many_tokens_are_one_commit(provider: Provider, together: Together) -> N
     assert (together.sizes[-1], sent.count("COMMIT")) == (7, 1)
     assert len({row["jti"] for row in provider.rows(IssuedToken)}) == 8, "one for the token that was refreshed"
     assert all(provider.is_alive(answer.json["access_token"]) for answer in answers)
+
+
+def test_tokens_of_a_batch_are_signed_one_after_the_other(
+    provider: Provider, together: Together, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is done many times in a row is done out of the processor's caches."""
+    calls = [of_machine(provider) for _ in range(4)]
+    done: list[str] = []
+    monkeypatch.setattr(issuer, "record_token", noted(done, "record", token_records.record_token))
+    monkeypatch.setattr(CompactSigner, "token", noted(done, "sign", CompactSigner.token))
+    assert [answer.status for answer in together(calls)] == [200] * 4
+    assert done == ["record"] * 4 + ["sign"] * 4
+
+
+def noted(done: list[str], name: str, does: Callable[..., Any]) -> Callable[..., Any]:
+    def note(*given: Any, **named: Any) -> Any:
+        done.append(name)
+        return does(*given, **named)
+
+    return note
+
+
+def test_what_the_loop_reads_at_once_is_one_batch(sqlite_engine: Engine) -> None:
+    """Also its first: a batch begins when all of them are in line."""
+    made = Gathering(sqlite_engine)
+    batches: list[JointWorks] = []
+
+    def work(unit: Unit) -> ProtocolResponse:
+        batches.append(unit._works)
+        return ProtocolResponse(204)
+
+    async def ask() -> None:
+        await asyncio.gather(*(made.run("source", work) for _ in range(5)))
+
+    asyncio.run(ask())
+    assert len(batches) == 5
+    assert len({id(batch) for batch in batches}) == 1
 
 
 def test_more_than_a_batch_may_have_are_several(provider: Provider, together: Together, monkeypatch: Any) -> None:

@@ -1,4 +1,5 @@
-"""Works of one thread ask together: each gets what it would have got alone, by as few statements as there are kinds."""
+"""Works of one thread go on together: each gets what it would have got alone, by as few statements as there are kinds, and
+what all of them do is done by one after the other."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ import pytest
 from greenlet import getcurrent
 from sqlalchemy import Engine, bindparam, insert, select
 
-from database.joint_questions import JointQuestions
+from database.joint_works import JointWorks
 from database.models import RateCounter
 from database.prepared import Lookup, Prepared
 from database.statement_forms import Answer
@@ -39,7 +40,7 @@ class Works:
     """``ask`` begins a work that asks one thing after the other and remembers what it was told."""
 
     def __init__(self, tx: Transaction) -> None:
-        self.questions = JointQuestions(tx)
+        self.joint = JointWorks(tx)
         self.told: dict[str, list[Any]] = {}
 
     def ask(self, name: str, *asked: tuple[Prepared, Mapping[str, Any]]) -> None:
@@ -47,15 +48,15 @@ class Works:
 
         def work() -> None:
             for statement, values in asked:
-                told.append(self.questions.ask(statement, values).first())
+                told.append(self.joint.ask(statement, values).first())
 
-        self.questions.begin(work)
+        self.joint.begin(work)
 
     def finish(self) -> int:
         """How many rounds it took."""
         rounds = 0
-        while self.questions.are_waited_for:
-            self.questions.go_on()
+        while self.joint.are_unfinished:
+            self.joint.go_on()
             rounds += 1
         return rounds
 
@@ -131,7 +132,56 @@ def test_what_is_no_lookup_waits_for_nobody(tx: Transaction) -> None:
 
 
 def test_outside_of_works_nobody_waits(tx: Transaction) -> None:
-    assert JointQuestions(tx).ask(FIND, {"bucket": "b3"}).first() == row(3)
+    assert JointWorks(tx).ask(FIND, {"bucket": "b3"}).first() == row(3)
+
+
+@pytest.mark.parametrize("number", [1, 2, 5])
+def test_each_step_is_taken_by_all_before_anybody_takes_the_next(tx: Transaction, number: int) -> None:
+    joint = JointWorks(tx)
+    done: list[tuple[int, str]] = []
+
+    def work(step: Callable[[int], None]) -> Callable[[], None]:
+        def take() -> None:
+            for each in range(3):
+                step(each)
+                joint.keep_in_step()
+
+        return take
+
+    for each in range(number):
+        joint.begin(work(lambda step, name=f"work {each}": done.append((step, name))))  # type: ignore[misc]
+    rounds = 0
+    while joint.are_unfinished:
+        joint.go_on()
+        rounds += 1
+    assert rounds == 3
+    assert done == [(step, f"work {each}") for step in range(3) for each in range(number)]
+
+
+def test_who_ends_a_step_with_a_question_asks_with_those_who_come_to_it_later(tx: Transaction, engine: Engine) -> None:
+    works = Works(tx)
+
+    def work(bucket: str, steps: int) -> Callable[[], None]:
+        def take() -> None:
+            for _ in range(steps):
+                works.joint.keep_in_step()
+            works.told[bucket] = [works.joint.ask(FIND, {"bucket": bucket}).first()]
+
+        return take
+
+    with statements_of(engine) as sent:
+        works.joint.begin(work("b1", 0))
+        works.joint.begin(work("b2", 1))
+        works.finish()
+    assert len(sent) == 1
+    assert works.told == {"b1": [row(1)], "b2": [row(2)]}
+
+
+def test_outside_of_works_a_step_has_no_end(tx: Transaction) -> None:
+    joint = JointWorks(tx)
+    joint.keep_in_step()
+    tx.keep_in_step()
+    assert not joint.are_unfinished
 
 
 def test_every_row_of_a_key_is_found(engine: Engine) -> None:
@@ -153,24 +203,24 @@ def test_a_fault_is_raised_in_those_who_asked_that(tx: Transaction, monkeypatch:
         raise Fault
 
     monkeypatch.setattr(MORE_THAN, "ask_each", fail)
-    questions = JointQuestions(tx)
+    joint = JointWorks(tx)
     told: list[object] = []
 
     def work(statement: Lookup, **values: object) -> Callable[[], None]:
         def ask() -> None:
             try:
-                told.append(questions.ask(statement, values).first())
+                told.append(joint.ask(statement, values).first())
             except Fault as fault:
                 told.append(type(fault))
-                told.append(questions.ask(FIND, {"bucket": "b9"}).first())
+                told.append(joint.ask(FIND, {"bucket": "b9"}).first())
 
         return ask
 
-    questions.begin(work(MORE_THAN, bucket="b3", least=0))
-    questions.begin(work(FIND, bucket="b1"))
-    questions.begin(work(MORE_THAN, bucket="b4", least=0))
-    while questions.are_waited_for:
-        questions.go_on()
+    joint.begin(work(MORE_THAN, bucket="b3", least=0))
+    joint.begin(work(FIND, bucket="b1"))
+    joint.begin(work(MORE_THAN, bucket="b4", least=0))
+    while joint.are_unfinished:
+        joint.go_on()
     assert told == [Fault, Fault, row(1), row(9), row(9)]
 
 
@@ -178,10 +228,10 @@ def test_what_a_work_raises_is_raised_where_it_was_let_go_on(tx: Transaction) ->
     works = Works(tx)
 
     def work() -> None:
-        assert works.questions.ask(FIND, {"bucket": "b1"}).first() == row(1)
+        assert works.joint.ask(FIND, {"bucket": "b1"}).first() == row(1)
         raise Fault
 
-    works.questions.begin(work)
+    works.joint.begin(work)
     works.ask("other", named("b2"))
     with pytest.raises(Fault):
         works.finish()
@@ -196,13 +246,13 @@ def test_each_work_has_its_own_context(tx: Transaction) -> None:
     def work(own: str) -> Callable[[], None]:
         def ask() -> None:
             name.set(own)
-            works.questions.ask(FIND, {"bucket": "b1"})
+            works.joint.ask(FIND, {"bucket": "b1"})
             seen.append((own, name.get()))
 
         return ask
 
     for own in ("a", "b", "c"):
-        works.questions.begin(work(own))
+        works.joint.begin(work(own))
     works.finish()
     assert seen == [(own, own) for own in ("a", "b", "c")]
     assert name.get() == "outside"
@@ -217,7 +267,7 @@ def test_the_next_work_finds_nothing_of_the_last_one(tx: Transaction) -> None:
         name.set("the last one")
 
     for _ in range(3):
-        JointQuestions(tx).begin(work)
+        JointWorks(tx).begin(work)
     assert {said for said, _ in seen} == {"nobody"}
     assert len({worker for _, worker in seen}) == 1, "one after the other they are one greenlet's"
 
@@ -228,7 +278,7 @@ def test_what_failed_leaves_nothing_behind(tx: Transaction) -> None:
 
     for _ in range(3):
         with pytest.raises(Fault):
-            JointQuestions(tx).begin(work)
+            JointWorks(tx).begin(work)
     works = Works(tx)
     works.ask("next", named("b1"))
     works.finish()

@@ -1,7 +1,8 @@
-"""What works of one thread look up, asked together: one statement for all who ask the same about different rows.
+"""Works of one thread that go on together: step by step, and with one question for all who ask the same of different rows.
 
-A work that looks something up stands still until the others have come as far, too. Works are greenlets: what they call
-does not know of it. None may stand still with a lock that another one wants.
+A work that looks something up, or has come to the end of a step, stands still until the others have come as far, too. What
+is done many times in a row is done by code that the processor's caches hold. Works are greenlets: what they call does not
+know of it. None may stand still with a lock that another one wants.
 """
 
 from __future__ import annotations
@@ -44,27 +45,32 @@ def _work_after_work(outside: greenlet, work: Callable[[], object] | None) -> No
         work = outside.switch()
 
 
-class JointQuestions:
+class JointWorks:
     """``reader`` asks them. Whoever makes this is outside of all works, and begins them and lets them go on."""
 
     def __init__(self, reader: Transaction) -> None:
         self._reader = reader
         self._outside = getcurrent()
+        self._in_step: list[greenlet] = []
         self._waiting: dict[tuple[Lookup, tuple[object, ...]], list[_Question]] = {}
 
     @property
-    def are_waited_for(self) -> bool:
-        return bool(self._waiting)
+    def are_unfinished(self) -> bool:
+        return bool(self._in_step or self._waiting)
 
     def begin(self, work: Callable[[], object]) -> None:
-        """Runs ``work`` as far as it comes without an answer. What it raises is raised here."""
+        """Runs ``work`` to the end of its first step. What it raises is raised here."""
         idle = _IDLE.greenlets
         worker = idle.pop() if idle else greenlet(partial(_work_after_work, self._outside), self._outside)
         worker.gr_context = None  # variables of its own, as it would have in a thread of its own
         worker.switch(work)
 
     def go_on(self) -> None:
-        """Asks what is waited for, and runs each work as far as it comes then."""
+        """Runs each work to the end of its next step: first those that wait for nothing, then, once it has asked, those
+        that wait for an answer."""
+        in_step, self._in_step = self._in_step, []
+        for work in in_step:
+            work.switch()
         waiting, self._waiting = self._waiting, {}
         for (statement, _), questions in waiting.items():
             try:
@@ -75,6 +81,13 @@ class JointQuestions:
             else:
                 for question, answer in zip(questions, answers, strict=True):
                     question.work.switch(answer)
+
+    def keep_in_step(self) -> None:
+        """Ends a step of the work that calls it."""
+        work = getcurrent()
+        if work is not self._outside:
+            self._in_step.append(work)
+            self._outside.switch()
 
     def ask(self, statement: Prepared, values: Mapping[str, Any]) -> Answer:
         """The answer, for a work when it is its turn again. What is no ``Lookup`` is asked at once."""
