@@ -8,7 +8,7 @@ units in one transaction.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from sqlalchemy import Connection, CursorResult, Engine
@@ -140,14 +140,16 @@ class Batch:
     def commit(self, units: Sequence[Unit]) -> list[Outcome]:
         """Writes ``units`` and says what became of each, in their order.
 
-        One that does not come true takes nobody along: the batch is halved until it is alone. A fault of the database is
-        that of all who were in the transaction.
+        One that does not come true takes nobody along: it is looked for, and the others are written without it. A fault of
+        the database is that of all who were in the transaction.
         """
         outcome = self._outcome(units)
         if outcome is not False or len(units) == 1:
             return [outcome] * len(units)
-        half = len(units) // 2
-        return [*self.commit(units[:half]), *self.commit(units[half:])]
+        bad = self._bad(units)
+        good = [unit for unit in units if unit not in bad]
+        rest = self._outcome(good) if good else False
+        return [False if unit in bad else rest for unit in units]
 
     def end(self) -> None:
         self._tx.abandon()
@@ -180,6 +182,32 @@ class Batch:
         for unit in units:
             unit.was_committed()
         return True
+
+    def _bad(self, units: Sequence[Unit]) -> Collection[Unit]:
+        """Those that do not come true, found by writing one after the other in a transaction that is taken back.
+
+        Whoever fails only because of another one of them is among them, and comes true when it runs again, alone. So are
+        all, where the database fails meanwhile.
+        """
+        handed = [(unit, *unit.hand_over(self._tx)) for unit in units]
+        bad: set[Unit] = set()
+        try:
+            for unit, notes, _ in handed:
+                self._try(unit, notes, bad, are_counted=False)
+            for unit, _, writes in handed:
+                self._try(unit, writes, bad, are_counted=True)
+        except DATABASE_ERRORS:
+            bad.update(units)
+        self._tx.abandon()
+        return bad
+
+    def _try(self, unit: Unit, writes: Iterable[_Write], bad: set[Unit], *, are_counted: bool) -> None:
+        """Puts ``unit`` among the ``bad`` ones where one of ``writes`` does not come true."""
+        try:
+            if any(self._tx.count(*write) != 1 and are_counted for write in writes):
+                bad.add(unit)
+        except IntegrityError:
+            bad.add(unit)
 
 
 class _Runs(dict[Prepared, list[Mapping[str, Any]]]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -111,6 +112,44 @@ def test_one_that_does_not_come_true_takes_nobody_along(
     units = [*good[:at], bad, *good[at:]]
     assert batch.commit(units) == [unit is not bad for unit in units]
     assert buckets(engine) == {"free": 0, "used": 1, **{f"good {n}": 0 for n in range(3)}}
+
+
+@pytest.mark.parametrize("number", [2, 8, 15])
+def test_one_that_does_not_come_true_is_looked_for_once(batch: Batch, engine: Engine, number: int) -> None:
+    """However many are in the batch: three transactions, of which one is committed."""
+    units = [unit_of(batch, (ADD, counter(f"good {n}"))) for n in range(number)]
+    with sent_to(engine) as sent:
+        assert batch.commit([*units, unit_of(batch, (CLAIM, {"wanted": "used"}))]) == [True] * number + [False]
+    assert sent.count("COMMIT") == 1
+    assert len([statement for statement in sent if statement.startswith("UPDATE")]) == 2
+
+
+def test_several_that_do_not_come_true_take_nobody_along(batch: Batch, engine: Engine) -> None:
+    good = [unit_of(batch, (ADD, counter(f"good {n}"))) for n in range(5)]
+    bad = [unit_of(batch, *writes) for writes in BAD.values()]
+    units = [unit for pair in itertools.zip_longest(bad, good) for unit in pair if unit is not None]
+    assert batch.commit(units) == [unit in good for unit in units]
+    assert buckets(engine) == {"free": 0, "used": 1, **{f"good {n}": 0 for n in range(5)}}
+
+
+def test_a_note_that_cannot_be_taken_takes_nobody_along(batch: Batch, engine: Engine) -> None:
+    good, bad = unit_of(batch, (ADD, counter("good"))), unit_of(batch, (ADD, counter("bad")))
+    bad.note(ADD, counter("used"))
+    assert batch.commit([bad, good]) == [False, True]
+    assert buckets(engine) == {"free": 0, "used": 1, "good": 0}
+
+
+def test_where_the_database_fails_while_it_is_looked_for_all_run_alone(
+    batch: Batch, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    units = [unit_of(batch, (ADD, counter("new"))), unit_of(batch, (CLAIM, {"wanted": "used"}))]
+
+    def fail(*_given: object) -> int:
+        raise OperationalError("SELECT 1", {}, Exception("gone"))
+
+    monkeypatch.setattr(Transaction, "count", fail)
+    assert batch.commit(units) == [False, False]
+    assert buckets(engine) == {"free": 0, "used": 1}
 
 
 def test_what_works_once_works_once_in_a_batch(batch: Batch, engine: Engine) -> None:
