@@ -23,9 +23,11 @@ from database.prepared import Lookup
 from database.transaction import Transaction
 from database.units import Batch, Outcome, Unit
 from provider.application import asynchronous_door_of
+from provider.clients.authentication import ClientAuthentication
 from provider.doors import gathering
 from provider.doors.gathering import Gathering
 from provider.doors.line import LaneFull
+from provider.oauth_server import OAuthServer
 from provider.protocol.messages import ProtocolResponse
 from provider.security import places
 from provider.tokens import issuer, token_records
@@ -116,22 +118,26 @@ def test_many_tokens_are_one_commit(provider: Provider, together: Together) -> N
     assert all(provider.is_alive(answer.json["access_token"]) for answer in answers)
 
 
-def test_tokens_of_a_batch_are_signed_one_after_the_other(
+def test_what_tokens_of_a_batch_need_is_done_step_by_step(
     provider: Provider, together: Together, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is done many times in a row is done out of the processor's caches."""
     calls = [of_machine(provider) for _ in range(4)]
     done: list[str] = []
-    monkeypatch.setattr(issuer, "record_token", noted(done, "record", token_records.record_token))
-    monkeypatch.setattr(CompactSigner, "token", noted(done, "sign", CompactSigner.token))
+    monkeypatch.setattr(ClientAuthentication, "authenticate", noted(done, ClientAuthentication.authenticate))
+    monkeypatch.setattr(issuer, "record_token", noted(done, token_records.record_token))
+    monkeypatch.setattr(CompactSigner, "token", noted(done, CompactSigner.token))
+    monkeypatch.setattr(OAuthServer, "handle_response", noted(done, OAuthServer.handle_response))
     assert [answer.status for answer in together(calls)] == [200] * 4
-    assert done == ["record"] * 4 + ["sign"] * 4
+    steps = ("authenticate", "record_token", "token", "handle_response")
+    assert done == [step for step in steps for _ in calls]
 
 
-def noted(done: list[str], name: str, does: Callable[..., Any]) -> Callable[..., Any]:
+def noted(done: list[str], does: Callable[..., Any]) -> Callable[..., Any]:
     def note(*given: Any, **named: Any) -> Any:
-        done.append(name)
-        return does(*given, **named)
+        result = does(*given, **named)
+        done.append(does.__name__)
+        return result
 
     return note
 

@@ -8,6 +8,8 @@ import zlib
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -115,6 +117,14 @@ def test_names_are_unguessable_and_no_secrets() -> None:
 )
 def test_comparison_in_constant_time_compares(left: str, right: str, equal: bool) -> None:
     assert constant_time_equal(left, right) is equal
+
+
+@pytest.mark.parametrize("purpose", ["session", "client secret", ""])
+@pytest.mark.parametrize("value", ["", "value", "é", "x" * 5000])
+def test_a_hash_is_what_it_was_when_it_was_stored(keyring: Keyring, purpose: str, value: str) -> None:
+    key = HKDF(SHA256(), 32, None, b"mcp-core hashing " + purpose.encode()).derive(HASHING)
+    expected = hmac.digest(key, value.encode(), "sha256").hex()
+    assert [keyring.keyed_hash(purpose, value) for _ in range(2)] == [expected] * 2
 
 
 def hashes_with_a_key_as_it_came() -> set[str]:
