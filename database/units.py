@@ -148,7 +148,7 @@ class Batch:
             return [outcome] * len(units)
         bad = self._bad(units)
         good = [unit for unit in units if unit not in bad]
-        rest = self._outcome(good) if good else False
+        rest = self._outcome(good)
         return [False if unit in bad else rest for unit in units]
 
     def end(self) -> None:

@@ -148,7 +148,11 @@ def test_where_the_database_fails_while_it_is_looked_for_all_run_alone(
         raise OperationalError("SELECT 1", {}, Exception("gone"))
 
     monkeypatch.setattr(Transaction, "count", fail)
-    assert batch.commit(units) == [False, False]
+    with sent_to(engine) as sent:
+        assert batch.commit(units) == [False, False]
+    assert len([statement for statement in sent if statement.startswith("INSERT")]) == 1, (
+        "nothing more is tried together"
+    )
     assert buckets(engine) == {"free": 0, "used": 1}
 
 
