@@ -290,14 +290,16 @@ def test_sigterm_lets_the_requests_in_hand_be_answered(tmp_path: Path, workers: 
         for browser in browsers:
             browser.get(f"{server.origin}/login")
         clients = Redemptions(app, app.codes(60))
-        with Storm(CLIENTS, clients.step), ThreadPoolExecutor(len(browsers)) as pool:
+        with ThreadPoolExecutor(len(browsers)) as pool:
             right = {"username": app.person.username, "password": app.person.password}
             sign_ins = [pool.submit(browser.fill, right) for browser in browsers]
-            eventually(lambda: len(clients.given) >= 4 and hashing_threads(server) == len(browsers))
-            assert not any(sign_in.done() for sign_in in sign_ins), "they are to be under way"
-            os.kill(server.pid, signal.SIGTERM)
-            assert [sign_in.result().trail[-1][0] for sign_in in sign_ins] == [303] * len(browsers)
-            eventually(lambda: server.has_ended)
+            eventually(lambda: hashing_threads(server) == len(browsers))
+            with Storm(CLIENTS, clients.step):  # the last to begin: its codes are not to be used up before the signal
+                eventually(lambda: len(clients.given) >= 4)
+                assert not any(sign_in.done() for sign_in in sign_ins), "they are to be under way"
+                os.kill(server.pid, signal.SIGTERM)
+                assert [sign_in.result().trail[-1][0] for sign_in in sign_ins] == [303] * len(browsers)
+                eventually(lambda: server.has_ended)
         assert all(browser.cookie(f"mcp_session_{server.port}") for browser in browsers)
         server.kill()
         server.start()
