@@ -12,7 +12,6 @@ import functools
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
-from urllib.parse import unquote_to_bytes
 from wsgiref.types import WSGIApplication
 
 from database.faults import DATABASE_ERRORS
@@ -24,31 +23,20 @@ from provider.doors.gathering import Gathering
 from provider.doors.insistence import Insistence
 from provider.doors.lanes import ClientLeft, Lane
 from provider.doors.line import LaneFull
+from provider.doors.reading import Bodies, Receive, Refused, headers_of, path_of
 from provider.doors.transactions import unavailable
 from provider.protocol.errors import OAuthError
 from provider.protocol.messages import ProtocolRequest, ProtocolResponse
 
-MAX_HEAD_BYTES, MAX_HEAD_FIELDS = 32_768, 100
-BODY_SECONDS = 10.0
-MAX_UNFINISHED_BYTES = 16 * 1024 * 1024
 # Files: so many are in hand at once, of one source and of all, from their first byte to the answer.
-FILE_SECONDS, MAX_FILES_OF_ONE, MAX_FILES = 30.0, 2, 6
+MAX_FILES_OF_ONE, MAX_FILES = 2, 6
 # Who goes on after refusals waits so long for the next one, unless too many wait like that already.
 HELD_UP_SECONDS, MAX_HELD_UP = 1.0, 256
 _BODILESS = ("GET", "HEAD", "OPTIONS")
 _JSON_REFUSAL = {"error": "invalid_request"}
 
-Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 Busy = Callable[[str, int], ProtocolResponse]
-
-
-class _Refused(Exception):
-    """The request is answered with this status before anything is done."""
-
-    def __init__(self, status: int) -> None:
-        super().__init__(status)
-        self.status = status
 
 
 class AsynchronousDoor:
@@ -81,59 +69,95 @@ class AsynchronousDoor:
         self._files = files
         self._files_of: Counter[str] = Counter()
         self._at_machines, self._at_pages = Insistence(), Insistence()
-        self._unfinished_bytes = self._held_up = 0
+        self._bodies = Bodies()
+        self._held_up = 0
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             raise ValueError("only HTTP is spoken here")
-        try:
-            response = await self._answer(scope, receive)
-        except ClientLeft:
+        response = self.at_once(scope) or await self.answer(scope, receive)
+        if response is None:
             return
-        method = scope["method"]
         headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
         if response.status not in (204, 304) and not any(name == b"content-length" for name, _ in headers):
             headers.append((b"content-length", str(len(response.body)).encode()))
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
-        await send({"type": "http.response.body", "body": b"" if method == "HEAD" else response.body})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else response.body})
 
-    async def _answer(self, scope: Mapping[str, Any], receive: Receive) -> ProtocolResponse:
-        raw_path: bytes = scope["raw_path"]
-        path = (unquote_to_bytes(raw_path) if b"%" in raw_path else raw_path).decode("latin-1")
+    def at_once(self, scope: Mapping[str, Any]) -> ProtocolResponse | None:
+        """The answer to a request for a document that needs no database. None for every other."""
+        endpoint = self._endpoints.get(path_of(scope))
+        if endpoint is None or not endpoint.at_once:
+            return None
+        try:
+            headers = headers_of(scope)
+        except Refused:
+            return None
+        refusal = self._refusal(scope, endpoint, headers)
+        if refusal is not None:
+            return refusal
+        return self._doorway.answer_at_once(endpoint, self._request(scope, endpoint.path, headers, b""))
+
+    async def answer(
+        self, scope: Mapping[str, Any], receive: Receive, body: bytes | None = None
+    ) -> ProtocolResponse | None:
+        """Every answer that ``at_once`` does not give. None where whoever asked has left meanwhile.
+
+        ``body`` is all of it where it is here already: to read it by ``receive`` costs a timer.
+        """
+        path = path_of(scope)
         endpoint = self._endpoints.get(path)
         try:
-            headers = _headers(scope["headers"])
+            headers = headers_of(scope)
             if endpoint is None:
                 return await self._page(scope, path, headers, receive)
-            return await self._machine(scope, endpoint, headers, receive)
-        except _Refused as refused:
+            return await self._machine(scope, endpoint, headers, body, receive)
+        except ClientLeft:
+            return None
+        except Refused as refused:
             response = ProtocolResponse.json(_JSON_REFUSAL, refused.status, [("Connection", "close")])
             return self._doorway.protect(response) if endpoint is None else self._doorway.finish(endpoint, response)
 
     async def _machine(
-        self, scope: Mapping[str, Any], endpoint: Endpoint, headers: dict[str, str], receive: Receive
+        self,
+        scope: Mapping[str, Any],
+        endpoint: Endpoint,
+        headers: dict[str, str],
+        body: bytes | None,
+        receive: Receive,
     ) -> ProtocolResponse:
-        doorway, method, query = self._doorway, scope["method"], scope["query_string"].decode("latin-1")
-        refusal = doorway.refusal(endpoint, method, query, headers.get("content-length", ""))
+        refusal = self._refusal(scope, endpoint, headers)
         if refusal is not None:
             return refusal
         refused = None if endpoint.at_once else self._at_machines.refusal(self._source(scope, headers))
         if refused is not None:
             await self._hold_up()
-            return _without_a_place(doorway, endpoint, is_own_share=refused == 429)
-        body = b"" if method in _BODILESS else await self._body(receive)
-        headers.setdefault("content-type", "")
-        request = doorway.request(method, endpoint.path, query, headers, body, scope["client"][0])
-        if endpoint.at_once:
-            response = doorway.answer_at_once(endpoint, request)
-            if response is not None:
-                return response
+            return _without_a_place(self._doorway, endpoint, is_own_share=refused == 429)
+        if scope["method"] in _BODILESS:
+            body = b""
+        elif body is None or len(body) > MAX_BODY_BYTES:
+            body = await self._bodies.whole(receive)
+        request = self._request(scope, endpoint.path, headers, body)
         try:
             response = await self._worked_out(endpoint, request, receive)
         except LaneFull as full:
-            response = _without_a_place(doorway, endpoint, is_own_share=full.is_own_share)
+            response = _without_a_place(self._doorway, endpoint, is_own_share=full.is_own_share)
         self._at_machines.note(request.source, response.status)
         return response
+
+    def _refusal(
+        self, scope: Mapping[str, Any], endpoint: Endpoint, headers: Mapping[str, str]
+    ) -> ProtocolResponse | None:
+        """What is answered before the body is read."""
+        query: bytes = scope["query_string"]
+        return self._doorway.refusal(
+            endpoint, scope["method"], query.decode("latin-1"), headers.get("content-length", "")
+        )
+
+    def _request(self, scope: Mapping[str, Any], path: str, headers: dict[str, str], body: bytes) -> ProtocolRequest:
+        headers.setdefault("content-type", "")
+        query: bytes = scope["query_string"]
+        return self._doorway.request(scope["method"], path, query.decode("latin-1"), headers, body, scope["client"][0])
 
     async def _worked_out(self, endpoint: Endpoint, request: ProtocolRequest, receive: Receive) -> ProtocolResponse:
         """Together with other calls, or else in the lane. Raises ``LaneFull`` and ``ClientLeft``."""
@@ -168,7 +192,7 @@ class AsynchronousDoor:
         body = b""
         # What is too long by its own word, or shorter than that, is the application's to refuse, with a page.
         if scope["method"] not in _BODILESS and not self._doorway.is_too_long(announced):
-            body = await self._body(receive, is_judged_here=False, must_end=not announced)
+            body = await self._bodies.whole(receive, is_judged_here=False, must_end=not announced)
             headers.setdefault("content-length", str(len(body)))
         return await self._page_of(scope, path, headers, body, receive)
 
@@ -183,7 +207,7 @@ class AsynchronousDoor:
         self._files_of[source] += 1
         try:
             is_too_long = self._doorway.is_too_long(headers.get("content-length", ""), most)
-            body = await self._file(receive, 0 if is_too_long else most)
+            body = await self._bodies.file(receive, 0 if is_too_long else most)
             headers.setdefault("content-length", str(len(body)))
             return await self._page_of(scope, path, headers, body, receive)
         finally:
@@ -218,12 +242,9 @@ class AsynchronousDoor:
         endpoint = self._visited.find(path) if scope["method"] in _BODILESS else None
         if endpoint is None or not endpoint.gathers:
             return None
-        method, query = scope["method"], scope["query_string"].decode("latin-1")
-        if self._doorway.refusal(endpoint, method, query, "") is not None:
+        if self._refusal(scope, endpoint, {}) is not None:
             return None
-        return await self._gathered(
-            endpoint, self._doorway.request(method, path, query, headers, b"", scope["client"][0])
-        )
+        return await self._gathered(endpoint, self._request(scope, path, headers, b""))
 
     async def _hold_up(self) -> None:
         """A pause that costs a connection and nothing else."""
@@ -237,57 +258,6 @@ class AsynchronousDoor:
     def _source(self, scope: Mapping[str, Any], headers: Mapping[str, str]) -> str:
         return self._doorway.source_of(scope["client"][0], headers.get("x-forwarded-for", ""))
 
-    @staticmethod
-    async def _file(receive: Receive, most: int) -> bytes:
-        """A body, as far as ``most`` bytes and one more. The rest is read and let go of. Raises ``_Refused``."""
-        parts: list[bytes] = []
-        kept = 0
-        try:
-            async with asyncio.timeout(FILE_SECONDS):
-                while True:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        raise _Refused(400)
-                    part = message.get("body", b"")[: most + 1 - kept]
-                    kept += len(part)
-                    parts.append(part)
-                    if not message.get("more_body", False):
-                        return b"".join(parts)
-        except TimeoutError:
-            raise _Refused(408) from None
-
-    async def _body(self, receive: Receive, *, is_judged_here: bool = True, must_end: bool = True) -> bytes:
-        """All of it. Raises ``_Refused`` for one that is too slow, or cut off where it ``must_end``.
-
-        And for one that is too long, unless somebody else judges that: then it is returned as far as it is too long.
-        """
-        parts: list[bytes] = []
-        size = 0
-        try:
-            async with asyncio.timeout(BODY_SECONDS):
-                while True:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":  # cut off on its way: what is missing may matter
-                        if must_end:
-                            raise _Refused(400)
-                        return b"".join(parts)
-                    part = message.get("body", b"")
-                    size += len(part)
-                    self._unfinished_bytes += len(part)
-                    if size > MAX_BODY_BYTES:
-                        if is_judged_here:
-                            raise _Refused(413)
-                        return b"".join((*parts, part))
-                    if self._unfinished_bytes > MAX_UNFINISHED_BYTES:
-                        raise _Refused(503)
-                    parts.append(part)
-                    if not message.get("more_body", False):
-                        return b"".join(parts)
-        except TimeoutError:
-            raise _Refused(408) from None
-        finally:
-            self._unfinished_bytes -= size
-
 
 def _without_a_place(doorway: Doorway, endpoint: Endpoint, *, is_own_share: bool) -> ProtocolResponse:
     error = OAuthError.slow_down(1) if is_own_share else OAuthError.temporarily_unavailable()
@@ -298,22 +268,3 @@ async def _client_leaves(receive: Receive) -> None:
     """Returns when whoever asked has gone."""
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-def _headers(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Lower-case names, repetitions joined (RFC 9110 §5.3). Values are text whose characters are the bytes sent.
-
-    A name with an underscore is left out: in a WSGI environment it would pass for the one with a hyphen.
-    """
-    headers: dict[str, str] = {}
-    size = 0
-    for number, (raw_name, raw_value) in enumerate(pairs):
-        size += len(raw_name) + len(raw_value)
-        if size > MAX_HEAD_BYTES or number >= MAX_HEAD_FIELDS:
-            raise _Refused(431)
-        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
-        if "_" in name:
-            continue
-        known = headers.get(name)
-        headers[name] = value if known is None else f"{known}{'; ' if name == 'cookie' else ', '}{value}"
-    return headers

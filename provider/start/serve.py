@@ -12,11 +12,11 @@ import importlib
 import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlsplit
 
 from provider.program_name import command
 from provider.settings import Settings
+from provider.start.connections import Door
 from provider.start.logs import configure_logs
 from provider.start.memory import give_large_blocks_back, loaded
 from provider.start.server import bind, listen, raise_open_files, serve, serve_in_workers
@@ -143,8 +143,8 @@ def run(settings: Settings, where: Listening) -> None:
         serve_in_workers(listen(where.host, where.port), load, where.workers)
 
 
-def load_door(threads: int) -> Callable[..., Any]:
+def load_door(threads: int) -> Door:
     """The front door."""
-    door: Callable[..., Any] = importlib.import_module(MODULE).create_door(threads)
+    door: Door = importlib.import_module(MODULE).create_door(threads)
     loaded()
     return door

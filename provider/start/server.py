@@ -11,11 +11,11 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import Final
 
 import uvicorn
 
-from provider.start.connections import IDLE_SECONDS, BoundedConnection
+from provider.start.connections import BoundedConnection, Door
 
 STOP_SECONDS: Final = 30
 BACKLOG: Final = 1024
@@ -24,8 +24,6 @@ SHORT_LIFE_SECONDS: Final = 5.0
 PAUSE_SECONDS: Final = 1.0
 _ENDING = (signal.SIGTERM, signal.SIGINT)
 log = logging.getLogger("mcp_core.server")
-
-Door = Callable[..., Any]
 
 
 def raise_open_files() -> None:
@@ -74,7 +72,6 @@ class Server(uvicorn.Server):
                 proxy_headers=False,
                 server_header=False,
                 backlog=BACKLOG,
-                timeout_keep_alive=IDLE_SECONDS,
                 timeout_graceful_shutdown=STOP_SECONDS,
                 timeout_notify=0,
                 callback_notify=self._look,

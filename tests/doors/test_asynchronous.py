@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from database.units import Unit
 from provider.application import asynchronous_door_of
-from provider.doors import asynchronous, gathering, lanes
+from provider.doors import gathering, lanes, reading
 from provider.doors.asynchronous import AsynchronousDoor
 from provider.doors.line import LaneFull
 from provider.protocol.messages import ProtocolResponse
@@ -82,7 +82,7 @@ def ask(door: AsynchronousDoor, asked: dict[str, Any], *messages: Mapping[str, A
 def test_a_body_that_does_not_come_is_waited_for_only_so_long(
     door: AsynchronousDoor, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asynchronous, "BODY_SECONDS", 0.05)
+    monkeypatch.setattr(reading, "BODY_SECONDS", 0.05)
     headers = {"content-type": FORM, "content-length": "100"}
     answer = ask(door, scope("POST", path, headers), piece(b"grant", more=True))
     assert (answer.status, answer.json, answer.header("connection")) == (408, {"error": "invalid_request"}, "close")
@@ -112,11 +112,11 @@ def test_a_thousand_slow_bodies_take_no_thread(provider: Provider, door: Asynchr
         return answers[0]
 
     asgi.run(story())
-    assert door._unfinished_bytes == 0
+    assert door._bodies._unfinished_bytes == 0
 
 
 def test_unfinished_bodies_have_a_bound_together(door: AsynchronousDoor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asynchronous, "MAX_UNFINISHED_BYTES", 100_000)
+    monkeypatch.setattr(reading, "MAX_UNFINISHED_BYTES", 100_000)
     headers = {"content-type": FORM}
 
     async def story() -> list[Answer | None]:
@@ -133,7 +133,7 @@ def test_unfinished_bodies_have_a_bound_together(door: AsynchronousDoor, monkeyp
         return [task.result() for task in done]
 
     assert [answer.status for answer in asgi.run(story())] == [503, 503]
-    assert door._unfinished_bytes == 0
+    assert door._bodies._unfinished_bytes == 0
 
 
 def test_a_body_in_any_number_of_pieces_is_the_same_body(provider: Provider, door: AsynchronousDoor) -> None:

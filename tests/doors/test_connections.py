@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
-
 import pytest
 
-from provider.doors import asynchronous
+from provider.doors import reading
 from provider.start import connections
 from provider.start.connections import (
     HEAD_SECONDS,
@@ -16,84 +12,8 @@ from provider.start.connections import (
     MAX_HEAD_BYTES,
     MAX_IN_ADVANCE,
     READER_SECONDS,
-    BoundedConnection,
 )
-from provider.start.server import Server
-
-ASK = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
-SLOW = b"POST /slow HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n"
-
-
-class Wire(asyncio.Transport):
-    """What the other side sees: what was said, and how it ended. ``unread`` bytes wait to be read there."""
-
-    def __init__(self, address: str | None = "192.0.2.10") -> None:
-        super().__init__({"peername": address and (address, 50_000)})
-        self.said = b""
-        self.end = ""
-        self.unread = 0
-
-    def write(self, data: Any) -> None:
-        self.said += bytes(data)
-
-    def close(self) -> None:
-        self.end = self.end or "closed"
-
-    def abort(self) -> None:
-        self.end = "aborted"
-
-    def is_closing(self) -> bool:
-        return bool(self.end)
-
-    def get_write_buffer_size(self) -> int:
-        return self.unread
-
-    def pause_reading(self) -> None: ...
-
-    def resume_reading(self) -> None: ...
-
-    @property
-    def statuses(self) -> list[bytes]:
-        return [part[:3] for part in self.said.split(b"HTTP/1.1 ")[1:]]
-
-
-class World:
-    """A server whose ``/slow`` is answered when ``finish`` is called, and everything else at once."""
-
-    def __init__(self) -> None:
-        self._finished = asyncio.Event()
-        self._server = Server(self._door)
-
-    async def _door(self, scope: Mapping[str, Any], receive: Any, send: Callable[[Any], Awaitable[None]]) -> None:
-        if scope["path"] == "/slow":
-            await self._finished.wait()
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
-        await send({"type": "http.response.body", "body": b""})
-
-    async def finish(self) -> None:
-        self._finished.set()
-        await settled()
-
-    def connect(self, address: str | None = "192.0.2.10") -> tuple[BoundedConnection, Wire]:
-        connection, wire = self._server._connection(), Wire(address)
-        connection.connection_made(wire)
-        return connection, wire
-
-    @property
-    def now(self) -> float:
-        return asyncio.get_running_loop().time()
-
-
-async def settled() -> None:
-    for _ in range(10):
-        await asyncio.sleep(0)
-
-
-def in_world(story: Callable[[World], Awaitable[None]]) -> None:
-    async def tell() -> None:
-        await story(World())
-
-    asyncio.run(tell())
+from tests.doors.wire import ASK, SLOW, World, in_world, settled
 
 
 @pytest.mark.parametrize("beginning", [
@@ -139,7 +59,7 @@ def test_what_is_around_the_parts_of_a_body_is_counted(part: bytes) -> None:
 
 
 def test_a_head_may_be_as_large_for_the_connection_as_for_the_door() -> None:
-    assert MAX_HEAD_BYTES == asynchronous.MAX_HEAD_BYTES
+    assert MAX_HEAD_BYTES == reading.MAX_HEAD_BYTES
 
 
 def test_bytes_of_a_body_are_none_of_a_head() -> None:
@@ -234,7 +154,8 @@ def test_who_has_gone_before_being_greeted_is_nobody_to_answer() -> None:
     in_world(story)
 
 
-def test_at_the_end_who_has_just_connected_may_ask_once() -> None:
+@pytest.mark.parametrize("asked", [ASK, ASK.replace(b"/health", b"/now")], ids=["of somebody", "at once"])
+def test_at_the_end_who_has_just_connected_may_ask_once(asked: bytes) -> None:
     async def story(world: World) -> None:
         (fresh, first), (served, second) = world.connect(), world.connect()
         served.data_received(ASK)
@@ -242,7 +163,7 @@ def test_at_the_end_who_has_just_connected_may_ask_once() -> None:
         fresh.shutdown()
         served.shutdown()
         assert (first.end, second.end) == ("", "closed")
-        fresh.data_received(ASK)
+        fresh.data_received(asked)
         await settled()
         assert (first.statuses, first.end) == ([b"200"], "closed")
         assert b"connection: close" in first.said.lower()

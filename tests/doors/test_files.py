@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from provider.accounts.pictures import MAX_BYTES
 from provider.application import asynchronous_door_of
-from provider.doors import asynchronous
+from provider.doors import asynchronous, reading
 from provider.doors.asynchronous import AsynchronousDoor
 from tests.doors.test_asynchronous import ask, exchange, piece, scope
 from tests.endpoints import asgi
@@ -56,7 +56,7 @@ def test_only_the_picture_page_reads_so_much(
 def test_a_file_that_does_not_come_is_waited_for_only_so_long(
     door: AsynchronousDoor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asynchronous, "FILE_SECONDS", 0.1)
+    monkeypatch.setattr(reading, "FILE_SECONDS", 0.1)
     assert ask(door, scope("POST", PICTURE, FORM), piece(b"x", more=True)).status == 408
     left = ask(door, scope("POST", PICTURE, FORM), piece(b"x", more=True), {"type": "http.disconnect"})
     assert left.status == 400
