@@ -100,6 +100,7 @@ class AuthorizationFlow:
         services, parameters = self._services, asked.parameters
         if parameters.pushed is not None and not services.pushed_requests.consume(tx, origin.now, parameters.pushed):
             return self.answers.over(asked.client, parameters.redirect_uri, is_used=True)
+        tx.keep_in_step()
         consent_id = ready.consent_id
         if ready.is_decided:
             consent_id = services.consents.remember(
@@ -128,6 +129,7 @@ class AuthorizationFlow:
         )
         if grant_id is None:
             raise OAuthError("login_required", "What the authorization rests on ended in the same moment.")
+        tx.keep_in_step()
         code = services.codes.issue(
             tx,
             origin.now,
@@ -147,6 +149,7 @@ class AuthorizationFlow:
             resource_id=grant_id,
             scope=ready.scope,
         )
+        tx.keep_in_step()
         return self.answers.send_back(asked.return_address, {"code": code})
 
     def find(self, tx: Transaction, now: datetime.datetime, handle: str, browser: str) -> AskedFor | None:

@@ -13,8 +13,12 @@ from sqlalchemy import update
 from database.models import AuthorizationCode, Consent, GrantRecord
 from database.units import Batch
 from provider.application import asynchronous_door_of
+from provider.authorization.answers import AuthorizationAnswers
+from provider.authorization.flow import AuthorizationFlow
 from provider.endpoints.authorize import AuthorizeEndpoint
-from tests.doors.test_gathering import Together, of_machine, provider
+from provider.tokens.grant_records import GrantRecords
+from provider.tokens.one_time import AuthorizationCodes
+from tests.doors.test_gathering import Together, noted, of_machine, provider
 from tests.endpoints.browsing import Browser, code_of, page_of, refusal_of
 from tests.endpoints.provider import KnownClient, Provider, ProviderFactory
 from tests.endpoints.wsgi import Answer
@@ -55,6 +59,25 @@ def test_many_authorizations_and_tokens_are_one_commit(
     assert [it.status for it in given] == [200] * 3
     assert len({it.json["id_token"] for it in given}) == 3
     assert len(provider.events("code.issued")) == 6
+
+
+def test_what_codes_of_a_batch_need_is_done_step_by_step(
+    provider: Provider, together: Together, app: KnownClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is done many times in a row is done out of the processor's caches."""
+    browsers = [visitor(provider, app, name) for name in ("ada", "bob", "cleo")]
+    done: list[str] = []
+    steps = {
+        "next_step": AuthorizationFlow,
+        "create": GrantRecords,
+        "issue": AuthorizationCodes,
+        "send_back": AuthorizationAnswers,
+    }
+    for step, owner in steps.items():
+        monkeypatch.setattr(owner, step, noted(done, getattr(owner, step)))
+    for answer in together([functools.partial(it.authorize, app) for it in browsers]):
+        code_of(answer)
+    assert done == [step for step in steps for _ in browsers]
 
 
 def test_somebody_who_has_to_decide_first_is_shown_the_page(
