@@ -8,12 +8,14 @@ finds it would describe anew at each run, column by column, which costs as much 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple, cast
 
 from sqlalchemy import ColumnElement, Connection, FromClause, Table, bindparam, func
 from sqlalchemy.sql import Delete, Insert, Select, Update, insert
 from sqlalchemy.sql.visitors import iterate
 
+from database.many_rows import for_many_rows
 from database.statement_forms import Answer, Form, Row
 
 _Statement = Insert | Update | Delete | Select[Any]
@@ -23,11 +25,14 @@ class Prepared:
     """One statement with ``bindparam`` in it. All of them are given at each run, as Python values.
 
     ``tables`` are the names of the tables that it reads, or of the one that it writes. ``many`` gives the statement that
-    does what so many runs do whose rows differ: its parameters have the number of the run behind their names.
+    does what so many runs do whose rows differ: its parameters have the number of the run behind their names. What
+    inserts what it selects has one by itself.
     """
 
-    def __init__(self, statement: _Statement, *, many: Callable[[int], Update] | None = None) -> None:
+    def __init__(self, statement: _Statement, *, many: Callable[[int], _Statement] | None = None) -> None:
         self._statement = statement
+        if many is None and isinstance(statement, Insert) and statement.select is not None:
+            many = partial(for_many_rows, statement)
         self._many = many
         self._forms: dict[tuple[str, bool, int], Form] = {}
         self.is_write = statement.is_dml
@@ -40,8 +45,6 @@ class Prepared:
             form = self._form(connection, len(rows))
             numbered = {f"{name}_{number}": value for number, row in enumerate(rows) for name, value in row.items()}
             return connection.exec_driver_sql(form.text, form.parameters(numbered)).rowcount
-        if form.may_be_joined and len(rows) > 1:
-            return connection.exec_driver_sql(*form.joined(rows)).rowcount
         return connection.exec_driver_sql(form.text, [form.parameters(values) for values in rows]).rowcount
 
     def count(self, connection: Connection, values: Mapping[str, Any]) -> int:

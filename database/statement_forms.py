@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,7 +9,6 @@ from sqlalchemy import Connection
 from sqlalchemy.engine import Dialect, ExecutionContext
 from sqlalchemy.sql import Delete, Insert, Select, Update
 
-_PARAMETER = re.compile(r"%\((\w+)\)s")  # as PyMySQL has it
 _Converter = Callable[[Any], Any] | None
 _AT_ONCE = "mcp_core_at_once"
 Row = Sequence[Any]
@@ -48,10 +46,7 @@ class Form:
         binds = {name: bind for bind, name in compiled.bind_names.items()}
         self.text = compiled.string
         self._is_numbered = compiled.positiontup is not None
-        # A server answers each run by itself. What inserts what it selects can select all of it at once.
         self.is_of_server = not self._is_numbered
-        self.may_be_joined = self.is_of_server and isinstance(statement, Insert) and statement.select is not None
-        self._joined: dict[int, str] = {}
         self._fixed = {name: value for name, value in compiled.params.items() if not binds[name].required}
         self._places = compiled.positiontup or ()
         self._parameters: list[tuple[str, _Converter]] = [
@@ -68,18 +63,6 @@ class Form:
         given = {**self._fixed, **values} if self._fixed else values
         named = {name: given[name] if to is None else to(given[name]) for name, to in self._parameters}
         return tuple([named[name] for name in self._places]) if self._is_numbered else named
-
-    def joined(self, rows: Sequence[Mapping[str, Any]]) -> tuple[str, dict[str, Any]]:
-        """One statement that does what a run with each of ``rows`` does: ``INSERT … SELECT … UNION ALL SELECT …``."""
-        text = self._joined.get(len(rows))
-        if text is None:
-            insert, selecting, select = self.text.partition("SELECT ")
-            selects = [_PARAMETER.sub(rf"%(\1_{number})s", selecting + select) for number in range(len(rows))]
-            text = self._joined[len(rows)] = insert + " UNION ALL ".join(selects)
-        given: dict[str, Any] = {}
-        for number, values in enumerate(rows):
-            given |= {f"{name}_{number}": value for name, value in dict(self.parameters(values)).items()}
-        return text, given
 
     def ask(self, connection: Connection, values: Mapping[str, Any]) -> Sequence[Row]:
         """The rows that it finds, as the driver gives them."""
