@@ -85,7 +85,7 @@ class SigningKeys:
         self._failed_at = _LONG_AGO
         self._unreadable: tuple[str, ...] = ()
         self._parsed: dict[str, SigningKey] = {}
-        self._document: tuple[tuple[str, ...], JwksDocument] | None = None
+        self._document: tuple[tuple[SigningKey, ...], JwksDocument] | None = None
         self._lock = threading.Lock()
         self._renewing = threading.Lock()
 
@@ -184,10 +184,9 @@ class SigningKeys:
     def jwks(self, tx: Transaction, now: datetime.datetime) -> JwksDocument:
         """The public keys: next, active and retiring ones. Goes on answering while the database is away."""
         keys = self._load(tx, now)
-        kids = tuple(key.kid for key in keys)
         document = self._document
-        if document is None or document[0] != kids:
-            document = (kids, JwksDocument.of(key.public_jwk for key in keys))
+        if document is None or document[0] != keys:
+            document = (keys, JwksDocument.of(key.public_jwk for key in keys))
             self._document = document
         return document[1]
 
