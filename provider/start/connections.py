@@ -127,7 +127,7 @@ class BoundedConnection(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         """Where uvicorn begins an answer."""
-        if self.transport.is_closing():  # asked behind a request that was the last one by its own word
+        if self.transport.is_closing():  # asked behind what was answered for the last time
             return
         if self.flow.write_paused or not self._answers_at_once(app, cycle):
             super()._start_asgi_task(cycle, functools.partial(self._answer, app, cycle))
@@ -165,7 +165,6 @@ class BoundedConnection(HttpToolsProtocol):
     def _write(self, cycle: RequestResponseCycle, message: bytes) -> None:
         cycle.response_started = cycle.response_complete = True
         self.transport.write(message)
-        cycle.message_event.set()  # whoever listens for the client to leave
         if not cycle.keep_alive:
             self.transport.close()
         cycle.on_response()

@@ -14,6 +14,7 @@ from database.units import Unit
 from provider.application import asynchronous_door_of
 from provider.doors import gathering, lanes, reading
 from provider.doors.asynchronous import AsynchronousDoor
+from provider.doors.doorway import MAX_BODY_BYTES
 from provider.doors.line import LaneFull
 from provider.protocol.messages import ProtocolResponse
 from tests.endpoints import asgi
@@ -142,6 +143,21 @@ def test_a_body_in_any_number_of_pieces_is_the_same_body(provider: Provider, doo
     for size in (1, 3, len(GRANT)):
         pieces = [piece(GRANT[at : at + size], more=True) for at in range(0, len(GRANT), size)]
         assert ask(door, scope("POST", "/oauth/token", headers), *pieces, piece(b"", more=False)).status == 200
+
+
+@pytest.mark.parametrize("size, status", [(None, 200), (MAX_BODY_BYTES, 400), (MAX_BODY_BYTES + 1, 413)])
+def test_a_body_that_is_here_already_is_the_same_body(
+    provider: Provider, door: AsynchronousDoor, size: int | None, status: int
+) -> None:
+    client = provider.machine()
+    headers = {"content-type": FORM, **{k.lower(): v for k, v in client.authorization.items()}}
+    body = GRANT if size is None else b"x" * size
+
+    async def receive() -> Mapping[str, Any]:
+        return piece(body, more=False)
+
+    answer = asgi.run(door.answer(scope("POST", "/oauth/token", headers), receive, body))
+    assert answer.status == status
 
 
 @pytest.mark.parametrize("cookie, is_seen", [

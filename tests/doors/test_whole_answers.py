@@ -81,11 +81,11 @@ def test_answers_come_in_the_order_of_the_requests() -> None:
         connection, wire = world.connect()
         connection.data_received(ask("/now/1") + ask("/slow") + ask("/now/2") + ask("/3") + ask("/now/4"))
         await settled()
-        assert bodies(wire.said) == [b"/now/1"]
+        assert (bodies(wire.said), wire.is_read) == ([b"/now/1"], False)
         await world.finish()
         await settled()
         assert bodies(wire.said) == [b"/now/1", b"/slow", b"/now/2", b"/3", b"/now/4"]
-        assert wire.end == ""
+        assert (wire.end, wire.is_read) == ("", True)
 
     in_world(story)
 
@@ -126,7 +126,8 @@ def test_a_door_may_say_that_an_answer_is_the_last(path: str) -> None:
     async def story(world: World) -> None:
         world.door.responses[path] = ProtocolResponse(408, [("Connection", "close")])
         connection, wire = world.connect()
-        connection.data_received(ask(path))
+        connection.data_received(ask(path) + ask("/now/2") + ask("/3"))
+        await settled()
         await settled()
         assert (wire.statuses, wire.said.count(CLOSE), wire.end) == ([b"408"], 1, "closed")
 

@@ -15,13 +15,17 @@ SLOW = b"POST /slow HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\
 
 
 class Wire(asyncio.Transport):
-    """What the other side sees: what was said, and how it ended. ``unread`` bytes wait to be read there."""
+    """What the other side sees: what was said, and how it ended. ``unread`` bytes wait to be read there.
+
+    ``is_read``: what it says more is taken in.
+    """
 
     def __init__(self, address: str | None = "192.0.2.10") -> None:
         super().__init__({"peername": address and (address, 50_000)})
         self.said = b""
         self.end = ""
         self.unread = 0
+        self.is_read = True
 
     def write(self, data: Any) -> None:
         self.said += bytes(data)
@@ -38,9 +42,11 @@ class Wire(asyncio.Transport):
     def get_write_buffer_size(self) -> int:
         return self.unread
 
-    def pause_reading(self) -> None: ...
+    def pause_reading(self) -> None:
+        self.is_read = False
 
-    def resume_reading(self) -> None: ...
+    def resume_reading(self) -> None:
+        self.is_read = True
 
     @property
     def statuses(self) -> list[bytes]:
