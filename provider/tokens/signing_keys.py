@@ -12,7 +12,6 @@ import json
 import logging
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from joserfc.jwk import KeySet
@@ -29,6 +28,7 @@ from provider.security.crypto import DecryptionFailed
 from provider.security.sealed_columns import SIGNING_KEY
 from provider.tokens.jwks_document import JwksDocument
 from provider.tokens.key_pairs import generate_key, key_id
+from provider.tokens.loaded_keys import LoadedKeys
 from provider.tokens.signing_key import SigningKey, public_jwk
 
 log = logging.getLogger("mcp_core.keys")
@@ -42,15 +42,6 @@ KEPT = datetime.timedelta(days=1)  # how long a retired key is kept, for hints a
 _LONG_AGO = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _TABLE = KeyRow.__table__
 _ALL = select(_TABLE).where(_TABLE.c.revoked_at.is_(None)).order_by(_TABLE.c.activates_at, _TABLE.c.kid)
-
-
-@dataclass(frozen=True)
-class _Loaded:
-    """``unreadable`` are the ids of those that do not open."""
-
-    at: datetime.datetime
-    keys: tuple[SigningKey, ...]
-    unreadable: tuple[str, ...]
 
 
 class SigningKeys:
@@ -81,7 +72,7 @@ class SigningKeys:
         self.algorithms = algorithms
         self._publish = datetime.timedelta(seconds=publish_seconds)
         self._retire = datetime.timedelta(seconds=retire_seconds)
-        self._loaded: _Loaded | None = None
+        self._loaded: LoadedKeys | None = None
         self._failed_at = _LONG_AGO
         self._unreadable: tuple[str, ...] = ()
         self._parsed: dict[str, SigningKey] = {}
@@ -143,14 +134,12 @@ class SigningKeys:
     def current(self, tx: Transaction, algorithm: str, now: datetime.datetime) -> SigningKey:
         """The key that signs now: of those that have begun, the one that began last. Raises
         ``temporarily_unavailable`` where none opens; the next start or rotation makes one.
-
-        One that was replaced before it began signs only where nothing better has begun.
         """
-        usable = [key for key in self._load(tx, now) if key.algorithm == algorithm and key.activates_at <= now]
-        if not usable:
+        key = self._load(tx, now).signing(algorithm, now)
+        if key is None:
             log.error("there is no signing key for %s that opens", algorithm)
             raise OAuthError.temporarily_unavailable()
-        return max(usable, key=lambda key: (key.retires_at is None, key.activates_at, key.kid))
+        return key
 
     def find(
         self, tx: Transaction, kid: str, now: datetime.datetime, *, may_be_retired: bool = False
@@ -162,7 +151,7 @@ class SigningKeys:
         for fresh in (False, True):
             if fresh and self._loaded is not None and _seconds(now, self._loaded.at) < 1:
                 return None
-            for key in self._load(tx, now, fresh=fresh, kept=KEPT if may_be_retired else None):
+            for key in self._load(tx, now, fresh=fresh).counting(now - KEPT if may_be_retired else now):
                 if key.kid == kid:
                     return key
         return None
@@ -172,18 +161,18 @@ class SigningKeys:
         loaded = self._read(tx, now)
         if loaded.unreadable and not loaded.keys:
             raise DecryptionFailed("none of the stored signing keys opens")
-        return self._counting(loaded, now)
+        return loaded.counting(now)
 
     def unreadable(self, tx: Transaction, now: datetime.datetime) -> tuple[str, ...]:
         """The ids of keys that would count now, and do not open."""
         return self._read(tx, now).unreadable
 
     def verification_keys(self, tx: Transaction, now: datetime.datetime) -> KeySet:
-        return KeySet([key.key for key in self._load(tx, now)])
+        return KeySet([key.key for key in self._load(tx, now).counting(now)])
 
     def jwks(self, tx: Transaction, now: datetime.datetime) -> JwksDocument:
         """The public keys: next, active and retiring ones. Goes on answering while the database is away."""
-        keys = self._load(tx, now)
+        keys = self._load(tx, now).counting(now)
         document = self._document
         if document is None or document[0] != keys:
             document = (keys, JwksDocument.of(key.public_jwk for key in keys))
@@ -202,29 +191,16 @@ class SigningKeys:
         """The algorithms that have a key which may sign. Raises ``DecryptionFailed`` where no stored key opens."""
         return {key.algorithm for key in self.list(tx, now) if key.activates_at <= now}
 
-    def _load(
-        self,
-        tx: Transaction,
-        now: datetime.datetime,
-        *,
-        fresh: bool = False,
-        kept: datetime.timedelta | None = None,
-    ) -> tuple[SigningKey, ...]:
-        """The keys that count now, or did ``kept`` ago."""
+    def _load(self, tx: Transaction, now: datetime.datetime, *, fresh: bool = False) -> LoadedKeys:
         loaded = self._loaded
         if loaded is None or fresh or _seconds(now, loaded.at) > KNOWN_SECONDS:
-            loaded = self._read(tx, now)
-        elif self._is_due(now, loaded):
-            loaded = self._renewed(tx, now, loaded)
-        return self._counting(loaded, now if kept is None else now - kept)
+            return self._read(tx, now)
+        return self._renewed(tx, now, loaded) if self._is_due(now, loaded) else loaded
 
-    def _counting(self, loaded: _Loaded, moment: datetime.datetime) -> tuple[SigningKey, ...]:
-        return tuple(key for key in loaded.keys if key.retires_at is None or moment < key.retires_at)
-
-    def _is_due(self, now: datetime.datetime, known: _Loaded) -> bool:
+    def _is_due(self, now: datetime.datetime, known: LoadedKeys) -> bool:
         return _seconds(now, known.at) >= RELOAD_SECONDS and _seconds(now, self._failed_at) >= RETRY_SECONDS
 
-    def _renewed(self, tx: Transaction, now: datetime.datetime, known: _Loaded) -> _Loaded:
+    def _renewed(self, tx: Transaction, now: datetime.datetime, known: LoadedKeys) -> LoadedKeys:
         """The keys read again. While another thread reads them, what is known goes on, unless it would break a promise."""
         was_open = tx.is_open
         reader = tx if was_open else tx.beside(RELOAD_WAIT_SECONDS)
@@ -250,7 +226,7 @@ class SigningKeys:
         finally:
             self._renewing.release()
 
-    def _read(self, tx: Transaction, now: datetime.datetime) -> _Loaded:
+    def _read(self, tx: Transaction, now: datetime.datetime) -> LoadedKeys:
         was_open = tx.is_open
         rows = tx.execute(_ALL).mappings().all()
         if not was_open:
@@ -263,7 +239,7 @@ class SigningKeys:
                     keys.append(key)
                 elif row["retires_at"] is None or now < row["retires_at"]:
                     unreadable.append(row["kid"])
-            loaded = _Loaded(now, tuple(keys), tuple(unreadable))
+            loaded = LoadedKeys(now, keys, unreadable)
             is_news = not set(unreadable) <= set(self._unreadable)
             self._loaded, self._unreadable = loaded, loaded.unreadable
         if is_news and keys:
