@@ -17,15 +17,20 @@ _STATUS_LINES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}"
 def as_bytes(response: ProtocolResponse, also: Iterable[tuple[bytes, bytes]], *, is_to_head: bool) -> bytes:
     """All of it. ``also`` are further headers. ``is_to_head``: to a request for the head alone.
 
-    Raises ``ValueError`` for a header that is more than one line, or beyond ISO 8859-1.
+    Raises ``ValueError`` for a header that is more than one line, or beyond ISO 8859-1, and for a body that is not as long
+    as is said: what follows would be read as another answer.
     """
     lines = [_STATUS_LINES.get(response.status) or f"HTTP/1.1 {response.status} "]
-    has_length = response.status in _WITHOUT_BODY
+    length = str(len(response.body))
+    said = "0" if response.status in _WITHOUT_BODY else None
     for name, value in response.headers:
         lines.append(f"{name}: {value}")
-        has_length = has_length or name == "Content-Length"
-    if not has_length:
-        lines.append(f"Content-Length: {len(response.body)}")
+        if said is None and name.lower() == "content-length":
+            said = value
+    if said is None:
+        lines.append(f"Content-Length: {length}")
+    elif said != length and not is_to_head:
+        raise ValueError("the body of an answer is not as long as its head says")
     head = "\n".join(lines).encode("latin-1")
     if len(head) - len(head.translate(None, _CONTROLS)) != len(lines) - 1:
         raise ValueError("a header of an answer has a control character in it")

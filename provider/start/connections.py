@@ -56,7 +56,7 @@ class BoundedConnection(HttpToolsProtocol):
         self._has_place = self._is_last = False
         self._waiting_since: float | None = None
         self._head_bytes = self._framing_bytes = 0
-        self._has_progressed = self._in_head = self._in_body = False
+        self._has_progressed = self._in_head = self._in_body = self._may_answer = False
         self._unread = 0
         self._unread_since = self._idle_since = 0.0
 
@@ -82,11 +82,12 @@ class BoundedConnection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._has_place:
             super().connection_lost(exc)
+            self.cycle = None  # type: ignore[assignment] # which knows the connection: both would wait to be collected
 
     def data_received(self, data: bytes) -> None:
         if not self._has_place or self.transport.is_closing():
             return
-        self._has_progressed = False
+        self._has_progressed, self._may_answer = False, True
         super().data_received(data)
         if not self._has_progressed:
             self._count(len(data))
@@ -129,7 +130,9 @@ class BoundedConnection(HttpToolsProtocol):
         """Where uvicorn begins an answer."""
         if self.transport.is_closing():  # asked behind what was answered for the last time
             return
-        if self.flow.write_paused or not self._answers_at_once(app, cycle):
+        # The first of what has just been read. Whoever sends a thousand with it waits for as many turns of the loop.
+        may_answer, self._may_answer = self._may_answer and not self.flow.write_paused, False
+        if not (may_answer and self._answers_at_once(app, cycle)):
             super()._start_asgi_task(cycle, functools.partial(self._answer, app, cycle))
 
     def _answers_at_once(self, door: Door, cycle: RequestResponseCycle) -> bool:

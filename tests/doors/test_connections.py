@@ -108,11 +108,12 @@ def test_who_reads_nothing_is_hung_up_on(sizes: list[int], *, ends: bool) -> Non
     in_world(story)
 
 
+@pytest.mark.parametrize("asked", [ASK, ASK.replace(b"/health", b"/now")], ids=["of somebody", "at once"])
 @pytest.mark.parametrize("count, refused", [(MAX_IN_ADVANCE, set()), (MAX_IN_ADVANCE + 3, {b"400"})])
-def test_few_requests_are_taken_in_advance(count: int, refused: set[bytes]) -> None:
+def test_few_requests_are_taken_in_advance(asked: bytes, count: int, refused: set[bytes]) -> None:
     async def story(world: World) -> None:
         connection, wire = world.connect()
-        connection.data_received(ASK * count)
+        connection.data_received(asked * count)
         for _ in range(count):
             await settled()
         assert set(wire.statuses) - {b"200"} == refused

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
+import itertools
+import weakref
+
 import pytest
 
 from provider.protocol.messages import ProtocolResponse
 from provider.start.answers import as_bytes
-from provider.start.connections import HEAD_SECONDS, IDLE_SECONDS
+from provider.start.connections import HEAD_SECONDS, IDLE_SECONDS, MAX_IN_ADVANCE
 from tests.doors.wire import ASK, SLOW, World, in_world, settled
 
 CLOSE = b"Connection: close\r\n"
@@ -49,6 +54,15 @@ def test_no_header_is_more_than_a_line(name: str, value: str) -> None:
         as_bytes(ProtocolResponse(200, [("X", "y"), (name, value)]), [], is_to_head=False)
 
 
+@pytest.mark.parametrize("status, headers, body", [
+    (200, [("Content-Length", "3")], b"ab"), (200, [("content-length", "1")], b"ab"), (200, [("Content-Length", "x")], b""),
+    (204, [], b"ab"), (304, [], b"ab"), (304, [("Content-Length", "2")], b"ab"),
+])  # fmt: skip
+def test_no_body_is_read_as_another_answer(status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+    with pytest.raises(ValueError, match="not as long"):
+        as_bytes(ProtocolResponse(status, headers, body), [], is_to_head=False)
+
+
 @pytest.mark.parametrize("path", ["/now", "/later"])
 @pytest.mark.parametrize(
     "fault", [ProtocolResponse(200, [("Location", "/a\r\nSet-Cookie: b=c")]), ValueError("what went wrong")]
@@ -68,12 +82,48 @@ def test_what_cannot_be_answered_is_said_in_one_sentence(path: str, fault: Proto
 def test_what_needs_nobody_is_answered_before_anything_else_is_done() -> None:
     async def story(world: World) -> None:
         connection, wire = world.connect()
-        connection.data_received(ask("/now") * 3)
-        assert (bodies(wire.said), wire.end) == ([b"/now"] * 3, "")
+        for count in (1, 2, 3):
+            connection.data_received(ask("/now"))
+            assert (bodies(wire.said), wire.end) == ([b"/now"] * count, "")
         connection.data_received(ask("/now", "Content-Length: 3\r\n") + b"abc" + ask("/now/2"))
+        assert bodies(wire.said) == [b"/now"] * 4
+        await settled()
         assert bodies(wire.said) == [b"/now"] * 4 + [b"/now/2"]
 
     in_world(story)
+
+
+def test_who_sends_many_requests_at_once_waits_for_a_turn_with_each() -> None:
+    async def story(world: World) -> None:
+        connection, wire = world.connect()
+        connection.data_received(ask("/now") * MAX_IN_ADVANCE)
+        seen = [len(bodies(wire.said))]
+        while seen[-1] < MAX_IN_ADVANCE and len(seen) < 10 * MAX_IN_ADVANCE:
+            await asyncio.sleep(0)
+            seen.append(len(bodies(wire.said)))
+        assert seen[-1] == MAX_IN_ADVANCE
+        assert max(after - before for before, after in itertools.pairwise([0, *seen])) == 1
+
+    in_world(story)
+
+
+def test_a_connection_that_is_gone_waits_for_nobody_to_collect_it() -> None:
+    async def story(world: World) -> None:
+        for path in ("/now", "/later"):
+            connection, _wire = world.connect()
+            connection.data_received(ask(path))
+            await settled()
+            connection.connection_lost(None)
+            gone = weakref.ref(connection)
+            del connection, _wire
+            await settled()
+            assert gone() is None, path
+
+    gc.disable()
+    try:
+        in_world(story)
+    finally:
+        gc.enable()
 
 
 def test_answers_come_in_the_order_of_the_requests() -> None:
